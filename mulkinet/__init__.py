@@ -1,0 +1,33 @@
+"""mulkinet: cover song identification with TensorFlow/Keras.
+
+The public names below are imported when first used, so that `import mulkinet` costs nothing.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "MulkinetError": "mulkinet.errors",
+    "FeatureStore": "mulkinet.store",
+    "build_model": "mulkinet.models",
+    "load_model": "mulkinet.modelfile",
+    "save_model": "mulkinet.modelfile",
+    "import_weights": "mulkinet.published",
+    "embed": "mulkinet.evaluation.embeddings",
+    "evaluate": "mulkinet.evaluation",
+}
+
+__all__ = [*_PUBLIC, "losses"]
+
+
+def __getattr__(name):
+    if name == "losses":
+        return importlib.import_module("mulkinet.losses")
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module 'mulkinet' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,41 @@
+"""Files that are whole or not there: written under a temporary name, then renamed.
+
+Public names: `atomic_path`.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+
+from mulkinet.errors import MulkinetError
+
+__all__ = ["atomic_path"]
+
+
+@contextlib.contextmanager
+def atomic_path(path):
+    """Yields a temporary path beside `path`; renames it to `path` if the block ends well.
+
+    Args:
+        path: The file to make. Its folder is made when it is not there.
+
+    Yields:
+        Path: a name in the same folder and with the same ending, unique to this process.
+
+    Raises:
+        MulkinetError: The folder cannot be written to, or the disk is full.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        # h5py reports a full disk as an OSError without errno, so its own words are passed on.
+        raise MulkinetError(
+            f"cannot write {path}: {error.strerror or error}; "
+            "check that the folder is writable and the disk has room"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)

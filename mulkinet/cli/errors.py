@@ -1,0 +1,70 @@
+"""What every command shares: one line for an error, and the exit codes.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some inputs were skipped.
+
+Public names: `Command`, `Group`, `report_skipped`.
+"""
+
+import sys
+
+import click
+
+from mulkinet.errors import MulkinetError
+
+__all__ = ["Command", "Group", "report_skipped"]
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100}
+
+
+class Command(click.Command):
+    """A click command with `--debug`, whose `MulkinetError` is one line on stderr and exit code 1."""
+
+    def __init__(self, *args, **kwargs):
+        kwargs.setdefault("context_settings", _CONTEXT)
+        super().__init__(*args, **kwargs)
+        self.params.append(
+            click.Option(
+                ["--debug"],
+                is_flag=True,
+                expose_value=False,
+                help="Show the traceback of an error.",
+                callback=_remember_debug,
+            )
+        )
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except MulkinetError as error:
+            if ctx.meta.get("mulkinet.debug"):
+                raise
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(1)
+
+
+class Group(click.Group):
+    """A group of `Command`s."""
+
+    command_class = Command
+
+    def __init__(self, *args, **kwargs):
+        kwargs.setdefault("context_settings", _CONTEXT)
+        super().__init__(*args, **kwargs)
+
+
+def _remember_debug(ctx, _option, value):
+    ctx.meta["mulkinet.debug"] = value
+
+
+def report_skipped(skipped):
+    """Lists skipped inputs on stderr and ends the command with exit code 3 if there are any.
+
+    Args:
+        skipped: (input, reason) pairs.
+    """
+    if not skipped:
+        return
+    click.echo(f"{len(skipped)} skipped:", err=True)
+    for item, reason in skipped:
+        click.echo(f"  {item}: {reason}", err=True)
+    sys.exit(3)

@@ -1,0 +1,106 @@
+"""List files: which tracks of a store to train on, to validate with or to test.
+
+One track a line, `<work_id> TAB <track_id>`, UTF-8, as SHS100K's lists. See meta/README.md.
+
+Public names: `read_list`, `write_list`, `select`.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from mulkinet.atomic import atomic_path
+from mulkinet.errors import MulkinetError
+
+__all__ = ["read_list", "write_list", "select"]
+
+_SHOWN = 3
+
+
+def read_list(path):
+    """Reads a list file.
+
+    Args:
+        path: Text file of `<work_id> TAB <track_id>` lines; empty lines are passed over.
+
+    Returns:
+        list of (work_id, track_id), in the order of the file.
+
+    Raises:
+        MulkinetError: The file cannot be read, is empty, has a malformed line or a track twice.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise MulkinetError(
+            f"expected a list file at {path}, found {reason}; "
+            "a list has one <work> TAB <track> a line, see meta/README.md"
+        ) from error
+    first_line = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        fields = tuple(line.rstrip("\r").split("\t"))
+        if len(fields) != 2 or not all(fields):
+            raise MulkinetError(
+                f"expected <work> TAB <track> in line {number} of {path}, found {line!r}"
+            )
+        if fields in first_line:
+            raise MulkinetError(
+                f"expected every track once in {path}, found work {fields[0]!r}, "
+                f"track {fields[1]!r} in lines {first_line[fields]} and {number}; remove one"
+            )
+        first_line[fields] = number
+    if not first_line:
+        raise MulkinetError(f"expected <work> TAB <track> lines in {path}, found an empty list")
+    return list(first_line)
+
+
+def write_list(path, pairs):
+    """Writes a list file.
+
+    Args:
+        path: The file to make; an existing one is replaced when the new one is whole.
+        pairs: (work_id, track_id) pairs.
+
+    Raises:
+        MulkinetError: An id holds a tab or a line end, or the file cannot be written.
+    """
+    lines = []
+    for work_id, track_id in pairs:
+        line = f"{work_id}\t{track_id}"
+        if len(line.split("\t")) != 2 or len(line.splitlines()) != 1:
+            raise MulkinetError(
+                f"expected ids without tabs and line ends, found work {work_id!r}, "
+                f"track {track_id!r}; rename the file"
+            )
+        lines.append(line + "\n")
+    with atomic_path(path) as temporary:
+        temporary.write_text("".join(lines), encoding="utf-8")
+
+
+def select(store, pairs, source="the list"):
+    """Rows of a list's tracks in a store.
+
+    Args:
+        store: FeatureStore.
+        pairs: (work_id, track_id) pairs.
+        source: What to call the list in an error.
+
+    Returns:
+        (len(pairs),) int64.
+
+    Raises:
+        MulkinetError: Tracks are not in the store: how many, and the first few.
+    """
+    rows = [store.rows_by_key.get(tuple(pair), -1) for pair in pairs]
+    missing = [pair for pair, row in zip(pairs, rows) if row < 0]
+    if missing:
+        shown = ", ".join(f"{work}/{track}" for work, track in missing[:_SHOWN])
+        more = ", ..." if len(missing) > _SHOWN else ""
+        raise MulkinetError(
+            f"expected every track of {source} in {store.path}, found {len(missing)} of "
+            f"{len(pairs)} missing ({shown}{more}); preprocess them or take them out of the list"
+        )
+    return np.asarray(rows, dtype=np.int64)

@@ -1,0 +1,423 @@
+"""The feature store: one HDF5 file for a data set, readable with h5py alone.
+
+Conventions: a track's key is the pair (work_id, track_id); SHS100K has a version 0 in every song.
+Arrays shown to a person are (n_bins, n_frames); on disk frames are rows, so that a crop is one
+read. Every feature is one contiguous dataset, so it can be memory-mapped.
+
+Layout: root attributes `format`, `version`, `name` and what made the file; `/work_id`, `/track_id`
+(N,) UTF-8, sorted by work and then track in natural order; `/metadata/<field>` (N,) UTF-8; per
+feature a group with `frames` (total_frames, n_bins), `offsets` (N + 1,) int64 and its settings as
+attributes (`n_bins`, `bin0`, `sr`, `hop_length`, `frame_rate`, ...).
+
+Public names: `FeatureStore`, `StoreWriter`, `natural_key`.
+"""
+
+import contextlib
+import json
+import re
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+import mulkinet
+from mulkinet.atomic import atomic_path
+from mulkinet.errors import MulkinetError
+
+__all__ = ["FeatureStore", "StoreWriter", "natural_key"]
+
+FORMAT = "mulkinet-features"
+VERSION = 1
+_REQUIRED_SETTINGS = ("bin0", "sr", "hop_length", "frame_rate")
+_FINITE_CHECK_FRAMES = 1 << 18
+_STRINGS = h5py.string_dtype("utf-8")
+
+
+def natural_key(text):
+    """Sorting key in which "track10" comes after "track9".
+
+    Args:
+        text: A work_id, track_id or file name.
+
+    Returns:
+        A tuple to be used as `key=` of `sorted`.
+    """
+    parts = re.split(r"(\d+)", text)
+    # The text itself last: "01" and "1" are equal as numbers, and the order must be total.
+    return tuple((int(p), "") if p.isdigit() else (-1, p) for p in parts), text
+
+
+class FeatureStore:
+    """A data set's features, opened for reading.
+
+    The file is checked when it is opened (format, version, ids, shapes, offsets); the values of a
+    feature on demand, by `check_finite`.
+
+    Attributes:
+        path: pathlib.Path of the file.
+        name: Name of the data set.
+        attributes: dict, what made the file: package and extractor versions, every setting.
+        work_ids: (N,) array of str.
+        track_ids: (N,) array of str.
+        features: tuple of str, the features it holds.
+        metadata: dict of field to (N,) array of str (title, artist, ...); may be empty.
+
+    Args:
+        path: An HDF5 file that `StoreWriter` made.
+
+    Raises:
+        MulkinetError: The file is absent, no HDF5 file, not a store, newer than this package, or
+            contradicts itself.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self._maps = {}
+        self._rows = None
+        with self._open() as file:
+            self._read_header(file)
+            self._groups = {name: self._read_group(file, name) for name in self.features}
+
+    def __len__(self):
+        return len(self.track_ids)
+
+    def __repr__(self):
+        return (
+            f"FeatureStore({str(self.path)!r}: {len(self)} tracks of "
+            f"{len(set(self.work_ids))} works, {', '.join(self.features)})"
+        )
+
+    def get(self, track, feature):
+        """One track's feature.
+
+        Args:
+            track: A track_id, or a pair (work_id, track_id) where several works have that track_id.
+            feature: One of `features`.
+
+        Returns:
+            (n_bins, n_frames) float32.
+
+        Raises:
+            MulkinetError: There is no such track or feature, or the track_id is ambiguous.
+        """
+        row = self.row(track)
+        offsets = self.offsets(feature)
+        frames = self.frames(feature)[offsets[row] : offsets[row + 1]]
+        return np.ascontiguousarray(frames.T, dtype=np.float32)
+
+    def row(self, track):
+        """Row of a track in `work_ids`, `track_ids` and the offsets.
+
+        Args:
+            track: A track_id or a pair (work_id, track_id).
+
+        Returns:
+            int.
+
+        Raises:
+            MulkinetError: There is no such track, or the track_id alone is ambiguous.
+        """
+        if not isinstance(track, str):
+            rows = [self.rows_by_key.get(tuple(track))]
+        else:
+            rows = np.flatnonzero(self.track_ids == track).tolist() or [None]
+        if rows[0] is None:
+            raise MulkinetError(
+                f"expected a track of {self.path}, found {track!r}, which it does not hold; "
+                "see FeatureStore.track_ids"
+            )
+        if len(rows) > 1:
+            raise MulkinetError(
+                f"track_id {track!r} is in {len(rows)} works of {self.path}; "
+                f"name one as a pair, such as ({str(self.work_ids[rows[0]])!r}, {track!r})"
+            )
+        return rows[0]
+
+    @property
+    def rows_by_key(self):
+        """dict of (work_id, track_id) to row."""
+        if self._rows is None:
+            keys = zip(self.work_ids.tolist(), self.track_ids.tolist())
+            self._rows = {key: row for row, key in enumerate(keys)}
+        return self._rows
+
+    def frames(self, feature):
+        """All tracks' frames as a read-only memory map.
+
+        Args:
+            feature: One of `features`.
+
+        Returns:
+            (total_frames, n_bins) float32 or float16; track i is rows offsets[i] to offsets[i + 1].
+        """
+        group = self._group(feature)
+        if feature not in self._maps:
+            self._maps[feature] = np.memmap(
+                self.path, group["dtype"], "r", group["position"], group["shape"]
+            )
+        return self._maps[feature]
+
+    def offsets(self, feature):
+        """(N + 1,) int64: where each track's frames begin and end in `frames`."""
+        return self._group(feature)["offsets"]
+
+    def settings(self, feature):
+        """dict of what the feature is and how it was made (`n_bins`, `bin0`, `sr`, ...)."""
+        return dict(self._group(feature)["settings"])
+
+    def check_finite(self, feature, rows=None):
+        """Checks that every value of a feature is finite.
+
+        Args:
+            feature: One of `features`.
+            rows: Rows of the tracks to look at; all by default.
+
+        Raises:
+            MulkinetError: A track has NaN or infinite values; it is named.
+        """
+        offsets = self.offsets(feature)
+        frames = self.frames(feature)
+        if rows is None:
+            spans = [
+                (start, min(start + _FINITE_CHECK_FRAMES, len(frames)))
+                for start in range(0, len(frames), _FINITE_CHECK_FRAMES)
+            ]
+        else:
+            spans = [(offsets[row], offsets[row + 1]) for row in rows]
+        for start, end in spans:
+            finite = np.isfinite(frames[start:end]).all(axis=1)
+            if not finite.all():
+                row = np.searchsorted(offsets, start + np.argmin(finite), side="right") - 1
+                raise MulkinetError(
+                    f"expected finite values in {self.path}, found NaN or infinity in {feature} of "
+                    f"work {self.work_ids[row]!r}, track {self.track_ids[row]!r}; "
+                    "extract that track again or leave it out of the list"
+                )
+
+    def _group(self, feature):
+        if feature not in self._groups:
+            raise MulkinetError(
+                f"expected a feature of {self.path} ({', '.join(self.features)}), "
+                f"found {feature!r}; make the store again with -p {feature}"
+            )
+        return self._groups[feature]
+
+    @contextlib.contextmanager
+    def _open(self):
+        if not self.path.is_file():
+            raise MulkinetError(
+                f"expected a feature store at {self.path}, found "
+                f"{'a folder' if self.path.is_dir() else 'no file'}; make one with preprocess.py"
+            )
+        try:
+            file = h5py.File(self.path, "r")
+        except OSError as error:
+            raise MulkinetError(
+                f"expected an HDF5 feature store, found {self.path}, which is truncated or no "
+                f"HDF5 file ({error}); make it again with preprocess.py"
+            ) from error
+        with file:
+            try:
+                yield file
+            except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+                raise self._broken(str(error)) from error
+
+    def _broken(self, what):
+        return MulkinetError(f"the store {self.path} is damaged: {what}; make it again")
+
+    def _read_header(self, file):
+        found = file.attrs.get("format")
+        if found != FORMAT:
+            raise MulkinetError(
+                f"expected a feature store (attribute format = {FORMAT!r}), found {self.path} with "
+                f"format = {found!r}; make one with preprocess.py"
+            )
+        version = int(file.attrs["version"])
+        if version > VERSION:
+            raise MulkinetError(
+                f"expected a store of version {VERSION} or older, found {self.path} of version "
+                f"{version}; upgrade mulkinet"
+            )
+        self.name = str(file.attrs["name"])
+        self.attributes = _plain(file.attrs)
+        self.work_ids = file["work_id"].asstr()[:].astype(str)
+        self.track_ids = file["track_id"].asstr()[:].astype(str)
+        if self.work_ids.shape != self.track_ids.shape or self.work_ids.ndim != 1:
+            raise self._broken(
+                f"{self.work_ids.shape} work_ids for {self.track_ids.shape} track_ids"
+            )
+        fields = file["metadata"] if "metadata" in file else {}
+        self.metadata = {field: fields[field].asstr()[:].astype(str) for field in fields}
+        self.features = tuple(name for name in file if "frames" in _members(file[name]))
+
+    def _read_group(self, file, feature):
+        frames, offsets = file[feature]["frames"], file[feature]["offsets"][:]
+        if frames.ndim != 2 or frames.dtype not in (np.float32, np.float16):
+            raise self._broken(f"{feature}/frames is {frames.dtype} of shape {frames.shape}")
+        if frames.chunks is not None or frames.id.get_offset() is None:
+            raise self._broken(f"{feature}/frames is not contiguous")
+        if (
+            offsets.shape != (len(self) + 1,)
+            or offsets[0] != 0
+            or offsets[-1] != len(frames)
+            or (np.diff(offsets) < 1).any()
+        ):
+            raise self._broken(
+                f"{feature}/offsets do not divide {len(frames)} frames into {len(self)} tracks"
+            )
+        settings = _plain(file[feature].attrs)
+        missing = [key for key in ("n_bins", *_REQUIRED_SETTINGS) if key not in settings]
+        if missing or settings["n_bins"] != frames.shape[1]:
+            raise self._broken(f"{feature} lacks {', '.join(missing) or 'the right n_bins'}")
+        return {
+            "offsets": offsets.astype(np.int64),
+            "settings": settings,
+            "position": frames.id.get_offset(),
+            "shape": frames.shape,
+            "dtype": frames.dtype,
+        }
+
+
+class StoreWriter:
+    """Writes a feature store, track by track, as a context manager.
+
+    The file gets its name when the block ends well; until then, and if it fails, nothing of that
+    name is made or changed.
+
+    Args:
+        path: The file to make.
+        name: Name of the data set.
+        tracks: (work_id, track_id) pairs, in any order, each once.
+        attributes: dict of what made the file (numbers, strings, or anything JSON can hold).
+        metadata: dict of field to one str per track, in the order of `tracks`.
+
+    Raises:
+        MulkinetError: No tracks, a pair twice, a track not written, a wrong shape, or a file that
+            cannot be written.
+    """
+
+    def __init__(self, path, *, name, tracks, attributes=None, metadata=None):
+        self.path = Path(path)
+        tracks = [(str(work), str(track)) for work, track in tracks]
+        if not tracks:
+            raise MulkinetError(f"expected at least one track for {self.path}, found none")
+        self._order = sorted(
+            range(len(tracks)), key=lambda i: tuple(natural_key(part) for part in tracks[i])
+        )
+        self._tracks = [tracks[i] for i in self._order]
+        self._row_of = {key: row for row, key in enumerate(self._tracks)}
+        if len(self._row_of) < len(tracks):
+            twice = next(key for key in tracks if tracks.count(key) > 1)
+            raise MulkinetError(
+                f"expected every track once, found work {twice[0]!r}, track {twice[1]!r} twice"
+            )
+        self._name = name
+        self._attributes = dict(attributes or {})
+        self._metadata = dict(metadata or {})
+        self._offsets = {}
+        self._written = {}
+
+    def __enter__(self):
+        self._stack = contextlib.ExitStack()
+        temporary = self._stack.enter_context(atomic_path(self.path))
+        try:
+            self._file = self._stack.enter_context(h5py.File(temporary, "w"))
+            self._write_header()
+        except BaseException as error:
+            if not self._stack.__exit__(type(error), error, error.__traceback__):
+                raise
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        if error is None:
+            try:
+                self._check_complete()
+            except MulkinetError as incomplete:
+                self._stack.__exit__(MulkinetError, incomplete, incomplete.__traceback__)
+                raise
+        return self._stack.__exit__(kind, error, traceback)
+
+    def add_feature(self, feature, *, n_frames, settings, dtype="float32"):
+        """Makes room for a feature.
+
+        Args:
+            feature: Its name.
+            n_frames: int for each track, in the order of the writer's `tracks`.
+            settings: dict with n_bins, bin0, sr (Hz), hop_length (samples), frame_rate (frames per
+                second) and whatever else the extraction depended on.
+            dtype: "float32" or "float16".
+        """
+        missing = [key for key in ("n_bins", *_REQUIRED_SETTINGS) if key not in settings]
+        if missing:
+            raise MulkinetError(f"expected settings of {feature} with {', '.join(missing)}")
+        n_frames = np.asarray(n_frames, dtype=np.int64)
+        if n_frames.shape != (len(self._tracks),) or (n_frames < 1).any():
+            raise MulkinetError(
+                f"expected {len(self._tracks)} numbers of frames from 1 for {feature}, "
+                f"found {n_frames.size}, the least {n_frames.min(initial=0)}"
+            )
+        offsets = np.concatenate([[0], np.cumsum(n_frames[self._order])])
+        group = self._file.create_group(feature)
+        group.create_dataset("offsets", data=offsets)
+        group.create_dataset("frames", (int(offsets[-1]), int(settings["n_bins"])), dtype)
+        _set_attributes(group.attrs, settings)
+        self._offsets[feature] = offsets
+        self._written[feature] = np.zeros(len(self._tracks), bool)
+
+    def write(self, feature, track, frames):
+        """Writes one track's frames.
+
+        Args:
+            feature: A feature that was added.
+            track: (work_id, track_id).
+            frames: (n_frames, n_bins): frames are rows.
+        """
+        row = self._row_of[tuple(track)]
+        start, end = self._offsets[feature][row : row + 2]
+        dataset = self._file[feature]["frames"]
+        if frames.shape != (end - start, dataset.shape[1]):
+            raise MulkinetError(
+                f"expected {feature} of {track} as {(end - start, dataset.shape[1])}, "
+                f"found {frames.shape}"
+            )
+        dataset[start:end] = frames
+        self._written[feature][row] = True
+
+    def _write_header(self):
+        _set_attributes(self._file.attrs, {"mulkinet_version": mulkinet.__version__})
+        _set_attributes(self._file.attrs, self._attributes)
+        header = {"format": FORMAT, "version": VERSION, "name": self._name}
+        _set_attributes(self._file.attrs, header)
+        works, tracks = zip(*self._tracks)
+        self._file.create_dataset("work_id", data=list(works), dtype=_STRINGS)
+        self._file.create_dataset("track_id", data=list(tracks), dtype=_STRINGS)
+        for field, values in self._metadata.items():
+            ordered = [str(values[i]) for i in self._order]
+            self._file.create_dataset(f"metadata/{field}", data=ordered, dtype=_STRINGS)
+
+    def _check_complete(self):
+        for feature, written in self._written.items():
+            if not written.all():
+                work, track = self._tracks[int(np.argmin(written))]
+                raise MulkinetError(
+                    f"{feature} of work {work!r}, track {track!r} was never written to {self.path}"
+                )
+
+
+def _members(item):
+    return item if isinstance(item, h5py.Group) else ()
+
+
+def _set_attributes(attributes, values):
+    # Whatever HDF5 has no type for is kept as JSON, which h5py alone can still show.
+    for key, value in values.items():
+        is_plain = isinstance(value, (str, bool, int, float, np.generic))
+        attributes[key] = value if is_plain else json.dumps(value)
+
+
+def _plain(attributes):
+    # Numpy's scalars become Python's, so that settings can be compared and written as JSON.
+    return {
+        key: value.item() if isinstance(value, np.generic) else value
+        for key, value in attributes.items()
+    }
