@@ -1,0 +1,42 @@
+"""Audio to pitch-class profiles and constant-Q spectra: one module per extractor.
+
+Conventions: an extractor takes mono audio, (n_samples,) float32 at 44.1 kHz in [-1, 1], and returns
+(n_bins, n_frames) float32. Bin 0 of a pitch-class profile is A for hpcp (440 Hz reference) and C
+for all others, as `settings["bin0"]` says; semitones go up from there.
+
+Features: `crema`, `hpcp` and `chroma_cens` with the settings of Da-TACOS (Yesiler et al., ISMIR
+2019); `cqt` with those of CQTNet (Yu et al., ICASSP 2020) and TPPNet.
+
+Public names: `FEATURES`, `extractor`.
+"""
+
+import functools
+import importlib
+
+from mulkinet.errors import MulkinetError
+
+__all__ = ["FEATURES", "extractor"]
+
+FEATURES = ("crema", "hpcp", "chroma_cens", "cqt")
+
+
+@functools.lru_cache(maxsize=None)
+def extractor(feature):
+    """The extractor of a feature; one object per process, so that a model is loaded once.
+
+    Args:
+        feature: One of `FEATURES`.
+
+    Returns:
+        An object with `settings`, a dict of everything the result depends on (n_bins, bin0, sr in
+        Hz, hop_length in samples, frame_rate in frames per second, extractor, extractor_version,
+        ...), and `__call__(y)`, (n_samples,) float32 at 44.1 kHz to (n_bins, n_frames) float32.
+
+    Raises:
+        MulkinetError: There is no such feature, or what extracts it is not installed.
+    """
+    if feature not in FEATURES:
+        raise MulkinetError(
+            f"expected a feature ({', '.join(FEATURES)}), found {feature!r}; name one with -p"
+        )
+    return importlib.import_module(f"mulkinet.features.{feature}").Extractor()

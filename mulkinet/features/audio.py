@@ -1,0 +1,148 @@
+"""Audio files to mono samples at 44.1 kHz.
+
+libsndfile reads WAV, FLAC, Ogg, MP3, AIFF and their kin; what it cannot open (M4A, WMA, ...) goes
+through ffmpeg where that is installed.
+
+Conventions: (n_samples,) float32 in [-1, 1], channels averaged, resampled with soxr's high quality.
+
+Public names: `Audio`, `decode`, `MIN_SEC`, `AUDIO_SUFFIXES`.
+"""
+
+import re
+import shutil
+import subprocess
+from typing import NamedTuple
+
+import numpy as np
+
+from mulkinet.errors import SkippedInput
+from mulkinet.features.provenance import SR, quiet
+
+__all__ = ["Audio", "decode", "MIN_SEC", "AUDIO_SUFFIXES"]
+
+# Below this the constant-Q spectrum has no mean of 20 frames, and there is no music to compare.
+MIN_SEC = 0.5
+
+# 16-bit audio cannot hold anything as quiet as this, so it is no recording.
+_SILENCE = 1e-5
+
+AUDIO_SUFFIXES = frozenset(
+    ".wav .flac .ogg .oga .opus .mp3 .mp2 .aiff .aif .aifc .au .snd .caf .w64 .rf64 "
+    ".m4a .mp4 .m4b .aac .wma .ape .wv .webm .mka .mpc .tta .ac3 .amr".split()
+)
+
+_BLOCK_FRAMES = 1 << 20
+# A header that promises this many bytes or more was written by a program that did not know.
+_UNKNOWN_BYTES = 0x7FFFF000
+_TRUNCATED_PART = 0.99
+
+
+class Audio(NamedTuple):
+    """What a file holds.
+
+    Attributes:
+        y: (n_samples,) float32, mono at 44.1 kHz.
+        seconds: Duration.
+        sr: Sampling rate of the file in Hz; 0 where ffmpeg decoded it.
+        channels: Channels of the file; 0 where ffmpeg decoded it.
+    """
+
+    y: np.ndarray
+    seconds: float
+    sr: int
+    channels: int
+
+
+def decode(path):
+    """Decodes a file.
+
+    Args:
+        path: pathlib.Path of an audio file of any sampling rate and number of channels.
+
+    Returns:
+        Audio.
+
+    Raises:
+        SkippedInput: The file is empty, truncated, silent, too short, unreadable or no audio.
+    """
+    try:
+        if path.stat().st_size == 0:
+            raise SkippedInput("expected audio, found an empty file")
+        with open(path, "rb"):
+            pass
+    except OSError as error:
+        raise SkippedInput(f"cannot read it: {error.strerror}") from error
+    y, sr, channels = _decode_libsndfile(path)
+    seconds = len(y) / (sr or SR)
+    if seconds < MIN_SEC:
+        raise SkippedInput(
+            f"expected at least {MIN_SEC} s of audio, found {len(y)} samples ({seconds:.3f} s)"
+        )
+    if not np.isfinite(y).all():
+        raise SkippedInput("expected samples that are numbers, found NaN or infinity")
+    if np.abs(y).max() < _SILENCE:
+        raise SkippedInput("expected sound, found silence from beginning to end")
+    if sr not in (0, SR):
+        import soxr
+
+        y = soxr.resample(y, sr, SR)
+    return Audio(np.ascontiguousarray(y, dtype=np.float32), seconds, sr, channels)
+
+
+def _decode_libsndfile(path):
+    import soundfile
+
+    # mpg123, which libsndfile reads MP3 with, comments on a damaged file on stderr.
+    with quiet():
+        try:
+            file = soundfile.SoundFile(path)
+        except soundfile.LibsndfileError as error:
+            return _decode_ffmpeg(path, error.error_string), 0, 0
+        with file:
+            _check_whole(file.extra_info)
+            try:
+                blocks = file.blocks(_BLOCK_FRAMES, dtype="float32", always_2d=True)
+                y = np.concatenate([np.empty(0, np.float32), *(b.mean(axis=1) for b in blocks)])
+            except soundfile.LibsndfileError as error:
+                raise SkippedInput(
+                    f"expected whole audio, found a damaged or truncated file ({error.error_string})"
+                ) from error
+            if len(y) < _TRUNCATED_PART * file.frames:
+                raise _truncated(file.frames / file.samplerate, len(y) / file.samplerate, "s")
+            return y, file.samplerate, file.channels
+
+
+def _check_whole(log):
+    """Reads in libsndfile's log of the header whether the file is shorter than it promises."""
+    for promised, found in re.findall(r": (\d+) \(should be (\d+)\)", log):
+        if int(found) < _TRUNCATED_PART * int(promised) and int(promised) < _UNKNOWN_BYTES:
+            raise _truncated(int(promised), int(found), "bytes")
+    if "without an End-Of-Stream flag" in log:
+        raise SkippedInput("expected whole audio, found a truncated file: its stream has no end")
+
+
+def _truncated(promised, found, unit):
+    return SkippedInput(
+        f"expected whole audio, found a truncated file: {found:.6g} {unit} "
+        f"of the {promised:.6g} that its header promises"
+    )
+
+
+def _decode_ffmpeg(path, reason):
+    program = shutil.which("ffmpeg")
+    if program is None:
+        raise SkippedInput(
+            f"expected audio, found what libsndfile cannot read ({reason.rstrip('.')}); "
+            "if it is audio, convert it to FLAC or install ffmpeg"
+        )
+    # "file:" keeps ffmpeg from taking a name for one of its protocols.
+    options = ["-nostdin", "-v", "error", "-xerror", "-i", f"file:{path.absolute()}"]
+    output = ["-map", "0:a:0", "-ac", "1", "-ar", str(SR), "-f", "f32le", "pipe:1"]
+    done = subprocess.run([program, *options, *output], capture_output=True, check=False)
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
+        raise SkippedInput(
+            "expected audio, found what neither libsndfile nor ffmpeg can read: "
+            + lines[-1].replace(f"file:{path.absolute()}", "").lstrip(": ")
+        )
+    return np.frombuffer(done.stdout, dtype="<f4")

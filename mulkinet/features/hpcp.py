@@ -1,0 +1,86 @@
+"""Harmonic pitch-class profiles by essentia, with the settings of Da-TACOS.
+
+Conventions: (12, n_frames), bin 0 is A, each frame's maximum is 1; a silent frame is all zero.
+Method: Gomez, "Tonal description of music audio signals", PhD thesis, 2006.
+
+Public names: `Extractor`.
+"""
+
+import numpy as np
+
+from mulkinet.features.provenance import SR, made_by
+
+__all__ = ["Extractor"]
+
+_HOP_LENGTH = 512
+_FRAME_SIZE = 4096
+_WINDOW = "blackmanharris62"
+_PEAKS = {
+    "minFrequency": 100,
+    "maxFrequency": 3500,
+    "maxPeaks": 100,
+    "magnitudeThreshold": 0,
+    "orderBy": "frequency",
+}
+_WHITENING_MAX_HZ = 3500
+_PROFILE = {"size": 12, "harmonics": 8, "referenceFrequency": 440, "nonLinear": False}
+
+
+class Extractor:
+    """essentia's HPCP of Blackman-Harris frames of 4096 samples, whitened spectral peaks.
+
+    Attributes:
+        settings: dict of everything the profile depends on.
+    """
+
+    def __init__(self):
+        self.settings = {
+            **made_by("essentia"),
+            "n_bins": 12,
+            "bin0": "A",
+            "sr": SR,
+            "hop_length": _HOP_LENGTH,
+            "frame_rate": SR / _HOP_LENGTH,
+            "frame_size": _FRAME_SIZE,
+            "window": _WINDOW,
+            "peaks": _PEAKS,
+            "whitening_max_hz": _WHITENING_MAX_HZ,
+            "profile": _PROFILE,
+        }
+        self._algorithms = None
+
+    def __call__(self, y):
+        """Extracts the profile.
+
+        Args:
+            y: (n_samples,) float32 at 44.1 kHz.
+
+        Returns:
+            (12, n_frames) float32 in [0, 1], 86.13 frames per second.
+        """
+        if self._algorithms is None:
+            self._algorithms = _load_algorithms()
+        frames, window, spectrum, peaks, whitening, profile = self._algorithms
+        profiles = []
+        for frame in frames(y, frameSize=_FRAME_SIZE, hopSize=_HOP_LENGTH):
+            magnitudes = spectrum(window(frame))
+            hz, heights = peaks(magnitudes)
+            profiles.append(profile(hz, whitening(magnitudes, hz, heights)))
+        return np.ascontiguousarray(np.array(profiles, dtype=np.float32).T)
+
+
+def _load_algorithms():
+    import essentia
+
+    # essentia tells about optional models it was built without when it is imported.
+    essentia.log.infoActive = False
+    from essentia import standard
+
+    return (
+        standard.FrameGenerator,
+        standard.Windowing(type=_WINDOW),
+        standard.Spectrum(size=_FRAME_SIZE),
+        standard.SpectralPeaks(sampleRate=SR, **_PEAKS),
+        standard.SpectralWhitening(sampleRate=SR, maxFrequency=_WHITENING_MAX_HZ),
+        standard.HPCP(sampleRate=SR, **_PROFILE),
+    )

@@ -1,0 +1,188 @@
+"""Tracks to a common length: the first 180 s, wrapped around, averaged by area; or every k-th frame.
+
+Conventions: arrays are (n_bins, n_frames), resized along the frames only, float32 out.
+
+The first way is that of the Siamese cover identification system (Stamenovic, "Towards Cover Song
+Detection with Siamese Convolutional Neural Networks", 2020), which crops and then calls OpenCV's
+`resize` with INTER_AREA; the second that of MOVE (Yesiler et al., ICASSP 2020).
+
+Public names: `CROP_SEC`, `Framing`, `area_resize`, `wrap`, `first_seconds`, `downsample`.
+"""
+
+from dataclasses import dataclass
+from typing import Optional
+
+import numpy as np
+
+from mulkinet.errors import MulkinetError
+
+__all__ = ["CROP_SEC", "Framing", "area_resize", "wrap", "first_seconds", "downsample"]
+
+# The Siamese system counts 15500 frames of 512 samples at 44.1 kHz and calls them 180 s.
+CROP_SEC = 15500 * 512 / 44100
+
+# OpenCV leaves out a frame of which less than this part falls into the output frame.
+_LEAST_PART = 1e-3
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How a track's frames get into a store.
+
+    Attributes:
+        spect_len: Number of frames that the first `CROP_SEC` seconds are resized to; None keeps
+            the full length.
+        downsample: Keeps every k-th frame of the full length; 1 keeps all.
+
+    Raises:
+        MulkinetError: A number is below 1, or both ways are asked for at once.
+    """
+
+    spect_len: Optional[int] = None
+    downsample: int = 1
+
+    def __post_init__(self):
+        if self.spect_len is not None and self.spect_len < 1:
+            raise MulkinetError(f"expected spect_len of at least 1 frame, found {self.spect_len}")
+        if self.downsample < 1:
+            raise MulkinetError(f"expected downsample of at least 1, found {self.downsample}")
+        if self.spect_len is not None and self.downsample != 1:
+            raise MulkinetError(
+                f"expected spect_len or downsample, found {self.spect_len} and {self.downsample}; "
+                "use spect_len full to keep every k-th frame"
+            )
+
+    def apply(self, x, frame_rate):
+        """Brings one track to its stored length.
+
+        Args:
+            x: (n_bins, n_frames), at least one frame.
+            frame_rate: Frames per second of `x`.
+
+        Returns:
+            (n_bins, n_frames) float32.
+        """
+        if self.spect_len is None:
+            return np.ascontiguousarray(downsample(x, self.downsample), dtype=np.float32)
+        cropped = first_seconds(x, CROP_SEC, frame_rate)
+        return area_resize(wrap(cropped, _n_frames(CROP_SEC, frame_rate)), self.spect_len)
+
+    def n_frames(self, n_frames):
+        """Stored frames of a track that has `n_frames` frames.
+
+        Args:
+            n_frames: int, or array of them.
+        """
+        if self.spect_len is None:
+            return -(-n_frames // self.downsample)
+        return n_frames * 0 + self.spect_len
+
+    def settings(self, settings):
+        """Settings of the stored frames.
+
+        Args:
+            settings: dict of the extraction, with frame_rate.
+
+        Returns:
+            dict: the same with `frame_rate` as stored, and `spect_len` and `crop_sec`, or
+            `downsample`.
+        """
+        if self.spect_len is None:
+            rate = settings["frame_rate"] / self.downsample
+            return {**settings, "frame_rate": rate, "downsample": self.downsample}
+        rate = self.spect_len / CROP_SEC
+        return {**settings, "frame_rate": rate, "spect_len": self.spect_len, "crop_sec": CROP_SEC}
+
+
+def first_seconds(x, seconds, frame_rate):
+    """The first frames of a track.
+
+    Args:
+        x: (n_bins, n_frames).
+        seconds: How much to keep, above 0.
+        frame_rate: Frames per second of `x`.
+
+    Returns:
+        (n_bins, at most round(seconds * frame_rate)) view of `x`.
+    """
+    return x[:, : _n_frames(seconds, frame_rate)]
+
+
+def wrap(x, n_frames):
+    """Repeats a track from its beginning until it has `n_frames` frames.
+
+    Args:
+        x: (n_bins, at least 1 frame); a longer one is cut.
+        n_frames: Frames wanted, at least 1.
+
+    Returns:
+        (n_bins, n_frames).
+    """
+    return np.take(x, np.arange(n_frames) % x.shape[1], axis=1)
+
+
+def downsample(x, factor):
+    """Every `factor`-th frame, the first included.
+
+    Args:
+        x: (n_bins, n_frames).
+        factor: At least 1.
+
+    Returns:
+        (n_bins, ceil(n_frames / factor)) view of `x`.
+    """
+    return x[:, ::factor]
+
+
+def area_resize(x, n_frames):
+    """Resizes along the frames as OpenCV's `resize` does with INTER_AREA.
+
+    Fewer frames are the means of the stretches they cover, where a frame cut by a border counts by
+    its part. More frames are interpolated linearly, but only where an input frame ends inside an
+    output frame: that is what OpenCV does under the name of INTER_AREA.
+
+    Args:
+        x: (n_bins, at least 1 frame), finite.
+        n_frames: Frames wanted, at least 1.
+
+    Returns:
+        (n_bins, n_frames) float32, within 1e-5 of OpenCV for values up to 1.
+    """
+    if n_frames > x.shape[1]:
+        return _stretch(x, n_frames).astype(np.float32)
+    return _average(x, n_frames).astype(np.float32)
+
+
+def _average(x, n_frames):
+    n_in = x.shape[1]
+    scale = n_in / n_frames
+    left = np.arange(n_frames) * scale
+    right = left + scale
+    # Input frames [first, last) lie wholly in the output frame.
+    last = np.minimum(np.floor(right).astype(int), n_in - 1)
+    first = np.minimum(np.ceil(left).astype(int), last)
+    head = np.where(first - left > _LEAST_PART, first - left, 0)
+    tail = np.where(right - last > _LEAST_PART, np.minimum(right - last, 1), 0)
+    sums = np.cumsum(np.pad(x.astype(np.float64), ((0, 0), (1, 0))), axis=1)
+    whole = sums[:, last] - sums[:, first]
+    parts = head * x[:, np.maximum(first - 1, 0)] + tail * x[:, last]
+    return (whole + parts) / np.minimum(scale, n_in - left)
+
+
+def _stretch(x, n_frames):
+    n_in = x.shape[1]
+    # Both factors rounded as OpenCV rounds them: at whole borders the last bit decides.
+    inverse = n_frames / n_in
+    scale = 1 / inverse
+    out = np.arange(n_frames)
+    source = np.floor(out * scale).astype(int)
+    part = ((out + 1) - (source + 1) * inverse).astype(np.float32)
+    part = np.where(part <= 0, 0, part - np.floor(part))
+    part[source >= n_in - 1] = 0
+    source = np.minimum(source, n_in - 1)
+    following = np.minimum(source + 1, n_in - 1)
+    return (1 - part) * x[:, source] + part * x[:, following]
+
+
+def _n_frames(seconds, frame_rate):
+    return max(1, round(seconds * frame_rate))
