@@ -1,0 +1,42 @@
+# Every target installs first; a second run finds .venv as it was left.
+
+PYTHON := .venv/bin/python
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-slow lint format bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+install: ## .venv with the package and its pinned dependencies
+	@./install.sh
+
+demo: install ## make covers, extract features, train, evaluate: about 5 minutes on 2 cores
+	$(PYTHON) preprocess.py demo
+	$(PYTHON) train.py --max-epoch 0 --tag demo-untrained
+	$(PYTHON) train.py --tag demo
+	$(PYTHON) evaluate.py --baseline mean-chroma
+	$(PYTHON) evaluate.py --model-file models/demo-untrained/best.h5
+	$(PYTHON) evaluate.py --model-file models/demo/best.h5
+
+test: install ## the test suite without its slow tests
+	$(PYTHON) -m pytest
+
+test-slow: install ## the slow tests alone
+	$(PYTHON) -m pytest -m slow
+
+lint: install ## ruff's checks, and whether everything is formatted
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+format: install ## format the code, and repair what ruff can repair
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+bench: install ## every measurement in benchmarks/
+	set -e; for script in benchmarks/*.py; do $(PYTHON) $$script; done
+
+clean: ## remove caches and build products; .venv, data and models stay
+	rm -rf build dist *.egg-info .pytest_cache .hypothesis .ruff_cache
+	find . -name __pycache__ -not -path './.venv/*' -not -path './.python/*' -prune -exec rm -rf {} +

@@ -1,0 +1,123 @@
+#!/bin/sh
+# Makes .venv with the package (editable) and the versions pinned in constraints.txt; `make` runs this first.
+#
+# Python 3.9, 3.10 or 3.11 is looked for on PATH. Where there is only another version, uv (on PATH, or from the package
+# index) brings 3.11 into .python. A second run reuses .venv as it stands, unless setup.cfg or constraints.txt have
+# changed since: then they are installed into it. A .venv made by hand is installed into as well.
+set -eu
+CDPATH='' cd -- "$(dirname -- "$0")"
+
+extras=audio,report,index,download,test,dev
+unfinished=.venv.unfinished # there while .venv is being made: what an interruption leaves is thrown away
+stamp=.venv/mulkinet-installed
+wanted="$(cat install.sh setup.cfg constraints.txt | cksum) $PWD"
+
+trap 'exit 130' INT # and not on with what comes after an interrupted pip
+trap 'exit 143' TERM
+
+fail() {
+    echo "install.sh: $1" >&2
+    exit 1
+}
+
+# "3.11" for an interpreter that runs. One may exist and not run: a pyenv shim, or a .venv whose Python is gone.
+version_of() {
+    "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null
+}
+
+is_supported() {
+    case $(version_of "$1") in
+    3.9 | 3.10 | 3.11) return 0 ;;
+    *) return 1 ;;
+    esac
+}
+
+has_module() {
+    "$1" -c "import $2" >/dev/null 2>&1
+}
+
+# Debian puts ensurepip into a package of its own; pip, where it is installed, does instead.
+can_make_venv() {
+    has_module "$1" ensurepip || has_module "$1" pip
+}
+
+make_venv() { # PYTHON FOLDER
+    if has_module "$1" ensurepip; then
+        "$1" -m venv "$2"
+    else
+        "$1" -m venv --without-pip "$2" &&
+            "$1" -m pip install --quiet --target "$(echo "$2"/lib/python3*/site-packages)" pip
+    fi
+}
+
+# Sets python to the first supported interpreter that can make a virtual environment. Otherwise incapable is a supported
+# one that cannot, other one of another version that can, and found says what there is.
+find_python() {
+    python='' incapable='' other='' found=''
+    for candidate in python3.11 python3.10 python3.9 python3 python; do
+        version=$(version_of "$candidate") || continue
+        found="$found${found:+, }$candidate ($version)"
+        if ! is_supported "$candidate"; then
+            if can_make_venv "$candidate"; then other=${other:-$candidate}; fi
+        elif can_make_venv "$candidate"; then
+            python=$candidate
+            return
+        else
+            incapable=${incapable:-$version}
+        fi
+    done
+}
+
+# Makes .venv with uv, which finds or downloads Python 3.11. Debian forbids installing uv beside its own Python, so it
+# goes into an environment that is thrown away.
+make_venv_with_uv() {
+    if uv --version >/dev/null 2>&1; then
+        uv venv --quiet --seed --python 3.11 .venv
+    elif [ -n "$other" ]; then
+        rm -rf .python/uv
+        make_venv "$other" .python/uv &&
+            .python/uv/bin/python -m pip install --quiet uv &&
+            UV_PYTHON_INSTALL_DIR=$PWD/.python .python/uv/bin/uv venv --quiet --seed --python 3.11 .venv &&
+            rm -rf .python/uv
+    else
+        return 1
+    fi
+}
+
+make_environment() {
+    find_python
+    : >$unfinished
+    rm -rf .venv
+    if [ -n "$python" ]; then
+        make_venv "$python" .venv
+        return
+    fi
+    echo "No usable Python 3.9, 3.10 or 3.11 on PATH (found: ${found:-none}); asking uv for 3.11 ..."
+    if make_venv_with_uv 2>/dev/null; then return; fi
+    rm -rf .venv .python $unfinished
+    if [ -n "$incapable" ]; then
+        fail "expected a Python $incapable that can make virtual environments, found one without ensurepip and pip; try: apt-get install python$incapable-venv"
+    fi
+    fail "expected Python 3.9, 3.10 or 3.11, found ${found:-none}, and uv could not bring 3.11; install python3.11 (from your system's packages, python.org, pyenv or conda), put it on PATH and run this again"
+}
+
+install_packages() {
+    export PIP_DISABLE_PIP_VERSION_CHECK=1
+    # The pinned setuptools builds, rather than the newest one that an isolated build would fetch.
+    .venv/bin/python -m pip install -c constraints.txt setuptools wheel &&
+        .venv/bin/python -m pip install -c constraints.txt --no-build-isolation -e ".[$extras]"
+}
+
+if [ ! -e $unfinished ] && is_supported .venv/bin/python; then
+    if [ "$(cat $stamp 2>/dev/null)" = "$wanted" ]; then exit 0; fi
+    : >$unfinished
+    if ! install_packages; then
+        rm $unfinished # pip has put back what it was replacing: the environment is as it was
+        fail "expected to bring .venv up to date, found that pip fails as shown above; try again with a network, or remove .venv"
+    fi
+else
+    make_environment
+    install_packages || fail "expected to install into .venv, found that pip fails as shown above; try again with a network"
+fi
+echo "$wanted" >$stamp
+rm $unfinished
