@@ -2,7 +2,7 @@
 
 One track a line, `<work_id> TAB <track_id>`, UTF-8, as SHS100K's lists. See meta/README.md.
 
-Public names: `read_list`, `write_list`, `select`.
+Public names: `read_list`, `write_list`, `select`, `hold_out`.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 from mulkinet.atomic import atomic_path
 from mulkinet.errors import MulkinetError
 
-__all__ = ["read_list", "write_list", "select"]
+__all__ = ["read_list", "write_list", "select", "hold_out"]
 
 _SHOWN = 3
 
@@ -104,3 +104,32 @@ def select(store, pairs, source="the list"):
             f"{len(pairs)} missing ({shown}{more}); preprocess them or take them out of the list"
         )
     return np.asarray(rows, dtype=np.int64)
+
+
+def hold_out(pairs, share, seed):
+    """Sets aside whole works for validation, so that no work is on both sides.
+
+    Only works with at least two tracks can be validated with; at least two are set aside.
+
+    Args:
+        pairs: (work_id, track_id) pairs.
+        share: float in (0, 1) of those works to set aside.
+        seed: int >= 0.
+
+    Returns:
+        (kept, held_out): lists of pairs, in the order of `pairs`.
+
+    Raises:
+        MulkinetError: There are fewer than four works with two tracks.
+    """
+    works, counts = np.unique([work for work, _ in pairs], return_counts=True)
+    eligible = works[counts > 1]
+    if len(eligible) < 4:
+        raise MulkinetError(
+            f"expected at least 4 works of 2 or more tracks to hold some out for validation, "
+            f"found {len(eligible)}; bring more works or name a validation list with --val-ls"
+        )
+    n_held = max(2, round(share * len(eligible)))
+    held = set(np.random.default_rng(seed).choice(eligible, n_held, replace=False).tolist())
+    kept = [pair for pair in pairs if pair[0] not in held]
+    return kept, [pair for pair in pairs if pair[0] in held]

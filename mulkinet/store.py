@@ -100,10 +100,28 @@ class FeatureStore:
         Raises:
             MulkinetError: There is no such track or feature, or the track_id is ambiguous.
         """
-        row = self.row(track)
-        offsets = self.offsets(feature)
-        frames = self.frames(feature)[offsets[row] : offsets[row + 1]]
+        frames = self.read(feature, self.row(track))
         return np.ascontiguousarray(frames.T, dtype=np.float32)
+
+    def read(self, feature, row, start=0, n_frames=None):
+        """A crop of one track, as it lies in the file: one read.
+
+        Args:
+            feature: One of `features`.
+            row: Row of the track.
+            start: First frame.
+            n_frames: How many; by default all to the end, and never beyond it.
+
+        Returns:
+            (at most n_frames, n_bins) view of the memory map: frames are rows.
+        """
+        first, end = self.offsets(feature)[row : row + 2]
+        stop = end if n_frames is None else min(first + start + n_frames, end)
+        return self.frames(feature)[first + start : stop]
+
+    def n_frames(self, feature):
+        """(N,) int64: frames of each track."""
+        return np.diff(self.offsets(feature))
 
     def row(self, track):
         """Row of a track in `work_ids`, `track_ids` and the offsets.
@@ -135,7 +153,7 @@ class FeatureStore:
 
     @property
     def rows_by_key(self):
-        """dict of (work_id, track_id) to row."""
+        """Dict of (work_id, track_id) to row."""
         if self._rows is None:
             keys = zip(self.work_ids.tolist(), self.track_ids.tolist())
             self._rows = {key: row for row, key in enumerate(keys)}
@@ -162,7 +180,7 @@ class FeatureStore:
         return self._group(feature)["offsets"]
 
     def settings(self, feature):
-        """dict of what the feature is and how it was made (`n_bins`, `bin0`, `sr`, ...)."""
+        """Dict of what the feature is and how it was made (`n_bins`, `bin0`, `sr`, ...)."""
         return dict(self._group(feature)["settings"])
 
     def check_finite(self, feature, rows=None):

@@ -1,0 +1,50 @@
+"""The `mulkinet` command: the same commands as the scripts at the top of the project, and more.
+
+Public names: `main`.
+"""
+
+import importlib
+
+import click
+
+import mulkinet
+from mulkinet.cli.errors import Group
+
+__all__ = ["main"]
+
+
+class LazyGroup(Group):
+    """A group whose sub-commands are imported when they are called.
+
+    Args:
+        commands: dict of sub-command to (module, one line of help).
+    """
+
+    def __init__(self, *args, commands, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._commands = commands
+
+    def list_commands(self, ctx):
+        return list(self._commands)
+
+    def get_command(self, ctx, name):
+        if name not in self._commands:
+            return None
+        return importlib.import_module(self._commands[name][0]).main
+
+    def format_commands(self, ctx, formatter):
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help) for name, (_, help) in self._commands.items()])
+
+
+@click.command(
+    cls=LazyGroup,
+    commands={
+        "preprocess": ("mulkinet.cli.preprocess", "Make a feature store from audio or a data set."),
+        "train": ("mulkinet.cli.train", "Train a network."),
+        "evaluate": ("mulkinet.cli.evaluate", "Rank a collection and score the ranking."),
+    },
+)
+@click.version_option(mulkinet.__version__, prog_name="mulkinet")
+def main():
+    """Find cover songs: other performances of the same work come first."""

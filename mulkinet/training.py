@@ -1,0 +1,297 @@
+"""The training loop: epochs, validation, the best and the last model, logs, resuming.
+
+After each epoch the network embeds the validation tracks and ranks them. `best.h5` is the epoch
+with the highest validation MAP; `last.h5` also holds the optimizer and the head, so that a killed
+run goes on from its last finished epoch and ends as if it had not been killed. Everything drawn
+while training follows from (seed, epoch, step).
+
+Public names: `Trainer`, `Validation`, `cosine_schedule`.
+"""
+
+import csv
+import dataclasses
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+import mulkinet
+from mulkinet.atomic import atomic_path
+from mulkinet.dataset import batches
+from mulkinet.errors import MulkinetError
+from mulkinet.evaluation import evaluate
+from mulkinet.evaluation.embeddings import embed
+from mulkinet.modelfile import load_model, load_state, save_model
+
+__all__ = ["Trainer", "Validation", "cosine_schedule"]
+
+_VALIDATED = ("MAP", "TOP10", "MR1")
+
+
+def cosine_schedule(lr, max_epochs):
+    """Per-epoch cosine decay, lr * (1 + cos(pi * epoch / max_epochs)) / 2 (MulKINet).
+
+    Args:
+        lr: Learning rate of epoch 0.
+        max_epochs: int >= 1.
+
+    Returns:
+        Function of the epoch, from 0, to its learning rate.
+    """
+    return lambda epoch: lr * (1 + math.cos(math.pi * epoch / max_epochs)) / 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Validation:
+    """The tracks a model is selected by.
+
+    Attributes:
+        store: FeatureStore.
+        rows: (N,) int64 rows of the validation tracks.
+    """
+
+    store: object
+    rows: np.ndarray
+
+    def scores(self, network):
+        """MAP, TOP10 and MR1 of ranking every track against all others: dict of float."""
+        embeddings = embed(network, self.store, rows=self.rows)
+        scores = evaluate(embeddings, self.store.work_ids[self.rows], distance=network.distance)
+        return {name: scores[name] for name in _VALIDATED}
+
+
+class Trainer:
+    """Trains a network through one stage.
+
+    Attributes:
+        history: list of dict, one row per finished epoch, as in `epochs.csv`.
+
+    Args:
+        network: EmbeddingNetwork, with its `metadata` (feature, n_frames) set.
+        stage: A stage of `mulkinet.stages`, made from that network.
+        store: FeatureStore of the training tracks.
+        validation: Validation.
+        optimizer: Keras optimizer.
+        schedule: Function of the epoch to its learning rate.
+        settings: dict, JSON-able: the options of the run, kept in the model file; a run is resumed
+            only with the same.
+        model_dir: Folder of best.h5 and last.h5.
+        log_dir: Folder of epochs.csv and the TensorBoard events.
+        max_epochs: int >= 0; with 0 the untrained network is saved as best.h5.
+        patience: Epochs without a better validation MAP after which training stops; None for never.
+        strategy: tf.distribute.Strategy under which network, stage and optimizer were made.
+        report: Called with a line to show to the user.
+    """
+
+    def __init__(
+        self,
+        network,
+        stage,
+        store,
+        validation,
+        *,
+        optimizer,
+        schedule,
+        settings,
+        model_dir,
+        log_dir,
+        max_epochs,
+        patience,
+        strategy,
+        report,
+    ):
+        self.history = []
+        self._network = network
+        self._stage = stage
+        self._store = store
+        self._validation = validation
+        self._optimizer = optimizer
+        self._schedule = schedule
+        self._settings = settings
+        self._best_path = Path(model_dir) / "best.h5"
+        self._last_path = Path(model_dir) / "last.h5"
+        self._log_dir = Path(log_dir)
+        self._max_epochs = max_epochs
+        self._patience = patience
+        self._strategy = strategy
+        self._report = report
+        with strategy.scope():
+            optimizer.build(stage.model.trainable_variables)
+        self._train_step = tf.function(self._distributed_step, reduce_retracing=True)
+
+    def run(self, resume=False):
+        """Trains to the end.
+
+        Args:
+            resume: Go on from last.h5.
+
+        Returns:
+            dict: the row of `history` of the best epoch.
+
+        Raises:
+            MulkinetError: There is nothing to resume, or it was made with other settings; the loss
+                is not finite; a file cannot be written.
+        """
+        if resume:
+            self._resume()
+        if not self.history:
+            self._write_log()
+        if self._max_epochs == 0:
+            self.history = [{"epoch": 0, **self._validation.scores(self._network)}]
+            self._save(self._best_path)
+        events = tf.summary.create_file_writer(str(self._log_dir))
+        while len(self.history) < self._max_epochs and not self._out_of_patience():
+            self._run_epoch(len(self.history), events)
+        return self._best()
+
+    def _run_epoch(self, epoch, events):
+        began = time.monotonic()
+        lr = self._schedule(epoch)
+        self._optimizer.learning_rate.assign(lr)
+        trained = self._train_epoch(epoch)
+        scores = self._validation.scores(self._network)
+        seconds = round(time.monotonic() - began, 2)
+        row = {"epoch": epoch + 1, "lr": lr, **trained, **scores, "seconds": seconds}
+        self.history.append(row)
+        is_best = self._best() is row
+        # The best model first: a run killed between the two repeats the epoch and writes both.
+        if is_best:
+            self._save(self._best_path)
+        self._save(self._last_path, with_state=True)
+        self._write_log()
+        with events.as_default(step=epoch + 1):
+            for name, value in row.items():
+                if name != "epoch":
+                    tf.summary.scalar(name, value)
+            events.flush()
+        self._report(self._line(row, is_best))
+
+    def _train_epoch(self, epoch):
+        plan = self._stage.plan(epoch)
+        feature, n_frames = (self._network.metadata[key] for key in ("feature", "n_frames"))
+        data = batches(plan, self._store, feature=feature, n_frames=n_frames)
+        totals = {}
+        label = f"epoch {epoch + 1}/{self._max_epochs}"
+        progress = tqdm(
+            self._strategy.experimental_distribute_dataset(data),
+            label,
+            total=len(plan.steps),
+            unit="batch",
+            leave=False,
+        )
+        for step, (x, targets) in enumerate(progress):
+            values = {name: float(v) for name, v in self._train_step(x, targets).items()}
+            if not math.isfinite(values["loss"]):
+                raise MulkinetError(
+                    f"expected a finite loss, found {values['loss']} in epoch {epoch + 1}, "
+                    f"batch {step + 1}, with {self._tracks_of(plan, step)}; "
+                    "lower --lr, or look for broken features in these tracks"
+                )
+            weight = len(plan.steps[step][0])
+            for name, value in values.items():
+                totals[name] = totals.get(name, 0.0) + value * weight
+        n_tracks = sum(len(rows) for rows, _ in plan.steps)
+        return {name: total / n_tracks for name, total in totals.items()}
+
+    def _distributed_step(self, x, targets):
+        values = self._strategy.run(self._replica_step, (x, targets))
+        return {
+            name: self._strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None)
+            for name, value in values.items()
+        }
+
+    def _replica_step(self, x, targets):
+        context = tf.distribute.get_replica_context()
+        n_here = tf.cast(tf.shape(x)[0], tf.float32)
+        n_all = context.all_reduce(tf.distribute.ReduceOp.SUM, n_here)
+        with tf.GradientTape() as tape:
+            losses, logged = self._stage.loss(x, targets)
+            # Each replica gives its share, so that the sum over replicas is the batch's mean.
+            penalties = self._stage.model.losses
+            penalty = tf.add_n(penalties) if penalties else tf.zeros(())
+            share = tf.reduce_sum(losses) / n_all
+            total = share + penalty / context.num_replicas_in_sync
+        variables = self._stage.model.trainable_variables
+        self._optimizer.apply_gradients(zip(tape.gradient(total, variables), variables))
+        values = {name: tf.reduce_sum(value) / n_all for name, value in logged.items()}
+        return {"loss": share, "penalty": penalty / context.num_replicas_in_sync, **values}
+
+    def _best(self):
+        return max(self.history, key=lambda row: row["MAP"])
+
+    def _out_of_patience(self):
+        if self._patience is None or not self.history:
+            return False
+        waited = self.history[-1]["epoch"] - self._best()["epoch"]
+        if waited >= self._patience:
+            self._report(f"stopped: no better validation MAP for {waited} epochs")
+        return waited >= self._patience
+
+    def _line(self, row, is_best):
+        width = len(str(self._max_epochs))
+        logged = [name for name in row if name not in ("epoch", "lr", "seconds", *_VALIDATED)]
+        trained = "  ".join(f"{name} {row[name]:.4f}" for name in logged)
+        return (
+            f"epoch {row['epoch']:>{width}}/{self._max_epochs}  {trained}  |  validation "
+            f"MAP {row['MAP']:.4f}  TOP10 {row['TOP10']:.3f}  MR1 {row['MR1']:.2f}  |  "
+            f"{row['seconds']:.1f} s{'  best' if is_best else ''}"
+        )
+
+    def _tracks_of(self, plan, step):
+        rows = np.ravel(plan.steps[step][0])
+        shown = [f"{self._store.work_ids[row]}/{self._store.track_ids[row]}" for row in rows[:3]]
+        return f"tracks {', '.join(shown)}{', ...' if len(rows) > 3 else ''}"
+
+    def _save(self, path, with_state=False):
+        self._network.metadata["training"] = {
+            "settings": self._settings,
+            "epoch": self.history[-1]["epoch"],
+            "validation_MAP": self.history[-1]["MAP"],
+            "history": self.history,
+            "mulkinet_version": mulkinet.__version__,
+        }
+        state = None
+        if with_state:
+            optimizer = [variable.numpy() for variable in self._optimizer.variables]
+            state = {"optimizer": optimizer, "head": self._stage.state()}
+        save_model(self._network, path, state=state)
+
+    def _resume(self):
+        if not self._last_path.is_file():
+            raise MulkinetError(
+                f"expected a run to resume at {self._last_path}, found none; "
+                "start it without --resume"
+            )
+        network = load_model(self._last_path)
+        training = network.metadata["training"]
+        self._check_settings(training["settings"])
+        self._network.set_weights(network.get_weights())
+        state = load_state(self._last_path)
+        for variable, value in zip(self._optimizer.variables, state["optimizer"]):
+            variable.assign(value)
+        self._stage.restore(state["head"])
+        self.history = training["history"]
+        self._report(f"resuming after epoch {len(self.history)}")
+
+    def _check_settings(self, recorded):
+        different = [
+            f"{name} {recorded.get(name)!r}, not {value!r}"
+            for name, value in self._settings.items()
+            if recorded.get(name) != value
+        ]
+        if different:
+            raise MulkinetError(
+                f"expected the settings of the run to resume, found {self._last_path} made with "
+                f"{'; '.join(different)}; give the same, or start anew without --resume"
+            )
+
+    def _write_log(self):
+        columns = list(self.history[0]) if self.history else ["epoch"]
+        with atomic_path(self._log_dir / "epochs.csv") as temporary:
+            with open(temporary, "w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, columns)
+                writer.writeheader()
+                writer.writerows(self.history)

@@ -1,0 +1,79 @@
+"""List files: reading, writing, finding their tracks, holding works out."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mulkinet import FeatureStore, MulkinetError
+from mulkinet.lists import hold_out, read_list, select, write_list
+from tests.test_store import write_store
+
+IDS = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1)
+
+
+@given(pairs=st.lists(st.tuples(IDS, IDS), min_size=1, unique=True))
+def test_round_trip(tmp_path_factory, pairs):
+    path = tmp_path_factory.getbasetemp() / "LIST"
+    write_list(path, pairs)
+    assert read_list(path) == pairs
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"1\t0\n2 0\n", "line 2 of .*'2 0'"),
+        (b"1\t0\t9\n", "line 1"),
+        (b"1\t\n", "line 1"),
+        (b"1\t0\n\n1\t0\n", "lines 1 and 3"),
+        (b"\n", "empty list"),
+        (b"\xff\xfe\x00", "list file at"),
+    ],
+)
+def test_malformed_lists(tmp_path, content, message):
+    path = tmp_path / "LIST"
+    path.write_bytes(content)
+    with pytest.raises(MulkinetError, match=message):
+        read_list(path)
+
+
+def test_windows_line_ends(tmp_path):
+    path = tmp_path / "LIST"
+    path.write_bytes(b"1\t0\r\n1\t1\r\n")
+    assert read_list(path) == [("1", "0"), ("1", "1")]
+
+
+def test_absent_list(tmp_path):
+    with pytest.raises(MulkinetError, match="No such file"):
+        read_list(tmp_path / "none")
+
+
+@pytest.mark.parametrize("pair", [("a\tb", "c"), ("a", "b\nc")])
+def test_ids_that_no_list_can_hold(tmp_path, pair):
+    with pytest.raises(MulkinetError, match="tabs and line ends"):
+        write_list(tmp_path / "LIST", [pair])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_select(tmp_path, rng):
+    write_store(tmp_path / "s.h5", rng)
+    store = FeatureStore(tmp_path / "s.h5")
+    assert select(store, [("b", "1"), ("a", "9")]).tolist() == [2, 0]
+    absent = [("z", str(i)) for i in range(5)]
+    with pytest.raises(MulkinetError, match=r"5 of 6 missing \(z/0, z/1, z/2, \.\.\.\)"):
+        select(store, [("a", "9"), *absent])
+
+
+def test_hold_out_keeps_works_whole():
+    pairs = [(str(work), str(track)) for work in range(40) for track in range(1 + work % 3)]
+    kept, held = hold_out(pairs, 0.1, seed=3)
+    assert sorted(kept + held) == sorted(pairs)
+    works = {work for work, _ in held}
+    assert works.isdisjoint(work for work, _ in kept)
+    assert len(works) == round(0.1 * 26)
+    assert all(int(work) % 3 for work in works)
+    assert (kept, held) == hold_out(pairs, 0.1, seed=3) != hold_out(pairs, 0.1, seed=4)
+
+
+def test_hold_out_needs_covers():
+    with pytest.raises(MulkinetError, match="at least 4 works"):
+        hold_out([("a", "1"), ("a", "2"), ("b", "1")], 0.1, seed=0)
