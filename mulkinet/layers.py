@@ -1,0 +1,261 @@
+"""Keras layers of the networks: key-invariant convolution, its statistics, attention, time summaries.
+
+Conventions: feature maps are (batch, rows, n_frames, channels). Rows are pitch classes and circular: row 12 would be
+row 0 again. The published networks write that out as 23 rows (the 12, then the first 11 again) and lose rows from
+convolution to convolution, 23 -> 21 -> 18 -> 15 -> 12 say; those past the 12th always repeat the first ones. Here only
+the 12 distinct rows are carried. Where the published networks take a mean over all their rows, the layer is told how
+many there were (`n_rows`) and counts the repeated ones twice, which gives the same numbers.
+
+Public names: `KeyInvariantConv2D`, `RowWeightedBatchNorm`, `ChannelAttention`, `TemporalAttention`,
+`L2Normalize`, `SeededDropout`, `N_PITCH_CLASSES`, `LEAKY_SLOPE`, `wrap_rows`, `row_weights`.
+
+Papers: Cao 2020 (ISSPIT), MulKINet; Xu, Chen, Lin 2018 (ICASSP), key-invariant convolution; Woo et al. 2018
+(arXiv:1807.06521), the form of the attention.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+__all__ = [
+    "LEAKY_SLOPE",
+    "N_PITCH_CLASSES",
+    "ChannelAttention",
+    "KeyInvariantConv2D",
+    "L2Normalize",
+    "RowWeightedBatchNorm",
+    "SeededDropout",
+    "TemporalAttention",
+    "row_weights",
+    "wrap_rows",
+]
+
+N_PITCH_CLASSES = 12
+LEAKY_SLOPE = 0.3
+
+_register = tf.keras.utils.register_keras_serializable(package="mulkinet")
+
+
+def wrap_rows(x, n_extra):
+    """Appends the first rows again, as if the row axis were a circle.
+
+    Args:
+        x: (batch, 12, n_frames, channels).
+        n_extra: Rows to append, 0 to 12.
+
+    Returns:
+        (batch, 12 + n_extra, n_frames, channels).
+    """
+    return tf.concat([x, x[:, :n_extra]], axis=1) if n_extra else x
+
+
+def row_weights(n_rows):
+    """How much each distinct row counts in a mean over `n_rows` rows that repeat the first ones after the 12th.
+
+    Args:
+        n_rows: 12 to 24.
+
+    Returns:
+        (12,) float32 that sums to 1; for 15 rows three of 2/15, then nine of 1/15.
+    """
+    repeated = np.arange(N_PITCH_CLASSES) < n_rows - N_PITCH_CLASSES
+    return ((1 + repeated) / n_rows).astype("float32")
+
+
+def _mean_over_rows(x, n_rows):
+    """Mean of (batch, rows, ...) over its rows -> (batch, ...), repeated rows counted twice."""
+    if n_rows is None:
+        return tf.reduce_mean(x, axis=1)
+    return tf.tensordot(tf.constant(row_weights(n_rows), x.dtype), x, [[0], [1]])
+
+
+@_register
+class KeyInvariantConv2D(tf.keras.layers.Conv2D):
+    """Convolution that treats the 12 pitch classes as a circle: transposing the input rotates the output rows.
+
+    Input (batch, 12, n_frames, channels) -> (batch, 12, n_frames - width + 1, filters). The weights are those of an
+    ordinary convolution over the written-out rows: `kernel` (height, width, channels, filters) and `bias` (filters,).
+
+    Args:
+        filters: Output channels.
+        kernel_size: (height, width), height at most 12. Along time there is no padding.
+        **kwargs: As for `tf.keras.layers.Conv2D`; padding and strides are not to be chosen.
+    """
+
+    def __init__(self, filters, kernel_size, **kwargs):
+        super().__init__(filters, kernel_size, padding="valid", **kwargs)
+
+    def call(self, inputs):
+        rows = wrap_rows(inputs, self.kernel_size[0] - 1)
+        outputs = self.convolution_op(rows, self.kernel)
+        return tf.nn.bias_add(outputs, self.bias) if self.use_bias else outputs
+
+    def compute_output_shape(self, input_shape):
+        batch, rows, n_frames, channels = input_shape
+        written_out = (batch, rows + self.kernel_size[0] - 1, n_frames, channels)
+        return super().compute_output_shape(written_out)
+
+    def get_config(self):
+        config = super().get_config()
+        del config["padding"]
+        return config
+
+
+@_register
+class RowWeightedBatchNorm(tf.keras.layers.BatchNormalization):
+    """Batch normalisation over channels whose batch moments count repeated rows as often as they occur.
+
+    Args:
+        n_rows: Rows of the published network at this place, 13 to 23; None counts every row once.
+        **kwargs: As for `tf.keras.layers.BatchNormalization`.
+    """
+
+    def __init__(self, n_rows=None, **kwargs):
+        super().__init__(**kwargs)
+        self.n_rows = n_rows
+
+    def call(self, inputs, training=None):
+        if self.n_rows is None or not training or not self.trainable:
+            return super().call(inputs, training=training)
+        x = tf.cast(inputs, self.gamma.dtype)
+        mean, variance = self._weighted_moments(x)
+        self._update(mean, variance, tf.shape(x))
+        y = tf.nn.batch_normalization(x, mean, variance, self.beta, self.gamma, self.epsilon)
+        return tf.cast(y, inputs.dtype)
+
+    def _weighted_moments(self, x):
+        # Moments row by row, then put together, so that no sum of squares loses digits.
+        row_mean, row_variance = tf.nn.moments(x, axes=[0, 2])
+        weights = tf.constant(row_weights(self.n_rows), x.dtype)[:, None]
+        mean = tf.reduce_sum(weights * row_mean, axis=0)
+        variance = tf.reduce_sum(weights * (row_variance + (row_mean - mean) ** 2), axis=0)
+        return mean, variance
+
+    def _update(self, mean, variance, shape):
+        # Keras's fused kernel, which the published network used, keeps the unbiased variance (n / (n - 1)).
+        count = tf.cast(shape[0] * self.n_rows * shape[2], variance.dtype)
+        rate = 1.0 - self.momentum
+        unbiased = variance * (count / (count - 1.0))
+        self.moving_mean.assign_sub((self.moving_mean - mean) * rate)
+        self.moving_variance.assign_sub((self.moving_variance - unbiased) * rate)
+
+    def get_config(self):
+        return {**super().get_config(), "n_rows": self.n_rows}
+
+
+class _Gate(tf.keras.layers.Layer):
+    """Scales one axis by a gate in (0, 1), computed from the mean and the maximum over the other two.
+
+    Both summaries pass the same perceptron, size -> size // ratio -> size without bias; the sum is squashed.
+    """
+
+    def __init__(self, ratio=4, n_rows=None, kernel_regularizer=None, **kwargs):
+        super().__init__(**kwargs)
+        self.ratio = ratio
+        self.n_rows = n_rows
+        self.kernel_regularizer = tf.keras.regularizers.get(kernel_regularizer)
+
+    def build(self, input_shape):
+        size = input_shape[self.axis]
+        hidden = size // self.ratio
+        kernel = {"initializer": "glorot_uniform", "regularizer": self.kernel_regularizer}
+        self.layer1 = self.add_weight("layer1", (size, hidden), **kernel)
+        self.layer2 = self.add_weight("layer2", (hidden, size), **kernel)
+
+    def call(self, inputs):
+        mean, maximum = self._summaries(inputs)
+        hidden = [
+            tf.nn.leaky_relu(tf.matmul(summary, self.layer1), LEAKY_SLOPE)
+            for summary in (mean, maximum)
+        ]
+        # The second layer is linear, so the two results may be added before it.
+        gate = tf.sigmoid(tf.matmul(tf.add_n(hidden), self.layer2))
+        shape = [-1, 1, 1, 1]
+        shape[self.axis] = gate.shape[-1]
+        return inputs * tf.reshape(gate, shape)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "ratio": self.ratio,
+            "n_rows": self.n_rows,
+            "kernel_regularizer": tf.keras.regularizers.serialize(self.kernel_regularizer),
+        }
+
+
+@_register
+class ChannelAttention(_Gate):
+    """Weighs channels by what they do over all rows and frames: (batch, rows, n_frames, channels) -> the same.
+
+    Args:
+        ratio: Channels per hidden unit of the perceptron.
+        n_rows: Rows of the published network at this place, 13 to 23; None counts every row once in the mean.
+        kernel_regularizer: For both kernels, `layer1` (channels, channels // ratio) and `layer2`.
+        **kwargs: As for any Keras layer.
+    """
+
+    axis = 3
+
+    def _summaries(self, x):
+        mean = _mean_over_rows(tf.reduce_mean(x, axis=2), self.n_rows)
+        return mean, tf.reduce_max(x, axis=[1, 2])
+
+
+@_register
+class TemporalAttention(_Gate):
+    """Weighs frames by what all rows and channels do in them: (batch, rows, n_frames, channels) -> the same.
+
+    The perceptron spans the time axis, so the number of frames is fixed when the layer is built.
+
+    Args:
+        ratio: Frames per hidden unit of the perceptron.
+        n_rows: Rows of the published network at this place, 13 to 23; None counts every row once in the mean.
+        kernel_regularizer: For both kernels, `layer1` (n_frames, n_frames // ratio) and `layer2`.
+        **kwargs: As for any Keras layer.
+    """
+
+    axis = 2
+
+    def _summaries(self, x):
+        mean = _mean_over_rows(tf.reduce_mean(x, axis=3), self.n_rows)
+        return mean, tf.reduce_max(x, axis=[1, 3])
+
+
+@_register
+class L2Normalize(tf.keras.layers.Layer):
+    """Scales each vector to length 1, in float32 whatever the precision of the network: (batch, size) -> the same."""
+
+    def call(self, inputs):
+        return tf.math.l2_normalize(tf.cast(inputs, tf.float32), axis=-1)
+
+
+@_register
+class SeededDropout(tf.keras.layers.Layer):
+    """Dropout whose random generator can be seeded again, so that a resumed run draws the same.
+
+    Args:
+        rate: Share of values set to 0 while training, 0 <= rate < 1; the others grow by 1 / (1 - rate).
+        seed: int for the generator; None takes one from the system.
+        **kwargs: As for any Keras layer.
+    """
+
+    def __init__(self, rate, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.rate = rate
+        self.seed = seed
+        if seed is None:
+            self._generator = tf.random.Generator.from_non_deterministic_state()
+        else:
+            self._generator = tf.random.Generator.from_seed(seed)
+
+    def reseed(self, seed):
+        """Starts the generator anew from `seed`."""
+        self._generator.reset_from_seed(seed)
+
+    def call(self, inputs, training=None):
+        if not training or not self.rate:
+            return tf.identity(inputs)
+        kept = self._generator.uniform(tf.shape(inputs)) >= self.rate
+        return tf.where(kept, inputs / (1.0 - self.rate), tf.zeros_like(inputs))
+
+    def get_config(self):
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}

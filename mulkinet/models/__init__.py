@@ -1,0 +1,42 @@
+"""The networks, by name: one constructor for all, whose options are those of the commands.
+
+- `mulkinet`: `mulkinet.models.mulkinet.MulKINet` (Cao 2020)
+
+Public names: `NETWORKS`, `build_model`, `options_of`.
+"""
+
+from mulkinet.errors import MulkinetError
+from mulkinet.models.mulkinet import MulKINet
+
+__all__ = ["NETWORKS", "build_model", "options_of"]
+
+NETWORKS = {cls.network: cls for cls in (MulKINet,)}
+
+
+def build_model(name, **options):
+    """A new network with random weights.
+
+    Args:
+        name: A key of `NETWORKS`.
+        **options: Any of `options_of(name)`; the others keep their defaults.
+
+    Returns:
+        EmbeddingNetwork: (batch, n_bins, n_frames) -> (batch, embedding_len).
+
+    Raises:
+        MulkinetError: No such network, no such option, or a value that is not possible.
+    """
+    defaults = options_of(name)
+    unknown = sorted(set(options) - set(defaults))
+    if unknown:
+        raise MulkinetError(
+            f"{name} has no option {', '.join(unknown)}; it has {', '.join(defaults)}"
+        )
+    return NETWORKS[name](**options)
+
+
+def options_of(name):
+    """{option: default} of a network; raises MulkinetError when there is no network of that name."""
+    if name not in NETWORKS:
+        raise MulkinetError(f"model: expected one of {', '.join(NETWORKS)}; found {name!r}")
+    return NETWORKS[name].defaults()

@@ -1,0 +1,176 @@
+"""What every network is to the rest of the package: a Keras model from features to embeddings.
+
+Conventions: input (batch, n_bins, n_frames) float32, output (batch, embedding_len) float32. A network is built from
+its options alone; `get_config` returns them and `from_config` takes them back.
+
+Public names: `EmbeddingNetwork`, `check_choice`, `check_positive`, `check_flag`.
+"""
+
+import inspect
+
+import tensorflow as tf
+
+from mulkinet.errors import MulkinetError
+from mulkinet.layers import SeededDropout
+
+__all__ = ["EmbeddingNetwork", "check_choice", "check_flag", "check_positive"]
+
+
+class EmbeddingNetwork(tf.keras.Model):
+    """A network that maps pitch features to embeddings; base of all networks of `mulkinet.models`.
+
+    Initial weights come from Keras's own generator: `tf.keras.utils.set_random_seed` before building fixes them.
+
+    Attributes:
+        network: Name in the registry.
+        distance: How its embeddings are compared: "cosine", "sqeuclidean" (divided by the embedding's size),
+            "euclidean" or "weighted_l1".
+        options: What it was built with; plain and JSON-able.
+        n_bins: Rows of its input.
+        n_frames: Frames of its input; None where any length goes.
+        min_frames: The shortest input it can take.
+        metadata: What belongs to the trained model and not to the network: feature, feature_settings, n_frames, pad,
+            classes, training. Plain and JSON-able; empty on a new network.
+    """
+
+    # Attributes named on the class are left alone by Keras, which would wrap plain dicts.
+    network = None
+    distance = None
+    options = None
+    n_bins = None
+    n_frames = None
+    min_frames = 1
+    metadata = None
+    classifier_dropout = 0.0
+    kernel_l2 = 0.0
+    _embed_batch = None
+
+    def __init__(self, inputs, outputs, *, options, n_frames=None, min_frames=1):
+        super().__init__(inputs=inputs, outputs=outputs, name=self.network)
+        self.options = dict(options)
+        self.n_bins = inputs.shape[1]
+        self.n_frames = n_frames
+        self.min_frames = min_frames
+        self.metadata = {}
+
+    @property
+    def embedding_len(self):
+        """Size of an embedding."""
+        return self.output_shape[-1]
+
+    @property
+    def input_spec(self):
+        """None: `check_input` says what is wrong in words a user understands."""
+        return None
+
+    def __call__(self, inputs, *args, **kwargs):
+        # Here and not in `call`, where Keras would wrap the message in lines of its own.
+        self.check_input(inputs.shape)
+        return super().__call__(inputs, *args, **kwargs)
+
+    def summary(self, line_length=100, positions=(0.64, 0.88, 1.0), **kwargs):
+        """Prints the layers; columns wide enough for their names."""
+        super().summary(line_length=line_length, positions=list(positions), **kwargs)
+
+    def check_input(self, shape):
+        """Raises MulkinetError when features of `shape` (batch, n_bins, n_frames) do not fit; None is not checked."""
+        if len(shape) != 3 or shape[1] not in (None, self.n_bins):
+            raise MulkinetError(
+                f"{self.network} expects features of shape (batch, {self.n_bins} bins, frames), "
+                f"found {tuple(shape)}; use a feature with {self.n_bins} bins"
+            )
+        if shape[2] is None:
+            return
+        if self.n_frames is not None and shape[2] != self.n_frames:
+            raise MulkinetError(
+                f"this {self.network} expects {self.n_frames} frames, found {shape[2]}; "
+                "crop or pad the features, as mulkinet.embed does"
+            )
+        if shape[2] < self.min_frames:
+            raise MulkinetError(
+                f"this {self.network} expects at least {self.min_frames} frames, found {shape[2]}; "
+                "use a longer track, or pad it (--pad wrap)"
+            )
+
+    def embed_batch(self, x):
+        """Embeddings in inference mode, compiled once for every number of tracks and frames.
+
+        Args:
+            x: (batch, n_bins, n_frames) float32.
+
+        Returns:
+            (batch, embedding_len) float32 array.
+        """
+        self.check_input(x.shape)
+        if self._embed_batch is None:
+            signature = tf.TensorSpec((None, self.n_bins, self.n_frames), tf.float32)
+            function = tf.function(lambda batch: self(batch, training=False))
+            self._embed_batch = function.get_concrete_function(signature)
+        return self._embed_batch(tf.constant(x, tf.float32)).numpy()
+
+    def classifier(self, n_classes, seed=None):
+        """The network with a softmax layer over works in the place of the embedding's normalisation.
+
+        The trunk is shared: training the classifier trains this network.
+
+        Args:
+            n_classes: Number of works.
+            seed: For the layer's initial weights and its dropout.
+
+        Returns:
+            tf.keras.Model: (batch, n_bins, n_frames) -> logits (batch, n_classes). Its `dropout`
+            attribute is the dropout layer, which has `reseed(seed)`.
+        """
+        check_positive("n_classes", n_classes)
+        dropout = SeededDropout(self.classifier_dropout, seed=seed, name="Dropout")
+        # Logits stay float32 under mixed precision: a softmax over thousands of works needs the range.
+        dense = tf.keras.layers.Dense(
+            n_classes,
+            use_bias=False,
+            dtype="float32",
+            kernel_initializer=tf.keras.initializers.GlorotUniform(seed),
+            kernel_regularizer=tf.keras.regularizers.L2(self.kernel_l2) if self.kernel_l2 else None,
+            name="Classification",
+        )
+        logits = dense(dropout(self.head_output()))
+        model = tf.keras.Model(self.input, logits, name=f"{self.network}_classifier")
+        model.dropout = dropout
+        return model
+
+    def head_output(self):
+        """The symbolic tensor (batch, embedding_len) that the classifier stands on; the embedding unless overridden."""
+        return self.output
+
+    def get_config(self):
+        return dict(self.options)
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        return cls(**config)
+
+    @classmethod
+    def defaults(cls):
+        """{option: default} of this network, in the order of its documentation."""
+        parameters = inspect.signature(cls.__init__).parameters
+        return {name: p.default for name, p in parameters.items() if name != "self"}
+
+
+def check_choice(option, value, allowed):
+    """Raises MulkinetError naming the allowed values when `value` is none of them."""
+    if value not in allowed:
+        names = ", ".join(map(str, allowed))
+        raise MulkinetError(f"{option}: expected one of {names}; found {value!r}")
+
+
+def check_positive(option, value, least=1):
+    """Raises MulkinetError when `value` is not a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise MulkinetError(
+            f"{option}: expected a whole number of at least {least}; found {value!r}"
+        )
+
+
+def check_flag(option, value):
+    """Raises MulkinetError when `value` is not true or false."""
+    if not isinstance(value, bool):
+        raise MulkinetError(f"{option}: expected true or false; found {value!r}")

@@ -1,0 +1,122 @@
+"""Whole Keras models in HDF5: MulKINet's classifier and the Siamese release's twin.
+
+Only datasets (weights, by layer name) and, for the length of the input, one number of the JSON
+description are read. Lambdas and custom objects in the description are never looked at.
+
+Public names: `import_keras`.
+"""
+
+import json
+import re
+
+import h5py
+
+from mulkinet.errors import MulkinetError
+from mulkinet.modelfile import copy_weights
+from mulkinet.models import build_model
+
+__all__ = ["import_keras"]
+
+# SHS100K2's HPCP: sums of 20 frames of hop 1024 at 44.1 kHz.
+MULKINET_METADATA = {
+    "feature": "hpcp",
+    "n_frames": 400,
+    "pad": "zero",
+    "feature_settings": {"n_bins": 12, "bin0": "A", "sr": 44100, "hop_length": 1024},
+}
+
+
+def import_keras(file, path):
+    """Builds the network that a whole-model HDF5 file holds.
+
+    Args:
+        file: h5py.File, open for reading.
+        path: Its name, for messages.
+
+    Returns:
+        EmbeddingNetwork: with the file's weights, and `metadata` that says what features it needs.
+
+    Raises:
+        MulkinetError: It is another network, or a weight is missing, left over or mis-shaped.
+    """
+    if "model_weights" not in file:
+        raise MulkinetError(
+            f"expected a whole Keras model (group model_weights), found {path} with "
+            f"{', '.join(file) or 'nothing'}; save the model whole"
+        )
+    weights = _weights(file["model_weights"])
+    layers = sorted({name.partition("/")[0] for name in weights})
+    try:
+        if {"Embedding/kernel", "Temporal_0_Conv/kernel"} <= set(weights):
+            return _import_mulkinet(weights, _input_frames(file))
+    except (KeyError, IndexError, ValueError, TypeError) as error:
+        raise MulkinetError(f"{path} has no {error}") from error
+    except MulkinetError as error:
+        raise MulkinetError(f"{path} does not fit: {error}") from error
+    raise MulkinetError(
+        f"expected MulKINet's layers (KI_0_Conv, Embedding, ...), found {path} with "
+        f"{', '.join(layers[:4]) or 'no weights'}"
+    )
+
+
+def _weights(group):
+    """{"<layer>/<weight>": array} of every dataset, whatever models the layer is nested in."""
+    weights = {}
+
+    def visit(name, item):
+        if isinstance(item, h5py.Dataset):
+            layer, _, weight = name.rpartition("/")
+            weights[f"{layer.rpartition('/')[2]}/{weight.partition(':')[0]}"] = item[()]
+
+    group.visititems(visit)
+    return weights
+
+
+def _input_frames(file):
+    """Frames of the model's input, (batch, 23, frames, 1), from its JSON description."""
+    description = json.loads(file.attrs["model_config"])
+    shape = description["config"]["layers"][0]["config"]["batch_input_shape"]
+    if len(shape) != 4 or shape[1] != 23:
+        raise MulkinetError(f"expected an input of 23 rows and some frames, found {shape}")
+    return shape[2]
+
+
+def _import_mulkinet(weights, n_frames):
+    model = build_model("mulkinet", **_mulkinet_options(weights), n_frames=n_frames)
+    # The softmax layer goes: its classes are somebody's list of works, which the file does not hold.
+    trunk = {name: array for name, array in weights.items() if name != "Classification/kernel"}
+    copy_weights(model, {_our_name(name): array for name, array in trunk.items()})
+    model.metadata = {**MULKINET_METADATA, "n_frames": n_frames}
+    return model
+
+
+def _our_name(name):
+    # An attention's two dense kernels are two layers there and two weights of one layer here.
+    return re.sub(r"_(ChnlAtt|TempAtt)_Layer([12])/kernel$", r"_\1/layer\2", name)
+
+
+def _mulkinet_options(weights):
+    """The options that the names and shapes imply."""
+    stages = [re.match(r"KI_(?:[A-Za-z_]*)(\d+)(?:_\d)?_Conv/kernel$", name) for name in weights]
+    n_stages = 1 + max(int(match[1]) for match in stages if match)
+    block, narrow = "simple", None
+    for name, kernel in (
+        ("bottleneck", "KI_Bottleneck1_0_Conv/kernel"),
+        ("wider", "KI_Wider_Bottleneck0_1_Conv/kernel"),
+    ):
+        if kernel in weights:
+            block, narrow = name, weights[kernel].shape[3]
+    first = weights[
+        "KI_Wider_Bottleneck0_0_Conv/kernel" if block == "wider" else "KI_0_Conv/kernel"
+    ]
+    channels = first.shape[3]
+    return {
+        "block": block,
+        "ki_block_num": n_stages,
+        "chnlatt": any("_ChnlAtt_" in name for name in weights),
+        "tempatt": any("_TempAtt_" in name for name in weights),
+        "ki_out_channel": channels,
+        "bn_ratio": channels // narrow if narrow else 4,
+        "time_field": first.shape[1] * n_stages,
+        "embedding_len": weights["Embedding/kernel"].shape[1],
+    }
