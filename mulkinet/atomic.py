@@ -1,15 +1,16 @@
 """Files that are whole or not there: written under a temporary name, then renamed.
 
-Public names: `atomic_path`.
+Public names: `atomic_path`, `remove_leftovers`.
 """
 
 import contextlib
 import os
+import re
 from pathlib import Path
 
 from mulkinet.errors import MulkinetError
 
-__all__ = ["atomic_path"]
+__all__ = ["atomic_path", "remove_leftovers"]
 
 
 @contextlib.contextmanager
@@ -39,3 +40,25 @@ def atomic_path(path):
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder):
+    """Removes temporary files of processes that were killed before they could do it.
+
+    Args:
+        folder: The folder to look in, not below; it need not exist.
+    """
+    for path in Path(folder).glob(".*.tmp*"):
+        found = re.search(r"\.(\d+)\.tmp(\.[^.]+)?$", path.name)
+        if found and not _is_running(int(found[1])):
+            path.unlink(missing_ok=True)
+
+
+def _is_running(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -20,7 +20,7 @@ __all__ = ["FEATURES", "extractor"]
 FEATURES = ("crema", "hpcp", "chroma_cens", "cqt")
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def extractor(feature):
     """The extractor of a feature; one object per process, so that a model is loaded once.
 

@@ -105,7 +105,7 @@ def _decode_libsndfile(path):
                 y = np.concatenate([np.empty(0, np.float32), *(b.mean(axis=1) for b in blocks)])
             except soundfile.LibsndfileError as error:
                 raise SkippedInput(
-                    f"expected whole audio, found a damaged or truncated file ({error.error_string})"
+                    f"expected whole audio, found a truncated or damaged file: {error.error_string}"
                 ) from error
             if len(y) < _TRUNCATED_PART * file.frames:
                 raise _truncated(file.frames / file.samplerate, len(y) / file.samplerate, "s")

@@ -1,4 +1,4 @@
-"""Tracks to a common length: the first 180 s, wrapped around, averaged by area; or every k-th frame.
+"""Tracks to a common length: the first 180 s, wrapped and averaged by area; or every k-th frame.
 
 Conventions: arrays are (n_bins, n_frames), resized along the frames only, float32 out.
 
@@ -118,7 +118,9 @@ def wrap(x, n_frames):
     Returns:
         (n_bins, n_frames).
     """
-    return np.take(x, np.arange(n_frames) % x.shape[1], axis=1)
+    if n_frames > x.shape[1]:
+        x = np.tile(x, (1, -(-n_frames // x.shape[1])))
+    return x[:, :n_frames]
 
 
 def downsample(x, factor):
@@ -154,7 +156,12 @@ def area_resize(x, n_frames):
 
 
 def _average(x, n_frames):
-    n_in = x.shape[1]
+    n_bins, n_in = x.shape
+    if n_in % n_frames == 0:
+        # The case of whole data sets (15500 frames to 500): one pass, a hundred times as fast.
+        ratio = n_in // n_frames
+        stretches = x.reshape(n_bins, n_frames, ratio)
+        return np.einsum("bfk,k->bf", stretches, np.full(ratio, 1 / ratio, np.float32))
     scale = n_in / n_frames
     left = np.arange(n_frames) * scale
     right = left + scale

@@ -1,0 +1,203 @@
+"""A folder of audio, `<dir>/<work>/<track>.<ext>`, to a feature store.
+
+Every track's features are kept at full length in `<output>/<name>_features/`, so that an
+interrupted run goes on where it was, and another length or feature needs no second extraction.
+When all are there, `<name>_annotations.csv` and the store `<name>.h5` are written.
+
+Public names: `preprocess_audio_dir`, `AudioDirResult`.
+"""
+
+import csv
+import functools
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from mulkinet.atomic import atomic_path, remove_leftovers
+from mulkinet.errors import MulkinetError, SkippedInput
+from mulkinet.features import extractor
+from mulkinet.features.provenance import made_by, quiet
+from mulkinet.features.resize import Framing
+from mulkinet.sources.layout import find_tracks
+from mulkinet.sources.track_files import extract_track, read_feature, read_summary
+from mulkinet.sources.workers import count_workers, run_in_processes
+from mulkinet.store import StoreWriter
+
+__all__ = ["preprocess_audio_dir", "AudioDirResult"]
+
+_RUN_MODES = ("parallel", "single")
+_DECODERS = ("soundfile", "soxr", "numpy")
+
+
+class AudioDirResult(NamedTuple):
+    """What a run made.
+
+    Attributes:
+        store_path: pathlib.Path of the store.
+        annotations_path: pathlib.Path of the table of tracks.
+        n_works: Works in the store.
+        n_tracks: Tracks in the store.
+        skipped: list of (path, reason) of what could not be used.
+    """
+
+    store_path: Path
+    annotations_path: Path
+    n_works: int
+    n_tracks: int
+    skipped: list
+
+
+def preprocess_audio_dir(
+    audio_dir,
+    output,
+    *,
+    features=("hpcp",),
+    run_mode="parallel",
+    n_workers=-1,
+    spect_len=500,
+    downsample=1,
+    name=None,
+    progress=True,
+):
+    """Extracts the features of a folder of audio into a store.
+
+    Args:
+        audio_dir: Folder of work folders of audio files.
+        output: Folder for the store and the feature files of the tracks.
+        features: Names from `mulkinet.features.FEATURES`.
+        run_mode: "parallel" processes, or "single": in this process, one track after the other.
+        n_workers: Processes of "parallel"; -1 is one per core.
+        spect_len: Frames that the first 180 s are resized to; None keeps the full length.
+        downsample: Keeps every k-th frame of the full length.
+        name: Name of the data set; that of `audio_dir` by default.
+        progress: Shows a progress bar on stderr.
+
+    Returns:
+        AudioDirResult.
+
+    Raises:
+        MulkinetError: The folder, the output or a setting cannot be used, or no track can.
+    """
+    audio_dir, output = Path(audio_dir), Path(output)
+    framing = Framing(spect_len, downsample)
+    name = _check_name(name or audio_dir.resolve().name)
+    features = list(dict.fromkeys(features))
+    if not features:
+        raise MulkinetError("expected at least one feature, found none; name one with -p")
+    if run_mode not in _RUN_MODES:
+        raise MulkinetError(f"expected run_mode parallel or single, found {run_mode!r}")
+    n_workers = count_workers(n_workers) if run_mode == "parallel" else 1
+    settings = {feature: extractor(feature).settings for feature in features}
+    tracks, skipped = find_tracks(audio_dir, leave_out=[output])
+    _check_writable(output)
+
+    folder = output / f"{name}_features"
+    summaries, failed = _extract(tracks, folder, features, n_workers, progress)
+    # After the extraction: its own workers may have died too.
+    for place in (output, *folder.glob("*/")):
+        remove_leftovers(place)
+    skipped += [(track.path, failed[track]) for track in tracks if track in failed]
+    usable = [track for track in tracks if track in summaries]
+    if not usable:
+        first = f", the first {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
+        raise MulkinetError(
+            f"expected at least one usable track in {audio_dir}, "
+            f"found none, {len(skipped)} skipped{first}"
+        )
+    store_path = output / f"{name}.h5"
+    annotations_path = output / f"{name}_annotations.csv"
+    paths = [track.path.relative_to(audio_dir).as_posix() for track in usable]
+    with StoreWriter(
+        store_path,
+        name=name,
+        tracks=[(track.work_id, track.track_id) for track in usable],
+        attributes={"source": "audio-dir", "versions": _versions(settings)},
+        metadata={"path": paths},
+    ) as store:
+        _fill(store, usable, summaries, folder, settings, framing)
+    _write_annotations(annotations_path, usable, summaries, paths)
+    n_works = len({track.work_id for track in usable})
+    return AudioDirResult(store_path, annotations_path, n_works, len(usable), skipped)
+
+
+def _check_name(name):
+    if not name or name.startswith(".") or "/" in name or os.sep in name:
+        raise MulkinetError(
+            f"expected the name of a data set, which names files, found {name!r}; try --name"
+        )
+    return name
+
+
+def _check_writable(output):
+    # Nothing is made yet: the first folder that is there tells whether it can be.
+    output = output.absolute()
+    existing = next(place for place in (output, *output.parents) if place.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise MulkinetError(
+            f"expected an output folder that can be written to, found {output}, where {existing} "
+            "cannot be; choose another with -o"
+        )
+
+
+def _extract(tracks, folder, features, n_workers, progress):
+    """({track: TrackSummary}, {track: reason}) of all tracks; fresh ones are not touched."""
+    summaries = {}
+    for track in tracks:
+        summary = read_summary(track, folder, features)
+        if summary and len(summary.n_frames) == len(features):
+            summaries[track] = summary
+    todo = [track for track in tracks if track not in summaries]
+    task = functools.partial(_extract_one, folder=folder, features=features)
+    if n_workers == 1 or not todo:
+        results = ((track, task(track)) for track in todo)
+    else:
+        results = run_in_processes(task, todo, min(n_workers, len(todo)))
+    failed = {}
+    with tqdm(
+        total=len(tracks), initial=len(summaries), unit="track", disable=not progress
+    ) as progress_bar:
+        for track, result in results:
+            (failed if isinstance(result, str) else summaries)[track] = result
+            progress_bar.update()
+    return summaries, failed
+
+
+def _extract_one(track, folder, features):
+    """TrackSummary, or the reason why the track is skipped. Runs in a worker."""
+    try:
+        with quiet():
+            return extract_track(track, folder, features)
+    except SkippedInput as error:
+        return str(error)
+    except MulkinetError:
+        # The output cannot be written: that ends the run, it is not the track's fault.
+        raise
+    except Exception as error:
+        # Whatever a library makes of a strange file must not end a run of thousands.
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _fill(store, tracks, summaries, folder, settings, framing):
+    for feature, made in settings.items():
+        n_frames = [framing.n_frames(summaries[track].n_frames[feature]) for track in tracks]
+        store.add_feature(feature, n_frames=n_frames, settings=framing.settings(made))
+        for track in tracks:
+            x = framing.apply(read_feature(track, folder, feature), made["frame_rate"])
+            store.write(feature, (track.work_id, track.track_id), x.T)
+
+
+def _write_annotations(path, tracks, summaries, paths):
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["work_id", "track_id", "path", "seconds", "sr", "channels"])
+        for track, audio_path in zip(tracks, paths):
+            audio = summaries[track]
+            row = [track.work_id, track.track_id, audio_path, f"{audio.seconds:.3f}"]
+            table.writerow([*row, audio.sr or "", audio.channels or ""])
+
+
+def _versions(settings):
+    made = [made_by(package) for package in _DECODERS] + list(settings.values())
+    return {one["extractor"]: one["extractor_version"] for one in made}

@@ -1,0 +1,141 @@
+"""Finds the tracks of an audio folder: `<dir>/<work>/<track>.<ext>`.
+
+Conventions: a work folder's name is the work_id, a file's name without its ending the track_id;
+works and tracks come in natural order. Hidden files and files that are no audio are passed over.
+
+Public names: `Track`, `find_tracks`.
+"""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from mulkinet.errors import MulkinetError
+from mulkinet.features.audio import AUDIO_SUFFIXES
+from mulkinet.store import natural_key
+
+__all__ = ["Track", "find_tracks"]
+
+_SHOWN = 3
+# File systems take 255 bytes; the rest is for the endings of temporary feature files.
+_LONGEST_NAME_BYTES = 220
+
+
+class Track(NamedTuple):
+    """One performance.
+
+    Attributes:
+        work_id: Name of its folder.
+        track_id: Name of its file without the ending.
+        path: pathlib.Path of the file.
+    """
+
+    work_id: str
+    track_id: str
+    path: Path
+
+
+def find_tracks(audio_dir, *, leave_out=()):
+    """Lists the audio files of a folder of works.
+
+    Args:
+        audio_dir: The folder of work folders.
+        leave_out: Folders in it that are no works, such as the output's.
+
+    Returns:
+        (tracks, skipped): list of Track, and list of (path, reason) of work folders without audio,
+        second tracks of one name and names that cannot be ids.
+
+    Raises:
+        MulkinetError: The folder cannot be read, or audio files lie higher or deeper than expected.
+    """
+    audio_dir = Path(audio_dir)
+    top = _entries(audio_dir)
+    left_out = {Path(folder).resolve() for folder in leave_out}
+    folders = [p for p in top if p.is_dir() and p.resolve() not in left_out]
+    _refuse_nesting(audio_dir, [p for p in top if _is_audio(p)], "directly in it", _ADVICE_HIGH)
+    tracks, skipped, deeper = [], [], []
+    for folder in folders:
+        try:
+            entries = _entries(folder)
+        except MulkinetError as error:
+            skipped.append((folder, str(error)))
+            continue
+        deeper += [p for sub in entries if sub.is_dir() for p in _audio_below(sub)]
+        files = [p for p in entries if _is_audio(p)]
+        if not files:
+            skipped.append((folder, "expected audio files in the work folder, found none"))
+        _add_work(folder, files, tracks, skipped)
+    _refuse_nesting(audio_dir, deeper, "deeper down", _ADVICE_DEEP)
+    if not folders:
+        raise MulkinetError(
+            f"expected a folder for each work in {audio_dir}, found no folder; "
+            "arrange the audio as <dir>/<work>/<track>.<ext>"
+        )
+    return tracks, skipped
+
+
+_ADVICE_HIGH = (
+    "put each work's performances into a folder of its own, or name the folder above with -a "
+    "if this one is a single work"
+)
+_ADVICE_DEEP = "move them up into their work's folder"
+
+
+def _entries(folder):
+    try:
+        entries = [Path(entry) for entry in os.scandir(folder)]
+    except OSError as error:
+        raise MulkinetError(
+            f"expected a readable folder of audio at {folder}, found: {error.strerror}; "
+            "check the name and its permissions"
+        ) from error
+    visible = [path for path in entries if not path.name.startswith(".")]
+    return sorted(visible, key=lambda path: natural_key(path.name))
+
+
+def _is_audio(path):
+    return path.suffix.lower() in AUDIO_SUFFIXES and not path.is_dir()
+
+
+def _audio_below(folder):
+    found = (Path(root) / name for root, _, names in os.walk(folder) for name in names)
+    return [path for path in found if _is_audio(path) and not path.name.startswith(".")]
+
+
+def _refuse_nesting(audio_dir, files, where, advice):
+    if files:
+        shown = ", ".join(str(path.relative_to(audio_dir)) for path in files[:_SHOWN])
+        more = ", ..." if len(files) > _SHOWN else ""
+        raise MulkinetError(
+            f"expected {audio_dir}/<work>/<track>.<ext>, found {len(files)} audio "
+            f"file{'s' * (len(files) > 1)} {where} ({shown}{more}); {advice}"
+        )
+
+
+def _add_work(folder, files, tracks, skipped):
+    """Appends the tracks of one work folder to `tracks`, what is no track to `skipped`."""
+    first_of = {}
+    for path in files:
+        reason = _why_no_id(folder.name) or _why_no_id(path.stem)
+        if reason:
+            skipped.append((path, reason))
+        elif path.stem in first_of:
+            other = first_of[path.stem].name
+            skipped.append((path, f"expected one track of a name, found {other} before; rename it"))
+        else:
+            first_of[path.stem] = path
+            tracks.append(Track(folder.name, path.stem, path))
+
+
+def _why_no_id(name):
+    """The reason why a name cannot be an id in a list file and a store; None if it can."""
+    try:
+        n_bytes = len(name.encode("utf-8"))
+    except UnicodeEncodeError:
+        return "expected a name in UTF-8, found other bytes; rename it"
+    if n_bytes > _LONGEST_NAME_BYTES:
+        return f"expected a name of at most {_LONGEST_NAME_BYTES} bytes, found {n_bytes}; rename it"
+    if "\t" in name or len(name.splitlines()) != 1:
+        return "expected a name without tabs and line ends; rename it"
+    return None
