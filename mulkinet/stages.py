@@ -50,19 +50,22 @@ class SoftmaxStage:
         )
 
     def loss(self, x, targets):
-        """Cross-entropy of each track, and what to log of the batch.
+        """This replica's share of the batch's mean cross-entropy, and of what to log.
 
         Args:
             x: (batch, n_bins, n_frames) float32.
             targets: (batch,) int32 classes.
 
         Returns:
-            ((batch,) losses, dict of name to (batch,) values).
+            (loss, {"accuracy": ...}): scalars; their sums over replicas are those of the batch.
         """
         logits = self.model(x, training=True)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
         hits = tf.argmax(logits, axis=1, output_type=targets.dtype) == targets
-        return losses, {"accuracy": tf.cast(hits, losses.dtype)}
+        here = tf.cast(tf.size(targets), losses.dtype)
+        whole = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, here)
+        accuracy = tf.reduce_sum(tf.cast(hits, losses.dtype)) / whole
+        return tf.reduce_sum(losses) / whole, {"accuracy": accuracy}
 
     def state(self):
         """Weights of the head, which the network does not hold: list of arrays."""

@@ -5,7 +5,7 @@ with the highest validation MAP; `last.h5` also holds the optimizer and the head
 run goes on from its last finished epoch and ends as if it had not been killed. Everything drawn
 while training follows from (seed, epoch, step).
 
-Public names: `Trainer`, `Validation`, `cosine_schedule`.
+Public names: `Trainer`, `Validation`.
 """
 
 import csv
@@ -25,23 +25,11 @@ from mulkinet.errors import MulkinetError
 from mulkinet.evaluation import evaluate
 from mulkinet.evaluation.embeddings import embed
 from mulkinet.modelfile import load_model, load_state, save_model
+from mulkinet.optimizers import prepare_optimizer
 
-__all__ = ["Trainer", "Validation", "cosine_schedule"]
+__all__ = ["Trainer", "Validation"]
 
 _VALIDATED = ("MAP", "TOP10", "MR1")
-
-
-def cosine_schedule(lr, max_epochs):
-    """Per-epoch cosine decay, lr * (1 + cos(pi * epoch / max_epochs)) / 2 (MulKINet).
-
-    Args:
-        lr: Learning rate of epoch 0.
-        max_epochs: int >= 1.
-
-    Returns:
-        Function of the epoch, from 0, to its learning rate.
-    """
-    return lambda epoch: lr * (1 + math.cos(math.pi * epoch / max_epochs)) / 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +62,7 @@ class Trainer:
         stage: A stage of `mulkinet.stages`, made from that network.
         store: FeatureStore of the training tracks.
         validation: Validation.
-        optimizer: Keras optimizer.
+        optimizer: From `mulkinet.optimizers.build_optimizer`.
         schedule: Function of the epoch to its learning rate.
         settings: dict, JSON-able: the options of the run, kept in the model file; a run is resumed
             only with the same.
@@ -119,7 +107,7 @@ class Trainer:
         self._strategy = strategy
         self._report = report
         with strategy.scope():
-            optimizer.build(stage.model.trainable_variables)
+            prepare_optimizer(optimizer, stage.model.trainable_variables)
         self._train_step = tf.function(self._distributed_step, reduce_retracing=True)
 
     def run(self, resume=False):
@@ -150,7 +138,7 @@ class Trainer:
     def _run_epoch(self, epoch, events):
         began = time.monotonic()
         lr = self._schedule(epoch)
-        self._optimizer.learning_rate.assign(lr)
+        self._optimizer.learning_rate = lr
         trained = self._train_epoch(epoch)
         scores = self._validation.scores(self._network)
         seconds = round(time.monotonic() - began, 2)
@@ -181,6 +169,7 @@ class Trainer:
             total=len(plan.steps),
             unit="batch",
             leave=False,
+            disable=None,  # no bar where nobody looks: a log file, a pipe
         )
         for step, (x, targets) in enumerate(progress):
             values = {name: float(v) for name, v in self._train_step(x, targets).items()}
@@ -204,20 +193,15 @@ class Trainer:
         }
 
     def _replica_step(self, x, targets):
-        context = tf.distribute.get_replica_context()
-        n_here = tf.cast(tf.shape(x)[0], tf.float32)
-        n_all = context.all_reduce(tf.distribute.ReduceOp.SUM, n_here)
+        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
         with tf.GradientTape() as tape:
-            losses, logged = self._stage.loss(x, targets)
-            # Each replica gives its share, so that the sum over replicas is the batch's mean.
+            share, logged = self._stage.loss(x, targets)
             penalties = self._stage.model.losses
-            penalty = tf.add_n(penalties) if penalties else tf.zeros(())
-            share = tf.reduce_sum(losses) / n_all
-            total = share + penalty / context.num_replicas_in_sync
+            penalty = tf.add_n(penalties) / replicas if penalties else tf.zeros(())
+            total = share + penalty
         variables = self._stage.model.trainable_variables
         self._optimizer.apply_gradients(zip(tape.gradient(total, variables), variables))
-        values = {name: tf.reduce_sum(value) / n_all for name, value in logged.items()}
-        return {"loss": share, "penalty": penalty / context.num_replicas_in_sync, **values}
+        return {"loss": share, "penalty": penalty, **logged}
 
     def _best(self):
         return max(self.history, key=lambda row: row["MAP"])
@@ -255,8 +239,7 @@ class Trainer:
         }
         state = None
         if with_state:
-            optimizer = [variable.numpy() for variable in self._optimizer.variables]
-            state = {"optimizer": optimizer, "head": self._stage.state()}
+            state = {"optimizer": self._optimizer.get_weights(), "head": self._stage.state()}
         save_model(self._network, path, state=state)
 
     def _resume(self):
@@ -270,8 +253,7 @@ class Trainer:
         self._check_settings(training["settings"])
         self._network.set_weights(network.get_weights())
         state = load_state(self._last_path)
-        for variable, value in zip(self._optimizer.variables, state["optimizer"]):
-            variable.assign(value)
+        self._optimizer.set_weights(state["optimizer"])
         self._stage.restore(state["head"])
         self.history = training["history"]
         self._report(f"resuming after epoch {len(self.history)}")

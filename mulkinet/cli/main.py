@@ -48,3 +48,7 @@ class LazyGroup(Group):
 @click.version_option(mulkinet.__version__, prog_name="mulkinet")
 def main():
     """Find cover songs: other performances of the same work come first."""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,6 @@
 """`train.py`: trains a network on a store. Public names: `main`."""
 
 import os
-from pathlib import Path
 
 import click
 
@@ -71,113 +70,24 @@ def main(model, tag, data_dir, train_ls, val_ls, feature, gpu, resume, patience,
     from mulkinet.devices import parse_gpus
 
     gpus = parse_gpus(gpu)
+    # Before TensorFlow is loaded: it greets the user with a page of notes otherwise.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    data = _Data(data_dir, train_ls, val_ls, feature, options["seed"])
-    _train(model, tag, data, gpus, resume=resume, patience=patience, **options)
+    from mulkinet.experiment import TrainingData, train
 
-
-class _Data:
-    """The tracks to train on and to validate with."""
-
-    def __init__(self, data_dir, train_ls, val_ls, feature, seed):
-        from mulkinet.lists import hold_out, read_list, select
-        from mulkinet.store import FeatureStore
-
-        if data_dir is None:
-            from mulkinet.sources.demo import ensure_demo
-
-            demo = ensure_demo()
-            data_dir = demo.store_path
-            train_ls = train_ls or demo.lists["TRAIN"]
-            val_ls = val_ls or demo.lists["VAL"]
-        self.store = FeatureStore(data_dir)
-        self.feature = self._feature(feature)
-        self.train_list = train_ls or data_dir
-        if train_ls:
-            train = read_list(train_ls)
-        else:
-            train = list(self.store.rows_by_key)
-        if val_ls:
-            validation = read_list(val_ls)
-        else:
-            train, validation = hold_out(train, 0.1, seed)
-        self.lists = {"TRAIN": train, "VAL": validation}
-        self.train_rows = select(self.store, train, train_ls)
-        self.validation_rows = select(self.store, validation, val_ls)
-        for rows in (self.train_rows, self.validation_rows):
-            self.store.check_finite(self.feature, rows)
-
-    def _feature(self, feature):
-        from mulkinet.errors import MulkinetError
-
-        features = self.store.features
-        if feature is None and len(features) > 1:
-            raise MulkinetError(
-                f"expected --feature, found {len(features)} features in {self.store.path}: "
-                f"choose one of {', '.join(features)}"
-            )
-        feature = feature or features[0]
-        self.store.settings(feature)
-        return feature
-
-
-def _train(model, tag, data, gpus, *, resume, patience, **options):
-    import tensorflow as tf
-
-    import mulkinet
-    from mulkinet.devices import strategy_of
-    from mulkinet.lists import write_list
-    from mulkinet.stages import SoftmaxStage
-    from mulkinet.training import Trainer, Validation, cosine_schedule
-
-    training = {key: options.pop(key) for key in ("batchsize", "max_epoch", "lr", "seed")}
-    network_options = _given(options)
-    strategy = strategy_of(gpus, click.echo)
-    tf.keras.utils.set_random_seed(training["seed"])
-    tf.config.experimental.enable_op_determinism()
-    with strategy.scope():
-        network = mulkinet.build_model(model, **network_options)
-        stage = SoftmaxStage(
-            network,
-            data.train_rows,
-            data.store.work_ids[data.train_rows],
-            batch_size=training["batchsize"],
-            seed=training["seed"],
-        )
-        optimizer = tf.keras.optimizers.Adam(training["lr"])
-    network.metadata.update(
-        feature=data.feature,
-        n_frames=network.n_frames,
-        pad="zero",
-        feature_settings=data.store.settings(data.feature),
-        classes=stage.classes.tolist(),
-    )
-    click.echo(
-        f"{model}: {network.count_params()} parameters; {len(data.train_rows)} tracks of "
-        f"{len(stage.classes)} works to train on, {len(data.validation_rows)} to validate with"
-    )
-    model_dir = Path("models") / tag
-    trainer = Trainer(
-        network,
-        stage,
-        data.store,
-        Validation(data.store, data.validation_rows),
-        optimizer=optimizer,
-        schedule=cosine_schedule(training["lr"], training["max_epoch"]),
-        settings={"model": model, **network.options, **training, "feature": data.feature},
-        model_dir=model_dir,
-        log_dir=Path("log") / tag,
-        max_epochs=training["max_epoch"],
+    training = {name: options.pop(name) for name in ("batchsize", "max_epoch", "lr", "seed")}
+    data = TrainingData.open(data_dir, train_ls, val_ls, feature, seed=training["seed"])
+    best, path = train(
+        model,
+        _given(options),
+        data,
+        tag=tag,
+        gpus=gpus,
+        resume=resume,
         patience=patience,
-        strategy=strategy,
         report=click.echo,
+        **training,
     )
-    for name, pairs in data.lists.items():
-        write_list(model_dir / name, pairs)
-    best = trainer.run(resume=resume)
-    click.echo(
-        f"best: epoch {best['epoch']}, validation MAP {best['MAP']:.4f} -> {model_dir / 'best.h5'}"
-    )
+    click.echo(f"best: epoch {best['epoch']}, validation MAP {best['MAP']:.4f} -> {path}")
 
 
 def _given(options):

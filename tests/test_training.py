@@ -1,0 +1,231 @@
+"""Training: it learns, keeps the best, logs, stops, and goes on after a kill as if nothing had been."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import mulkinet
+from mulkinet import MulkinetError
+from mulkinet.experiment import TrainingData, train
+from tests.patterns import TINY, TINY_OPTIONS, write_pattern_store
+
+
+@pytest.fixture(scope="module")
+def store_path(tmp_path_factory):
+    return write_pattern_store(tmp_path_factory.mktemp("store") / "patterns.h5")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(store_path, report=lambda line: None, network=TINY, **options):
+    data = TrainingData.open(store_path, seed=0)
+    defaults = {
+        "tag": "t",
+        "gpus": [],
+        "batchsize": 8,
+        "max_epoch": 3,
+        "lr": 0.01,
+        "patience": None,
+        "seed": 1,
+        "resume": False,
+    }
+    return train("mulkinet", network, data, report=report, **{**defaults, **options})
+
+
+def log(folder, tag="t"):
+    with open(folder / "log" / tag / "epochs.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        del row["seconds"]
+    return rows
+
+
+def weights(folder, name, tag="t"):
+    return mulkinet.load_model(folder / "models" / tag / name).get_weights()
+
+
+def assert_same_run(first, second):
+    assert log(first) == log(second)
+    for name in ("best.h5", "last.h5"):
+        for one, other in zip(weights(first, name), weights(second, name)):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_it_learns_and_keeps_the_best(store_path, here):
+    lines = []
+    best, path = run(store_path, lines.append, max_epoch=6)
+    rows = log(here)
+    assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert float(rows[-1]["loss"]) < 0.7 * float(rows[0]["loss"])
+    assert float(rows[-1]["accuracy"]) > float(rows[0]["accuracy"])
+    assert best["MAP"] == max(float(row["MAP"]) for row in rows)
+    assert sum(line.endswith("best") for line in lines) >= 1
+    model = mulkinet.load_model(path)
+    training = model.metadata["training"]
+    assert training["epoch"] == best["epoch"]
+    assert training["validation_MAP"] == best["MAP"]
+    assert model.metadata["feature"] == "hpcp"
+    assert model.metadata["feature_settings"]["hop_length"] == 512
+    assert len(model.metadata["classes"]) == 6
+    assert list((here / "log" / "t").glob("events.out.tfevents.*"))
+    held_out = (here / "models" / "t" / "VAL").read_text().splitlines()
+    assert len(held_out) == 8
+
+
+def test_the_same_seed_gives_the_same_run(store_path, tmp_path, monkeypatch):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        run(store_path, max_epoch=2, seed=seed)
+    assert_same_run(tmp_path / "a", tmp_path / "b")
+    assert log(tmp_path / "a") != log(tmp_path / "c")
+
+
+def test_no_epoch_saves_the_untrained_network(store_path, here):
+    best, path = run(store_path, max_epoch=0)
+    assert best["epoch"] == 0
+    assert mulkinet.load_model(path).metadata["training"]["epoch"] == 0
+    assert not (here / "models" / "t" / "last.h5").exists()
+
+
+class Stop(Exception):
+    pass
+
+
+def stop_after(epoch):
+    def report(line):
+        if line.startswith(f"epoch {epoch}/"):
+            raise Stop
+
+    return report
+
+
+def test_resuming_ends_as_an_uninterrupted_run(store_path, tmp_path, monkeypatch):
+    for name in ("whole", "parts"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "whole")
+    run(store_path, max_epoch=4)
+    monkeypatch.chdir(tmp_path / "parts")
+    for epoch in (1, 3):
+        with pytest.raises(Stop):
+            run(store_path, stop_after(epoch), max_epoch=4, resume=epoch > 1)
+    run(store_path, max_epoch=4, resume=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def command(folder, store_path, *options):
+    arguments = [sys.executable, "-m", "mulkinet.cli.main", "train", "--data-dir", store_path]
+    arguments += [*TINY_OPTIONS, "--batchsize", "8", "--max-epoch", "8", "--tag", "t", *options]
+    folder.mkdir(exist_ok=True)
+    return subprocess.Popen(
+        arguments, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_kill_9_and_resume(store_path, tmp_path):
+    whole = command(tmp_path / "whole", store_path)
+    assert whole.wait() == 0, whole.stderr.read()
+    killed = command(tmp_path / "killed", store_path)
+    last = tmp_path / "killed" / "models" / "t" / "last.h5"
+    while not last.exists():
+        assert killed.poll() is None
+        time.sleep(0.01)
+    time.sleep(0.3)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert len(log(tmp_path / "killed")) < 8
+    resumed = command(tmp_path / "killed", store_path, "--resume")
+    assert resumed.wait() == 0, resumed.stderr.read()
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_resume_refuses_other_settings(store_path, here):
+    with pytest.raises(MulkinetError, match="found none; start it without --resume"):
+        run(store_path, resume=True)
+    run(store_path, max_epoch=1)
+    with pytest.raises(MulkinetError, match=r"lr 0\.01, not 0\.1.*seed 1, not 2"):
+        run(store_path, max_epoch=1, lr=0.1, seed=2, resume=True)
+
+
+def test_patience(store_path, here, monkeypatch):
+    scores = iter([0.5, 0.7, 0.6, 0.7, 0.9])
+    monkeypatch.setattr(
+        "mulkinet.training.Validation.scores",
+        lambda self, network: {"MAP": next(scores), "TOP10": 1.0, "MR1": 2.0},
+    )
+    lines = []
+    best, _ = run(store_path, lines.append, max_epoch=9, patience=2)
+    assert best["epoch"] == 2
+    assert len(log(here)) == 4
+    assert "stopped: no better validation MAP for 2 epochs" in lines
+
+
+def test_a_loss_that_is_not_finite_stops_with_its_batch(store_path, here):
+    with pytest.raises(MulkinetError, match=r"finite loss, found nan in epoch 1, batch \d+, with"):
+        run(store_path, lr=1e30)
+    assert not list((here / "models").glob("**/*.h5"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--ki-block-num", "5"], "expected one of 1, 2, 3, 4, 6, 12; found 5"),
+        (["--block", "foo"], "expected one of simple, bottleneck, wider; found 'foo'"),
+        (["--model", "foo"], "expected one of .*found 'foo'"),
+        (["--gpu", "x"], "expected --gpu 0"),
+        (["--data-dir", "absent.h5"], "found no file"),
+        (["--feature", "crema"], "found 'crema'"),
+        (["--train-ls", "absent"], "No such file"),
+    ],
+)
+def test_wrong_options_are_one_line(store_path, here, options, message):
+    from click.testing import CliRunner
+
+    from mulkinet.cli.train import main
+
+    result = CliRunner().invoke(main, ["--data-dir", str(store_path), *options])
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("Error: ")
+    import re
+
+    assert re.search(message, line), line
+    assert list(here.iterdir()) == []
+
+
+MIRRORED = """
+import sys
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+import mulkinet.devices
+if sys.argv[2] == "2":
+    mulkinet.devices.strategy_of = lambda gpus, report: tf.distribute.MirroredStrategy(
+        ["CPU:0", "CPU:1"]
+    )
+from tests.test_training import run
+run(sys.argv[1], max_epoch=2)
+"""
+
+
+def test_two_mirrored_devices_train_as_one(store_path, tmp_path, repository):
+    """Batch moments are per device, so losses agree closely but not to the bit."""
+    losses = []
+    for devices in ("1", "2"):
+        folder = tmp_path / devices
+        folder.mkdir()
+        environment = {**os.environ, "PYTHONPATH": str(repository)}
+        script = [sys.executable, "-c", MIRRORED, str(store_path), devices]
+        subprocess.run(script, cwd=folder, env=environment, check=True, capture_output=True)
+        losses.append([float(row["loss"]) for row in log(folder)])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=0.2)
