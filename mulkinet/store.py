@@ -44,7 +44,7 @@ def natural_key(text):
     """
     parts = re.split(r"(\d+)", text)
     # The text itself last: "01" and "1" are equal as numbers, and the order must be total.
-    return tuple((int(p), "") if p.isdigit() else (-1, p) for p in parts), text
+    return tuple((int(p), "") if p.isdecimal() else (-1, p) for p in parts), text
 
 
 class FeatureStore:
