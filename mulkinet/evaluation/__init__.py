@@ -1,0 +1,82 @@
+"""Evaluation: embeddings -> ranking -> metrics -> report.
+
+    distances    keys of pairs that are the same to the last bit in every block
+    selection    queries, references, relevant items
+    ranking      ranks by counting, a block at a time
+    metrics      MAP, MR1, MRR, P@k, TOP10, NDCG ... of ranks
+    embeddings   embeddings of a store's tracks
+    baselines    what a network has to beat
+
+The definitions are those of MIREX and Da-TACOS. A query's own track is never a candidate. A query
+without another performance among its candidates is no query, but its tracks are candidates for
+others. Among equal distances the relevant items come last, so that a collapsed network, all
+distances equal, scores no better than chance.
+
+Public names: `evaluate`.
+"""
+
+from mulkinet.evaluation.evaluator import run_evaluation
+from mulkinet.evaluation.ranking import DEFAULT_MEMORY
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    embeddings,
+    work_ids,
+    *,
+    track_ids=None,
+    queries=None,
+    references=None,
+    distance="cosine",
+    weights=None,
+    ks=(1, 5, 10),
+    memory=DEFAULT_MEMORY,
+    progress=False,
+):
+    """Ranks the references for every query and scores the rankings.
+
+    Args:
+        embeddings: (N, embedding) array of finite numbers, from any system; or, with distance
+            "precomputed", distances of shape (queries, references), which may be a memory map.
+        work_ids: (N,) work of each track, in any order.
+        track_ids: (N,) id of each track within its work. Needed to name queries by id, and where
+            a recording has two rows, once as a query and once as a reference.
+        queries: Rows (int), track_ids (str) or (work_id, track_id) pairs; all tracks by default.
+        references: The candidates, in the same ways; all tracks by default.
+        distance: "cosine", "sqeuclidean" (over the embedding size), "euclidean", "weighted_l1"
+            (the Siamese head's) or "precomputed".
+        weights: For "weighted_l1": ((embedding,) kernel, bias); ones and 0 by default.
+        ks: Cut-offs of P@k, hit@k, recall@k, mAP@k, NDCG@k, DCG@k and CG@k.
+        memory: Size of the blocks of distances in MB. It changes the speed, not the scores.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        dict of name to number: the metrics of `metrics.ranking_scores`, and `tracks`, `works`,
+        `queries`, `references`, `excluded_queries` (without a relevant candidate), `noise_works`.
+
+    Raises:
+        MulkinetError: Embeddings that are not finite, lengths that differ, unknown ids, an empty
+            list, or no query with another performance among its candidates.
+
+    Example:
+        Two works on a line; every track's nearest neighbour is its cover, except the second's.
+
+        >>> from mulkinet.evaluation import evaluate
+        >>> points = [[0.0], [1.0], [1.5], [3.5]]
+        >>> scores = evaluate(points, ["a", "a", "b", "b"], distance="euclidean")
+        >>> [round(scores[name], 4) for name in ("MAP", "MR1", "P@1", "queries")]
+        [0.7083, 1.75, 0.5, 4]
+    """
+    return run_evaluation(
+        embeddings,
+        work_ids,
+        track_ids=track_ids,
+        queries=queries,
+        references=references,
+        distance=distance,
+        weights=weights,
+        ks=ks,
+        memory=memory,
+        progress=progress,
+    ).scores

@@ -1,0 +1,284 @@
+"""Distances between embeddings, a block of pairs at a time, exact enough to be compared for equality.
+
+A ranking by counting asks "is this candidate nearer than that one?" of numbers that come from
+different blocks, so one pair must give the same bits whatever block it was computed in. BLAS does
+not promise that: its kernels sum in an order that depends on a block's shape. Here it cannot
+matter, because no sum is ever rounded: embeddings are normalised (cosine) or centred and scaled
+(Euclidean), their components rounded to a grid of 2**-26 or 2**-25, and all products and partial
+sums are then whole multiples of the grid's square below 2**53, which float64 holds exactly.
+
+Tolerance: a component moves by at most 2**-27 of a unit vector (cosine), or by 2**-26 of the
+longest centred embedding (Euclidean), which is about the rounding of float32 input. Where lengths
+spread too far for one grid, and for the weighted L1, pairs are summed component by component in
+a fixed order instead: slower, and just as reproducible.
+
+Keys are what is compared: float64 that grow with the distance (squared where it saves a root).
+
+Public names: `DISTANCES`, `pair_keys`, `check_embeddings`.
+"""
+
+import os
+import sys
+
+import numpy as np
+
+from mulkinet.errors import MulkinetError
+
+__all__ = ["DISTANCES", "pair_keys", "check_embeddings"]
+
+DISTANCES = ("cosine", "sqeuclidean", "euclidean", "weighted_l1", "precomputed")
+
+_COSINE_GRID = 2.0**26
+_EUCLIDEAN_GRID = 2.0**25
+# Beyond this ratio of the longest to the median centred length, one grid is too coarse for the rest.
+_MAX_SPREAD = 1024.0
+
+
+def check_embeddings(embeddings):
+    """Checks embeddings and gives them as float64.
+
+    Args:
+        embeddings: (N, embedding) array of numbers.
+
+    Returns:
+        (N, embedding) float64.
+
+    Raises:
+        MulkinetError: Not a matrix of finite numbers.
+    """
+    array = np.asarray(embeddings)
+    if array.ndim != 2 or array.shape[1] == 0 or array.dtype.kind not in "fiub":
+        raise MulkinetError(
+            f"expected embeddings as a matrix of numbers (tracks, embedding), found shape "
+            f"{array.shape} of {array.dtype}; give one row per track"
+        )
+    finite = np.isfinite(array).all(axis=1)
+    if not finite.all():
+        raise MulkinetError(
+            f"expected finite embeddings, found NaN or infinity in {np.sum(~finite)} of "
+            f"{len(array)}, first in row {np.argmin(finite)}; look for a diverged network or "
+            "broken features"
+        )
+    return array.astype(np.float64)
+
+
+def pair_keys(embeddings, selection, *, distance, weights=None):
+    """Prepares the comparison of queries with references.
+
+    Args:
+        embeddings: (N, embedding) array, or with distance "precomputed" the distances themselves,
+            (queries asked for, references), which may be a memory map.
+        selection: Selection.
+        distance: One of `DISTANCES`. "cosine" is 1 - cos in [0, 2], with 1 for a zero vector;
+            "sqeuclidean" is divided by the embedding size (as MOVE's); "weighted_l1" is the Siamese
+            head's sigmoid(weights . |a - b| + bias) in [0, 1].
+        weights: For "weighted_l1": ((embedding,) kernel, bias); ones and 0 by default.
+
+    Returns:
+        An object with `fill(out, rows, columns)`, `pairs(rows, columns)`, `distance(keys)` and
+        `uses_blas`; rows are positions in the selection's queries, columns in its references.
+
+    Raises:
+        MulkinetError: Unknown distance, or embeddings that cannot be compared.
+    """
+    if distance not in DISTANCES:
+        raise MulkinetError(f"expected a distance of {', '.join(DISTANCES)}, found {distance!r}")
+    if weights is not None and distance != "weighted_l1":
+        raise MulkinetError(f"weights belong to the distance weighted_l1, found {distance!r}")
+    if distance == "precomputed":
+        return _MatrixKeys(embeddings, selection)
+    embeddings = check_embeddings(embeddings)
+    queries, references = selection.queries, selection.references
+    if distance == "cosine":
+        return _ProductKeys(*_cosine_factors(embeddings, queries, references), lambda key: 1 + key)
+    size = embeddings.shape[1]
+    if distance == "weighted_l1":
+        kernel, bias = _checked_weights(weights, size)
+        return _DirectKeys(
+            embeddings, queries, references, kernel, lambda key: _sigmoid(key + bias)
+        )
+    used = _centred(embeddings, queries, references)
+    scale, spread = _power_of_two_scale(used)
+    if distance == "sqeuclidean":
+        unit, root = scale**2 / size, _identity
+    else:
+        unit, root = scale**2, np.sqrt
+    if spread > _MAX_SPREAD:
+        return _DirectKeys(used / scale, queries, references, None, lambda key: root(key * unit))
+    factors = _euclidean_factors(used / scale, queries, references)
+    return _ProductKeys(*factors, lambda key: root(key * unit))
+
+
+class _ProductKeys:
+    """Keys that are inner products of exact factors."""
+
+    uses_blas = True
+
+    def __init__(self, left, right, distance):
+        self._left, self._right = left, right
+        self._product = _gpu_product() or np.matmul
+        self.distance = distance
+
+    def fill(self, out, rows, columns):
+        """Writes the keys of a block, (rows, columns), into `out`."""
+        self._product(self._left[rows], self._right[columns].T, out=out)
+
+    def pairs(self, rows, columns):
+        """(n,) keys of the pairs (rows[i], columns[i])."""
+        return np.einsum("ij,ij->i", self._left[rows], self._right[columns])
+
+
+class _DirectKeys:
+    """Keys summed component by component: weighted absolute differences, or squared ones."""
+
+    uses_blas = False
+
+    def __init__(self, embeddings, queries, references, kernel, distance):
+        # One row per component, so that a component of all references is contiguous.
+        self._left = np.ascontiguousarray(embeddings[queries].T)
+        self._right = np.ascontiguousarray(embeddings[references].T)
+        self._kernel = kernel
+        self.distance = distance
+
+    def fill(self, out, rows, columns):
+        """Writes the keys of a block, (rows, columns), into `out`."""
+        self._sum(out, self._left[:, rows, None], self._right[:, None, columns])
+
+    def pairs(self, rows, columns):
+        """(n,) keys of the pairs (rows[i], columns[i])."""
+        out = np.empty(len(rows))
+        self._sum(out, self._left[:, rows], self._right[:, columns])
+        return out
+
+    def _sum(self, out, left, right):
+        out[...] = 0
+        term = np.empty_like(out)
+        for component in range(len(left)):
+            np.subtract(left[component], right[component], out=term)
+            if self._kernel is None:
+                np.square(term, out=term)
+            else:
+                np.abs(term, out=term)
+                term *= self._kernel[component]
+            out += term
+
+
+class _MatrixKeys:
+    """Keys read from a precomputed distance matrix."""
+
+    uses_blas = False
+
+    def __init__(self, matrix, selection):
+        shape = len(selection.queries) + len(selection.excluded), len(selection.references)
+        if getattr(matrix, "shape", None) != shape:
+            raise MulkinetError(
+                f"expected distances of shape (queries, references) = {shape}, "
+                f"found {getattr(matrix, 'shape', type(matrix).__name__)}"
+            )
+        if matrix.dtype.kind not in "fiub":
+            raise MulkinetError(f"expected distances as numbers, found {matrix.dtype}")
+        self._matrix = matrix
+        self._selection = selection
+        self.distance = _identity
+
+    def fill(self, out, rows, columns):
+        """Writes the distances of a block, (rows, columns), into `out`."""
+        out[...] = self._matrix[self._selection.positions[rows], columns]
+        finite = np.isfinite(out)
+        if not finite.all():
+            self._check(finite, rows, columns)
+
+    def pairs(self, rows, columns):
+        """(n,) distances of the pairs (rows[i], columns[i])."""
+        return self._matrix[self._selection.positions[rows], columns].astype(np.float64)
+
+    def _check(self, finite, rows, columns):
+        # Many write infinity or NaN for a track's distance to itself, which is never looked at.
+        own = self._selection.own[rows] - columns.start
+        inside = np.flatnonzero((own >= 0) & (own < finite.shape[1]))
+        finite[inside, own[inside]] = True
+        if not finite.all():
+            row, column = np.argwhere(~finite)[0]
+            raise MulkinetError(
+                "expected finite distances, found NaN or infinity in row "
+                f"{self._selection.positions[rows][row]}, column {columns.start + column}; only a "
+                "track's distance to itself may be anything"
+            )
+
+
+def _identity(keys):
+    return keys
+
+
+def _sigmoid(x):
+    # tanh does not overflow.
+    return 0.5 + 0.5 * np.tanh(0.5 * x)
+
+
+def _cosine_factors(embeddings, queries, references):
+    # Dividing by the largest component first keeps the squares in range.
+    largest = np.abs(embeddings).max(axis=1, keepdims=True)
+    unit = embeddings / np.where(largest > 0, largest, 1)
+    unit /= np.where(largest > 0, np.linalg.norm(unit, axis=1, keepdims=True), 1)
+    unit = np.rint(unit * _COSINE_GRID) / _COSINE_GRID
+    return unit[queries], -unit[references]
+
+
+def _euclidean_factors(scaled, queries, references):
+    # |q|^2 + |r|^2 - 2 q.r as one product: (q, |q|^2, 1) . (-2 r, 1, |r|^2).
+    points = np.rint(scaled * _EUCLIDEAN_GRID) / _EUCLIDEAN_GRID
+    squares = np.einsum("ij,ij->i", points, points)[:, None]
+    ones = np.ones_like(squares)
+    left = np.hstack([points, squares, ones])[queries]
+    right = np.hstack([-2 * points, ones, squares])[references]
+    return left, right
+
+
+def _centred(embeddings, queries, references):
+    # A common offset would waste the grid. The middle of the range, unlike the mean, does not
+    # depend on the order of the tracks.
+    used = np.union1d(queries, references)
+    part = embeddings[used]
+    middle = part.min(axis=0) / 2 + part.max(axis=0) / 2
+    centred = np.zeros_like(embeddings)
+    centred[used] = part - middle
+    return centred
+
+
+def _power_of_two_scale(points):
+    # The scale that brings the longest into (1/2, 1], and how much longer it is than the median.
+    largest = np.abs(points).max()
+    if largest == 0:
+        return 1.0, 1.0
+    lengths = largest * np.linalg.norm(points / largest, axis=1)
+    longest, median = lengths.max(), np.median(lengths[lengths > 0])
+    return 2.0 ** np.ceil(np.log2(longest)), longest / median
+
+
+def _checked_weights(weights, size):
+    kernel, bias = (np.ones(size), 0.0) if weights is None else weights
+    kernel = np.asarray(kernel, dtype=np.float64).ravel()
+    if kernel.shape != (size,) or not np.isfinite(kernel).all() or not np.isfinite(bias):
+        raise MulkinetError(
+            f"expected {size} finite weights and a bias for weighted_l1, found {kernel.shape[0]}"
+        )
+    return kernel, float(bias)
+
+
+def _gpu_product():
+    # TensorFlow costs seconds and hundreds of megabytes: only where there is a GPU to gain by it.
+    if "tensorflow" not in sys.modules and not os.path.exists("/dev/nvidia0"):
+        return None
+    import tensorflow as tf
+
+    devices = tf.config.list_logical_devices("GPU")
+    return _tensorflow_product(tf, devices[0].name) if devices else None
+
+
+def _tensorflow_product(tf, device):
+    # In float64, as everything here: the sums are exact on a GPU as well.
+    def product(left, right, out):
+        with tf.device(device):
+            out[...] = tf.linalg.matmul(left, right).numpy()
+
+    return product

@@ -1,0 +1,212 @@
+"""Ranks of the relevant items of every query, by counting, without holding the distance matrix.
+
+The rank of a relevant item is 1 + the number of candidates before it, so it is enough to count,
+for each relevant distance, how many distances do not exceed it: no sorting, and blocks of any
+shape can be counted one after another. The query's own track and its other relevant items are
+taken off by arithmetic.
+
+Ties count against the query: among candidates of equal distance the relevant ones come last.
+
+Public names: `Ranking`, `rank_relevant`, `Blocks`.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from tqdm import tqdm
+
+from mulkinet.errors import MulkinetError
+
+__all__ = ["Ranking", "rank_relevant", "Blocks"]
+
+DEFAULT_MEMORY = 64.0
+# A chunk of a row stays in the processor's cache while all thresholds are compared with it.
+_CACHE_COLUMNS = 16384
+# From so many thresholds on, sorting the chunk once is cheaper than comparing it with each.
+_SORT_FROM = 160
+_MEGABYTE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Where the relevant items of each query are.
+
+    Attributes:
+        counts: (Q,) relevant items of each query.
+        ranks: (sum of counts,) ranks from 1, query after query, ascending within each.
+        keys: (sum of counts,) float64 keys of the same items, ascending within each query.
+        items: (sum of counts,) positions of the same items among the references.
+        own_keys: (Q,) key of each query's own track, NaN where that is no reference.
+        n_candidates: (Q,) candidates of each query: the references without its own track.
+    """
+
+    counts: np.ndarray
+    ranks: np.ndarray
+    keys: np.ndarray
+    items: np.ndarray
+    own_keys: np.ndarray
+    n_candidates: np.ndarray
+
+    @property
+    def starts(self):
+        """(Q,) where each query's items begin."""
+        return np.cumsum(self.counts) - self.counts
+
+
+class Blocks:
+    """Walks over all pairs of queries and references, a block of keys at a time.
+
+    Args:
+        keys: What `distances.pair_keys` gives.
+        n_queries: Number of rows.
+        n_references: Number of columns.
+        memory: Bound of the blocks' size in MB.
+        workers: Threads; as many as processors by default.
+        progress: Whether to show a progress bar.
+    """
+
+    def __init__(
+        self, keys, n_queries, n_references, *, memory=DEFAULT_MEMORY, workers=None, progress=False
+    ):
+        if not memory > 0:
+            raise MulkinetError(f"expected memory above 0 MB, found {memory}")
+        self.keys = keys
+        self.n_queries = n_queries
+        self.n_references = n_references
+        self._workers = workers or os.cpu_count() or 1
+        self._progress = progress
+        # Keys summed directly need a second block for the terms.
+        entries = int(memory * _MEGABYTE / 8 / (1 if keys.uses_blas else 2))
+        self.columns = max(1, min(n_references, _CACHE_COLUMNS, entries))
+        self.rows = max(1, min(n_queries, entries // self.columns))
+
+    def visit(self, visitor, description):
+        """Calls `visitor(block, first_row, first_column)` for parts of blocks, from several threads.
+
+        Rows are never given to two threads at once, so a visitor may add to what belongs to a row.
+
+        Args:
+            visitor: Takes a (rows, columns) float64 block, which it must not keep.
+            description: Words for the progress bar.
+        """
+        buffer = np.empty(self.rows * self.columns)
+        pairs = self.n_queries * self.n_references
+        with (
+            ThreadPoolExecutor(self._workers) as pool,
+            tqdm(
+                total=pairs,
+                desc=description,
+                unit="pair",
+                unit_scale=True,
+                disable=not self._progress,
+            ) as bar,
+        ):
+            for first_row in range(0, self.n_queries, self.rows):
+                rows = slice(first_row, min(first_row + self.rows, self.n_queries))
+                for first_column in range(0, self.n_references, self.columns):
+                    columns = slice(
+                        first_column, min(first_column + self.columns, self.n_references)
+                    )
+                    shape = rows.stop - rows.start, columns.stop - columns.start
+                    block = buffer[: shape[0] * shape[1]].reshape(shape)
+                    self._visit_block(pool, visitor, block, rows, columns)
+                    bar.update(block.size)
+
+    def _visit_block(self, pool, visitor, block, rows, columns):
+        if self.keys.uses_blas:
+            # BLAS has threads of its own, so the product is not divided among ours.
+            self.keys.fill(block, rows, columns)
+
+        def part(start, stop):
+            here = slice(rows.start + start, rows.start + stop)
+            if not self.keys.uses_blas:
+                self.keys.fill(block[start:stop], here, columns)
+            visitor(block[start:stop], here.start, columns.start)
+
+        bounds = np.linspace(0, len(block), min(self._workers, len(block)) + 1).astype(int)
+        for future in [pool.submit(part, *bound) for bound in zip(bounds[:-1], bounds[1:])]:
+            future.result()
+
+    def pair_keys(self, rows, columns):
+        """(n,) keys of the pairs (rows[i], columns[i]); as many as there may be."""
+        step = self.rows * max(1, self.columns // 256)
+        parts = [
+            self.keys.pairs(rows[start : start + step], columns[start : start + step])
+            for start in range(0, len(rows), step)
+        ]
+        return np.concatenate(parts) if parts else np.empty(0)
+
+
+def rank_relevant(blocks, selection):
+    """Ranks the relevant items of every query among its candidates.
+
+    Args:
+        blocks: Blocks over the selection's queries and references.
+        selection: Selection.
+
+    Returns:
+        Ranking.
+
+    Raises:
+        MulkinetError: A precomputed distance is NaN or infinite.
+    """
+    keys, items = _sorted_relevant(blocks, selection)
+    own_keys = np.full(len(selection.queries), np.nan)
+    has_own = np.flatnonzero(selection.own >= 0)
+    own_keys[has_own] = blocks.pair_keys(has_own, selection.own[has_own])
+    not_above = _count_not_above(blocks, selection, keys)
+
+    owner = selection.query_of_pair
+    # NaN, for no own track, compares as False.
+    others = not_above - (own_keys[owner] <= keys) - _relevant_not_above(keys, selection)
+    place = np.arange(len(keys)) - selection.starts[owner] + 1
+    return Ranking(
+        counts=selection.counts,
+        ranks=others + place,
+        keys=keys,
+        items=items,
+        own_keys=own_keys,
+        n_candidates=len(selection.references) - (selection.own >= 0),
+    )
+
+
+def _sorted_relevant(blocks, selection):
+    owner = selection.query_of_pair
+    keys = blocks.pair_keys(owner, selection.relevant)
+    # The position as a last resort makes the order of tied items the same in every run.
+    order = np.lexsort((selection.relevant, keys, owner))
+    return keys[order], selection.relevant[order]
+
+
+def _relevant_not_above(keys, selection):
+    # How many of its query's relevant keys do not exceed each: its place, or that of its last tie.
+    owner = selection.query_of_pair
+    last = np.empty(len(keys), dtype=bool)
+    last[-1:] = True
+    last[:-1] = (keys[1:] != keys[:-1]) | (owner[1:] != owner[:-1])
+    ends = np.flatnonzero(last)
+    end = ends[np.searchsorted(ends, np.arange(len(keys)))]
+    return end - selection.starts[owner] + 1
+
+
+def _count_not_above(blocks, selection, keys):
+    # For every relevant key: how many of all its query's references do not exceed it.
+    not_above = np.zeros(len(keys), dtype=np.int64)
+    starts = np.append(selection.starts, len(keys))
+
+    def count(block, first_row, first_column):
+        mask = np.empty(block.shape[1], dtype=bool)
+        for offset, row in enumerate(block):
+            start, stop = starts[first_row + offset : first_row + offset + 2]
+            if stop - start < _SORT_FROM:
+                for index, key in enumerate(keys[start:stop].tolist(), start):
+                    np.less_equal(row, key, out=mask)
+                    not_above[index] += np.count_nonzero(mask)
+            else:
+                found = np.searchsorted(np.sort(row), keys[start:stop], side="right")
+                not_above[start:stop] += found
+
+    blocks.visit(count, "ranking")
+    return not_above
