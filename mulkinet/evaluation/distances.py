@@ -26,7 +26,14 @@ from mulkinet.errors import MulkinetError
 
 __all__ = ["DISTANCES", "pair_keys", "check_embeddings"]
 
-DISTANCES = ("cosine", "sqeuclidean", "euclidean", "weighted_l1", "precomputed")
+DISTANCES = (
+    "cosine",
+    "sqeuclidean",
+    "euclidean",
+    "weighted_l1",
+    "transposed_cosine",
+    "precomputed",
+)
 
 _COSINE_GRID = 2.0**26
 _EUCLIDEAN_GRID = 2.0**25
@@ -71,7 +78,8 @@ def pair_keys(embeddings, selection, *, distance, weights=None):
         selection: Selection.
         distance: One of `DISTANCES`. "cosine" is 1 - cos in [0, 2], with 1 for a zero vector;
             "sqeuclidean" is divided by the embedding size (as MOVE's); "weighted_l1" is the Siamese
-            head's sigmoid(weights . |a - b| + bias) in [0, 1].
+            head's sigmoid(weights . |a - b| + bias) in [0, 1]; "transposed_cosine" is the least
+            cosine distance over all circular shifts of one of the two (optimal transposition).
         weights: For "weighted_l1": ((embedding,) kernel, bias); ones and 0 by default.
 
     Returns:
@@ -91,6 +99,10 @@ def pair_keys(embeddings, selection, *, distance, weights=None):
     queries, references = selection.queries, selection.references
     if distance == "cosine":
         return _ProductKeys(*_cosine_factors(embeddings, queries, references), lambda key: 1 + key)
+    if distance == "transposed_cosine":
+        return _TransposedKeys(
+            *_cosine_factors(embeddings, queries, references), lambda key: 1 + key
+        )
     size = embeddings.shape[1]
     if distance == "weighted_l1":
         kernel, bias = _checked_weights(weights, size)
@@ -126,6 +138,29 @@ class _ProductKeys:
     def pairs(self, rows, columns):
         """(n,) keys of the pairs (rows[i], columns[i])."""
         return np.einsum("ij,ij->i", self._left[rows], self._right[columns])
+
+
+class _TransposedKeys:
+    """The least of the keys that the circular shifts of the left factor give."""
+
+    uses_blas = True
+
+    def __init__(self, left, right, distance):
+        shifts = range(left.shape[1])
+        self._shifted = [_ProductKeys(np.roll(left, n, axis=1), right, distance) for n in shifts]
+        self.distance = distance
+
+    def fill(self, out, rows, columns):
+        """Writes the keys of a block, (rows, columns), into `out`."""
+        shifted = np.empty_like(out)
+        out[...] = np.inf
+        for keys in self._shifted:
+            keys.fill(shifted, rows, columns)
+            np.minimum(out, shifted, out=out)
+
+    def pairs(self, rows, columns):
+        """(n,) keys of the pairs (rows[i], columns[i])."""
+        return np.min([keys.pairs(rows, columns) for keys in self._shifted], axis=0)
 
 
 class _DirectKeys:
@@ -267,7 +302,8 @@ def _checked_weights(weights, size):
 
 def _gpu_product():
     # TensorFlow costs seconds and hundreds of megabytes: only where there is a GPU to gain by it.
-    if "tensorflow" not in sys.modules and not os.path.exists("/dev/nvidia0"):
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    if hidden or ("tensorflow" not in sys.modules and not os.path.exists("/dev/nvidia0")):
         return None
     import tensorflow as tf
 

@@ -1,0 +1,20 @@
+"""Tables in the terminal. Public names: `table`."""
+
+__all__ = ["table"]
+
+
+def table(rows):
+    """Lays out cells in columns: the first column to the left, the others to the right.
+
+    Args:
+        rows: Rows of str, all of one length; the first holds the headings.
+
+    Returns:
+        str without a line end.
+    """
+    widths = [max(len(cell) for cell in column) for column in zip(*rows)]
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))])
+        for row in rows
+    ]
+    return "\n".join(line.rstrip() for line in [lines[0], "-" * len(lines[0]), *lines[1:]])

@@ -1,0 +1,240 @@
+"""What there is to evaluate: a network's embeddings, a baseline's, or anybody's from files.
+
+Public names: `Tracks`, `Candidates`, `open_tracks`, `from_model`, `from_baseline`, `from_files`.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from mulkinet.errors import MulkinetError
+from mulkinet.evaluation.baselines import run_baseline
+from mulkinet.lists import read_list, select
+from mulkinet.store import FeatureStore
+
+__all__ = ["Tracks", "Candidates", "open_tracks", "from_model", "from_baseline", "from_files"]
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """Tracks of a store, and which of them are queries and references.
+
+    Attributes:
+        store: FeatureStore.
+        rows: (N,) rows of the store, each once.
+        queries: (Q,) positions in `rows`.
+        references: (M,) positions in `rows`.
+        names: dict of what they were chosen by: store, and list files.
+    """
+
+    store: FeatureStore
+    rows: np.ndarray
+    queries: np.ndarray
+    references: np.ndarray
+    names: dict
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What an evaluation takes, from wherever it came.
+
+    Attributes:
+        embeddings: (N, embedding), or (Q, M) distances where `distance` is "precomputed".
+        work_ids: (N,) work of each track.
+        track_ids: (N,) id of each track, or None.
+        queries: (Q,) rows of the queries, or None for all.
+        references: (M,) rows of the references, or None for all.
+        distance: Name of the distance.
+        weights: (kernel, bias) of "weighted_l1", or None.
+        titles: (N,) what a person calls each track, or None.
+        settings: dict of where all this came from, to be shown beside the scores.
+    """
+
+    embeddings: np.ndarray
+    work_ids: np.ndarray
+    track_ids: np.ndarray = None
+    queries: np.ndarray = None
+    references: np.ndarray = None
+    distance: str = "cosine"
+    weights: tuple = None
+    titles: np.ndarray = None
+    settings: dict = field(default_factory=dict)
+
+    @property
+    def arguments(self):
+        """The arguments of `evaluate`, as a dict."""
+        names = ("embeddings", "work_ids", "track_ids", "queries", "references", "distance")
+        return {name: getattr(self, name) for name in (*names, "weights")}
+
+
+def open_tracks(data_dir=None, test_ls=None, query_ls=None):
+    """Finds the tracks to evaluate on.
+
+    Args:
+        data_dir: A feature store; without one the demo set, made first when it is not there.
+        test_ls: List of the references, which are the queries as well unless `query_ls` says
+            otherwise. By default all tracks of the store; of the demo set, its test list.
+        query_ls: List of the queries.
+
+    Returns:
+        Tracks.
+
+    Raises:
+        MulkinetError: A list or the store is not usable, or they do not fit each other.
+    """
+    if data_dir is None:
+        from mulkinet.sources.demo import ensure_demo
+
+        demo = ensure_demo()
+        data_dir, test_ls = demo.store_path, test_ls or demo.lists["TEST"]
+    store = FeatureStore(data_dir)
+    reference_rows = _listed(store, test_ls) if test_ls else np.arange(len(store))
+    query_rows = _listed(store, query_ls) if query_ls else reference_rows
+    rows = np.union1d(reference_rows, query_rows)
+    names = {"store": str(store.path), "test_ls": test_ls, "query_ls": query_ls}
+    return Tracks(
+        store,
+        rows,
+        np.searchsorted(rows, query_rows),
+        np.searchsorted(rows, reference_rows),
+        {name: str(value) for name, value in names.items() if value},
+    )
+
+
+def from_model(model_file, tracks, *, batch_size=32, progress=False):
+    """A network's embeddings.
+
+    Args:
+        model_file: A model file.
+        tracks: Tracks.
+        batch_size: Tracks embedded at a time.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        Candidates.
+
+    Raises:
+        MulkinetError: The file is no model, or expects other features than the store's.
+    """
+    from mulkinet.evaluation.embeddings import embed
+    from mulkinet.modelfile import load_model
+
+    model = load_model(model_file)
+    embeddings = embed(
+        model, tracks.store, rows=tracks.rows, batch_size=batch_size, progress=progress
+    )
+    system = {"model_file": str(model_file), "network": model.network, **model.options}
+    return _of_tracks(embeddings, model.distance, tracks, system)
+
+
+def from_baseline(name, tracks, *, feature=None, n_workers=-1, progress=False):
+    """A baseline's embeddings or distances.
+
+    Args:
+        name: One of `baselines.BASELINES`.
+        tracks: Tracks.
+        feature: The store's feature; by default its first of 12 bins.
+        n_workers: Processes of a baseline that compares pair by pair; -1 for all processors.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        Candidates.
+
+    Raises:
+        MulkinetError: No such baseline, or no feature for it.
+    """
+    result = run_baseline(name, tracks, feature=feature, n_workers=n_workers, progress=progress)
+    system = {"baseline": name, "feature": result.feature}
+    return _of_tracks(result.embeddings, result.distance, tracks, system)
+
+
+def from_files(works, *, embeddings=None, distances=None, distance="cosine", lists=(None, None)):
+    """Anybody's embeddings or distances.
+
+    Args:
+        works: Text file, one track a line: `<work>` or `<work> TAB <track>`.
+        embeddings: .npy file, (N, embedding).
+        distances: .npy file instead of embeddings, (queries, references), read as a memory map.
+        distance: How the embeddings are compared.
+        lists: List files of the queries and of the references, which need a `works` file with
+            tracks. No references: all tracks, in the order of `works`; no queries: the references.
+
+    Returns:
+        Candidates.
+
+    Raises:
+        MulkinetError: A file cannot be read.
+    """
+    work_ids, track_ids = _read_works(works)
+    queries, references = (read_list(path) if path else None for path in lists)
+    is_matrix = embeddings is None
+    path = distances if is_matrix else embeddings
+    names = {"works": works, "query_ls": lists[0], "test_ls": lists[1]}
+    names["distances" if is_matrix else "embeddings"] = path
+    return Candidates(
+        _read_array(path),
+        work_ids,
+        track_ids,
+        queries or references,
+        references,
+        distance="precomputed" if is_matrix else distance,
+        settings={name: str(value) for name, value in names.items() if value},
+    )
+
+
+def _listed(store, path):
+    return select(store, read_list(path), path)
+
+
+def _of_tracks(embeddings, distance, tracks, system):
+    store, rows = tracks.store, tracks.rows
+    return Candidates(
+        embeddings,
+        store.work_ids[rows],
+        store.track_ids[rows],
+        tracks.queries,
+        tracks.references,
+        distance=distance,
+        titles=_titles(store, rows),
+        settings={**system, **tracks.names},
+    )
+
+
+def _titles(store, rows):
+    title, artist = (store.metadata.get(name) for name in ("title", "artist"))
+    if title is None:
+        return None
+    names = title[rows]
+    if artist is None:
+        return names
+    return np.asarray([f"{t} ({a})" if a else t for t, a in zip(names, artist[rows])])
+
+
+def _read_works(path):
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise MulkinetError(
+            f"expected a works file at {path}, found {getattr(error, 'strerror', None) or error}; "
+            "it has one <work> or <work> TAB <track> a line"
+        ) from error
+    fields = [line.split("\t") for line in text.splitlines() if line.strip()]
+    lengths = {len(parts) for parts in fields}
+    if not fields or len(lengths) > 1 or lengths.pop() > 2:
+        raise MulkinetError(
+            f"expected {path} with <work> or <work> TAB <track> in every line, found "
+            f"{'an empty file' if not fields else 'something else'}"
+        )
+    columns = [np.asarray(column) for column in zip(*fields)]
+    return columns[0], columns[1] if len(columns) == 2 else None
+
+
+def _read_array(path):
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise MulkinetError(
+            f"expected a matrix in a .npy file at {path}, found "
+            f"{getattr(error, 'strerror', None) or error}; write it with numpy.save"
+        ) from error
