@@ -7,10 +7,12 @@ the 12 distinct rows are carried. Where the published networks take a mean over 
 many there were (`n_rows`) and counts the repeated ones twice, which gives the same numbers.
 
 Public names: `KeyInvariantConv2D`, `RowWeightedBatchNorm`, `ChannelAttention`, `TemporalAttention`,
-`L2Normalize`, `SeededDropout`, `N_PITCH_CLASSES`, `LEAKY_SLOPE`, `wrap_rows`, `row_weights`.
+`TimeSummary`, `WeightedL1`, `L2Normalize`, `SeededDropout`, `N_PITCH_CLASSES`, `LEAKY_SLOPE`,
+`SUMMARIES`, `wrap_rows`, `row_weights`.
 
 Papers: Cao 2020 (ISSPIT), MulKINet; Xu, Chen, Lin 2018 (ICASSP), key-invariant convolution; Woo et al. 2018
-(arXiv:1807.06521), the form of the attention.
+(arXiv:1807.06521), the form of the attention; McFee, Salamon, Bello 2018 (arXiv:1804.10070), autopool; Yesiler, Serra,
+Gomez 2020 (arXiv:1910.12551), the attention summaries.
 """
 
 import numpy as np
@@ -19,18 +21,22 @@ import tensorflow as tf
 __all__ = [
     "LEAKY_SLOPE",
     "N_PITCH_CLASSES",
+    "SUMMARIES",
     "ChannelAttention",
     "KeyInvariantConv2D",
     "L2Normalize",
     "RowWeightedBatchNorm",
     "SeededDropout",
     "TemporalAttention",
+    "TimeSummary",
+    "WeightedL1",
     "row_weights",
     "wrap_rows",
 ]
 
 N_PITCH_CLASSES = 12
 LEAKY_SLOPE = 0.3
+SUMMARIES = ("max", "mean", "autopool", "attention", "adaptive-attention")
 
 _register = tf.keras.utils.register_keras_serializable(package="mulkinet")
 
@@ -87,7 +93,9 @@ class KeyInvariantConv2D(tf.keras.layers.Conv2D):
     def call(self, inputs):
         rows = wrap_rows(inputs, self.kernel_size[0] - 1)
         outputs = self.convolution_op(rows, self.kernel)
-        return tf.nn.bias_add(outputs, self.bias) if self.use_bias else outputs
+        if self.use_bias:
+            outputs = tf.nn.bias_add(outputs, self.bias)
+        return self.activation(outputs)
 
     def compute_output_shape(self, input_shape):
         batch, rows, n_frames, channels = input_shape
@@ -160,6 +168,7 @@ class _Gate(tf.keras.layers.Layer):
         kernel = {"initializer": "glorot_uniform", "regularizer": self.kernel_regularizer}
         self.layer1 = self.add_weight("layer1", (size, hidden), **kernel)
         self.layer2 = self.add_weight("layer2", (hidden, size), **kernel)
+        super().build(input_shape)
 
     def call(self, inputs):
         mean, maximum = self._summaries(inputs)
@@ -218,6 +227,88 @@ class TemporalAttention(_Gate):
     def _summaries(self, x):
         mean = _mean_over_rows(tf.reduce_mean(x, axis=3), self.n_rows)
         return mean, tf.reduce_max(x, axis=[1, 3])
+
+
+@_register
+class TimeSummary(tf.keras.layers.Layer):
+    """Forgets time: (batch, rows, n_frames, channels) -> (batch, rows, channels), or half of them with attention.
+
+    Autopool and both attentions are means over time weighted by a softmax over time of scores:
+
+    | method | values | scores |
+    |---|---|---|
+    | "autopool" | all channels | p times the same, p trained from 0 (a mean) on |
+    | "attention" | first half of the channels | second half |
+    | "adaptive-attention" | second half | p times the first half |
+
+    Args:
+        method: One of `SUMMARIES`.
+        **kwargs: As for any Keras layer.
+    """
+
+    def __init__(self, method, **kwargs):
+        super().__init__(**kwargs)
+        self.method = method
+
+    def build(self, input_shape):
+        self.autopool_p = None
+        if self.method in ("autopool", "adaptive-attention"):
+            self.autopool_p = self.add_weight("autopool_p", (), initializer="zeros")
+        super().build(input_shape)
+
+    def call(self, inputs):
+        if self.method == "max":
+            return tf.reduce_max(inputs, axis=2)
+        if self.method == "mean":
+            return tf.reduce_mean(inputs, axis=2)
+        values, scores = self._values_and_scores(inputs)
+        return tf.reduce_sum(values * tf.nn.softmax(scores, axis=2), axis=2)
+
+    def _values_and_scores(self, x):
+        if self.method == "autopool":
+            return x, self.autopool_p * x
+        first, second = tf.split(x, 2, axis=3)
+        if self.method == "attention":
+            return first, second
+        return second, self.autopool_p * first
+
+    def get_config(self):
+        return {**super().get_config(), "method": self.method}
+
+
+@_register
+class WeightedL1(tf.keras.layers.Layer):
+    """A trained distance in (0, 1): sigmoid(sum(kernel * |a - b|) + bias), small for two performances of one work.
+
+    Input: two (batch, size) embeddings; output (batch, 1). Weights: `kernel` (size, 1), `bias` (1,).
+
+    Args:
+        kernel_initializer: For the kernel.
+        bias_initializer: For the bias.
+        **kwargs: As for any Keras layer.
+    """
+
+    def __init__(self, kernel_initializer="glorot_uniform", bias_initializer="zeros", **kwargs):
+        super().__init__(**kwargs)
+        self.kernel_initializer = tf.keras.initializers.get(kernel_initializer)
+        self.bias_initializer = tf.keras.initializers.get(bias_initializer)
+
+    def build(self, input_shape):
+        size = input_shape[0][-1]
+        self.kernel = self.add_weight("kernel", (size, 1), initializer=self.kernel_initializer)
+        self.bias = self.add_weight("bias", (1,), initializer=self.bias_initializer)
+        super().build(input_shape)
+
+    def call(self, inputs):
+        a, b = inputs
+        return tf.sigmoid(tf.matmul(tf.abs(a - b), self.kernel) + self.bias)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "kernel_initializer": tf.keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": tf.keras.initializers.serialize(self.bias_initializer),
+        }
 
 
 @_register

@@ -1,7 +1,7 @@
 """Whole Keras models in HDF5: MulKINet's classifier and the Siamese release's twin.
 
-Only datasets (weights, by layer name) and, for the length of the input, one number of the JSON
-description are read. Lambdas and custom objects in the description are never looked at.
+Only datasets (weights, by layer name) and, for the length of MulKINet's input, one number of the JSON description are
+read. Lambdas and custom objects in the description are never looked at.
 
 Public names: `import_keras`.
 """
@@ -14,6 +14,7 @@ import h5py
 from mulkinet.errors import MulkinetError
 from mulkinet.modelfile import copy_weights
 from mulkinet.models import build_model
+from mulkinet.models.siamese import FILTERS, LOST_FRAMES
 
 __all__ = ["import_keras"]
 
@@ -22,7 +23,25 @@ MULKINET_METADATA = {
     "feature": "hpcp",
     "n_frames": 400,
     "pad": "zero",
-    "feature_settings": {"n_bins": 12, "bin0": "A", "sr": 44100, "hop_length": 1024},
+    "feature_settings": {
+        "n_bins": 12,
+        "bin0": "A",
+        "sr": 44100,
+        "hop_length": 1024,
+        "frame_rate": 44100 / 1024 / 20,
+    },
+}
+SIAMESE_METADATA = {
+    "feature": "crema",
+    "pad": "wrap",
+    "feature_settings": {"n_bins": 12, "bin0": "C", "sr": 44100, "hop_length": 512},
+}
+SIAMESE_LAYERS = {"conv2d": 7, "batch_normalization": 4, "dense": 2}
+# Ours, in the order in which Keras numbered theirs.
+SIAMESE_NAMES = {
+    "conv2d": ("conv0", "conv1_0", "conv1_1", "conv2_0", "conv2_1", "conv3_0", "conv3_1"),
+    "batch_normalization": ("bn0", "bn1", "bn2", "bn3"),
+    "dense": ("dense", "head"),
 }
 
 
@@ -49,13 +68,15 @@ def import_keras(file, path):
     try:
         if {"Embedding/kernel", "Temporal_0_Conv/kernel"} <= set(weights):
             return _import_mulkinet(weights, _input_frames(file))
+        if _counts(weights) == SIAMESE_LAYERS:
+            return _import_siamese(weights)
     except (KeyError, IndexError, ValueError, TypeError) as error:
-        raise MulkinetError(f"{path} has no {error}") from error
+        raise MulkinetError(f"{path} does not fit: it has no {error}") from error
     except MulkinetError as error:
         raise MulkinetError(f"{path} does not fit: {error}") from error
     raise MulkinetError(
-        f"expected MulKINet's layers (KI_0_Conv, Embedding, ...), found {path} with "
-        f"{', '.join(layers[:4]) or 'no weights'}"
+        f"expected MulKINet's layers (Temporal_0_Conv, Embedding, ...) or the Siamese twin's (7 conv2d, "
+        f"4 batch_normalization, 2 dense), found {path} with {', '.join(layers[:4]) or 'no weights'}"
     )
 
 
@@ -120,3 +141,36 @@ def _mulkinet_options(weights):
         "time_field": first.shape[1] * n_stages,
         "embedding_len": weights["Embedding/kernel"].shape[1],
     }
+
+
+def _numbered(weights):
+    """{kind: [layer names]} of the layers that Keras named by kind and number, in the order of their numbers."""
+    layers = {name.partition("/")[0] for name in weights}
+    found = {kind: [] for kind in SIAMESE_LAYERS}
+    for layer in sorted(layers, key=lambda name: int(re.search(r"\d*$", name)[0] or 0)):
+        kind = re.sub(r"_\d+$", "", layer)
+        found.setdefault(kind, []).append(layer)
+    return found
+
+
+def _counts(weights):
+    return {kind: len(layers) for kind, layers in _numbered(weights).items()}
+
+
+def _import_siamese(weights):
+    ours = {
+        theirs: our
+        for kind, layers in _numbered(weights).items()
+        for theirs, our in zip(layers, SIAMESE_NAMES[kind])
+    }
+    renamed = {}
+    for name, array in weights.items():
+        layer, _, weight = name.partition("/")
+        renamed[f"{ours[layer]}/{weight}"] = array
+    n_inputs, embedding_len = renamed["dense/kernel"].shape
+    n_frames = n_inputs // FILTERS[1] + LOST_FRAMES
+    model = build_model("siamese", n_frames=n_frames, embedding_len=embedding_len)
+    copy_weights(model, renamed)
+    settings = {**SIAMESE_METADATA["feature_settings"], "spect_len": n_frames}
+    model.metadata = {**SIAMESE_METADATA, "n_frames": n_frames, "feature_settings": settings}
+    return model

@@ -1,16 +1,22 @@
 """The networks, by name: one constructor for all, whose options are those of the commands.
 
 - `mulkinet`: `mulkinet.models.mulkinet.MulKINet` (Cao 2020)
+- `move`: `mulkinet.models.move.MOVE` (Yesiler, Serra, Gomez 2020)
+- `siamese`: `mulkinet.models.siamese.Siamese` (vignejs 2020)
+- `rescnn`: `mulkinet.models.rescnn.ResCNN` (NetEase, MIREX 2020, after Deep Speaker)
 
 Public names: `NETWORKS`, `build_model`, `options_of`.
 """
 
 from mulkinet.errors import MulkinetError
+from mulkinet.models.move import MOVE
 from mulkinet.models.mulkinet import MulKINet
+from mulkinet.models.rescnn import ResCNN
+from mulkinet.models.siamese import Siamese
 
 __all__ = ["NETWORKS", "build_model", "options_of"]
 
-NETWORKS = {cls.network: cls for cls in (MulKINet,)}
+NETWORKS = {cls.network: cls for cls in (MulKINet, MOVE, Siamese, ResCNN)}
 
 
 def build_model(name, **options):

@@ -59,6 +59,11 @@ class EmbeddingNetwork(tf.keras.Model):
         return self.output_shape[-1]
 
     @property
+    def distance_weights(self):
+        """((embedding_len,) kernel, bias) of a trained distance; None where `distance` has none."""
+        return None
+
+    @property
     def input_spec(self):
         """None: `check_input` says what is wrong in words a user understands."""
         return None

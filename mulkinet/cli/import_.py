@@ -1,0 +1,50 @@
+"""`mulkinet import`: published weights to a model file. Public names: `main`."""
+
+import os
+
+import click
+
+from mulkinet.cli.errors import Command
+
+__all__ = ["main"]
+
+
+@click.command(cls=Command, name="import")
+@click.argument("file", type=click.Path())
+@click.option("-o", "--output", required=True, type=click.Path(), help="Model file to make.")
+@click.option(
+    "--sum-method",
+    help="MOVE: max, mean, autopool, attention or adaptive-attention.  [by the weights' shapes]",
+)
+@click.option(
+    "--final-activation",
+    help="MOVE: none, sigmoid, tanh or batch-norm.  [batch-norm where the weights have one]",
+)
+@click.option("--no-invariance", is_flag=True, help="MOVE: weights of the ablation.")
+def main(file, output, sum_method, final_activation, no_invariance):
+    """Convert published weights: MOVE's .pt, MulKINet's .h5, the Siamese release's .hdf5.
+
+    Nothing in FILE is executed. The model file says which features the network needs, and
+    evaluate.py refuses others.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from mulkinet.modelfile import save_model
+    from mulkinet.published import import_weights
+
+    options = {"sum_method": sum_method, "final_activation": final_activation}
+    options = {name: value for name, value in options.items() if value is not None}
+    if no_invariance:
+        options["invariance"] = False
+    model = import_weights(file, **options)
+    save_model(model, output)
+    click.echo(
+        f"{model.network}, {model.count_params()} parameters, embedding of {model.embedding_len} "
+        f"-> {output}"
+    )
+    click.echo(f"It needs {_needs(model.metadata)}.")
+
+
+def _needs(metadata):
+    settings = {**metadata["feature_settings"], "n_frames": metadata["n_frames"] or "all"}
+    named = ", ".join(f"{name} {value}" for name, value in settings.items())
+    return f"{metadata['feature']} ({named})"
