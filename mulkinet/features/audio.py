@@ -97,19 +97,31 @@ def _decode_libsndfile(path):
         try:
             file = soundfile.SoundFile(path)
         except soundfile.LibsndfileError as error:
-            return _decode_ffmpeg(path, error.error_string), 0, 0
+            return _decode_ffmpeg(path, _reason(error)), 0, 0
         with file:
             _check_whole(file.extra_info)
             try:
-                blocks = file.blocks(_BLOCK_FRAMES, dtype="float32", always_2d=True)
-                y = np.concatenate([np.empty(0, np.float32), *(b.mean(axis=1) for b in blocks)])
+                y = np.concatenate(list(_mono_blocks(file)))
             except soundfile.LibsndfileError as error:
                 raise SkippedInput(
-                    f"expected whole audio, found a truncated or damaged file: {error.error_string}"
+                    f"expected whole audio, found a truncated or damaged file ({_reason(error)})"
                 ) from error
             if len(y) < _TRUNCATED_PART * file.frames:
                 raise _truncated(file.frames / file.samplerate, len(y) / file.samplerate, "s")
             return y, file.samplerate, file.channels
+
+
+def _mono_blocks(file):
+    # Not SoundFile.blocks: where a truncated MP3 ends, that goes on with what the buffer held.
+    while True:
+        block = file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)
+        yield block.mean(axis=1)
+        if not len(block):
+            return
+
+
+def _reason(error):
+    return error.error_string.split("Error : ")[-1].strip().rstrip(".")
 
 
 def _check_whole(log):
@@ -117,8 +129,8 @@ def _check_whole(log):
     for promised, found in re.findall(r": (\d+) \(should be (\d+)\)", log):
         if int(found) < _TRUNCATED_PART * int(promised) and int(promised) < _UNKNOWN_BYTES:
             raise _truncated(int(promised), int(found), "bytes")
-    if "without an End-Of-Stream flag" in log:
-        raise SkippedInput("expected whole audio, found a truncated file: its stream has no end")
+    if re.search("Junk after the last page|without an End-Of-Stream flag", log):
+        raise SkippedInput("expected whole audio, found a truncated file: it ends within a page")
 
 
 def _truncated(promised, found, unit):
@@ -132,7 +144,7 @@ def _decode_ffmpeg(path, reason):
     program = shutil.which("ffmpeg")
     if program is None:
         raise SkippedInput(
-            f"expected audio, found what libsndfile cannot read ({reason.rstrip('.')}); "
+            f"expected audio, found what libsndfile cannot read ({reason}); "
             "if it is audio, convert it to FLAC or install ffmpeg"
         )
     # "file:" keeps ffmpeg from taking a name for one of its protocols.

@@ -158,7 +158,7 @@ def area_resize(x, n_frames):
 def _average(x, n_frames):
     n_bins, n_in = x.shape
     if n_in % n_frames == 0:
-        # The case of whole data sets (15500 frames to 500): one pass, a hundred times as fast.
+        # The case of whole data sets (15500 frames to 500): one pass, many times as fast.
         ratio = n_in // n_frames
         stretches = x.reshape(n_bins, n_frames, ratio)
         return np.einsum("bfk,k->bf", stretches, np.full(ratio, 1 / ratio, np.float32))
