@@ -74,6 +74,7 @@ make_venv_with_uv() {
     if uv --version >/dev/null 2>&1; then
         uv venv --quiet --seed --python 3.11 .venv
     elif [ -n "$other" ]; then
+        echo "No Python 3.9, 3.10 or 3.11 on PATH (found: $found): fetching uv, and 3.11 with it ..."
         rm -rf .python/uv
         make_venv "$other" .python/uv &&
             .python/uv/bin/python -m pip install --quiet uv &&
@@ -89,16 +90,14 @@ make_environment() {
     : >$unfinished
     rm -rf .venv
     if [ -n "$python" ]; then
-        make_venv "$python" .venv
-        return
+        make_venv "$python" .venv || fail "expected $python to make .venv, found the error above; see to it and run this again"
+    elif ! make_venv_with_uv 2>/dev/null; then
+        rm -rf .venv .python $unfinished
+        if [ -n "$incapable" ]; then
+            fail "expected a Python $incapable that can make virtual environments, found one without ensurepip and pip; try: apt-get install python$incapable-venv"
+        fi
+        fail "expected Python 3.9, 3.10 or 3.11, found ${found:-none}, and uv could not bring 3.11; install python3.11 (from your system's packages, python.org, pyenv or conda), put it on PATH and run this again"
     fi
-    echo "No usable Python 3.9, 3.10 or 3.11 on PATH (found: ${found:-none}); asking uv for 3.11 ..."
-    if make_venv_with_uv 2>/dev/null; then return; fi
-    rm -rf .venv .python $unfinished
-    if [ -n "$incapable" ]; then
-        fail "expected a Python $incapable that can make virtual environments, found one without ensurepip and pip; try: apt-get install python$incapable-venv"
-    fi
-    fail "expected Python 3.9, 3.10 or 3.11, found ${found:-none}, and uv could not bring 3.11; install python3.11 (from your system's packages, python.org, pyenv or conda), put it on PATH and run this again"
 }
 
 install_packages() {
@@ -113,11 +112,11 @@ if [ ! -e $unfinished ] && is_supported .venv/bin/python; then
     : >$unfinished
     if ! install_packages; then
         rm $unfinished # pip has put back what it was replacing: the environment is as it was
-        fail "expected to bring .venv up to date, found that pip fails as shown above; try again with a network, or remove .venv"
+        fail "expected pip to bring .venv up to date, found the error above; try again with a network, or remove .venv"
     fi
 else
     make_environment
-    install_packages || fail "expected to install into .venv, found that pip fails as shown above; try again with a network"
+    install_packages || fail "expected pip to fill .venv, found the error above; try again with a network"
 fi
 echo "$wanted" >$stamp
 rm $unfinished
