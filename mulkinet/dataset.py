@@ -1,112 +1,76 @@
 """From a store to batches: one tf.data road for every network and loss.
 
-What an epoch shows is a *plan*, a pure function of (seed, epoch): for each step the rows of the
-tracks in the batch and their targets. `batches` turns a plan into (x, target) pairs; where a crop
-begins follows from (seed, epoch, step) too, so that a resumed run sees what an uninterrupted one
-would have seen. x is (batch, n_bins, n_frames) float32.
+`batches` turns a plan (`mulkinet.plans`) into (x, targets): it reads a crop of every track from the
+memory map, augments, and reads ahead. Where a crop begins and how it is augmented follow from
+(seed, epoch, step), so that a resumed run sees what an uninterrupted one would have seen.
 
-Public names: `Plan`, `class_plan`, `labels_of`, `batches`.
+Public names: `batches`, `PADS`.
 """
-
-import dataclasses
 
 import numpy as np
 
-from mulkinet.errors import MulkinetError
+__all__ = ["PADS", "batches"]
 
-__all__ = ["Plan", "class_plan", "labels_of", "batches"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """What one epoch shows.
-
-    Attributes:
-        steps: list of (rows, targets): rows (batch,) int64 of tracks in the store, targets
-            (batch,) int32 work labels.
-        seed: (seed, epoch), from which crops and augmentation are drawn.
-    """
-
-    steps: list
-    seed: tuple
+PADS = ("zero", "wrap")
 
 
-def labels_of(work_ids):
-    """Numbers the works of a list.
-
-    Args:
-        work_ids: (N,) str.
-
-    Returns:
-        (classes, labels): the distinct work_ids, (C,) sorted, and each track's class, (N,) int32.
-
-    Raises:
-        MulkinetError: There are fewer than two works.
-    """
-    classes, labels = np.unique(np.asarray(work_ids), return_inverse=True)
-    if len(classes) < 2:
-        raise MulkinetError(
-            f"expected at least 2 works to train on, found {len(classes)}; name more in the list"
-        )
-    return classes, labels.astype(np.int32)
-
-
-def class_plan(rows, labels, *, batch_size, seed, epoch):
-    """Every track once, in an order drawn anew for each epoch (MulKINet's softmax training).
-
-    The last batch is not a small remainder: batches differ by at most one track in size, so that
-    none is too small for batch normalisation.
-
-    Args:
-        rows: (N,) int64 rows of the training tracks.
-        labels: (N,) int32 their classes.
-        batch_size: int >= 1, the most tracks in a batch.
-        seed: int >= 0.
-        epoch: int >= 0.
-
-    Returns:
-        Plan.
-    """
-    order = np.random.default_rng((seed, epoch)).permutation(len(rows))
-    n_steps = -(-len(rows) // batch_size)
-    parts = np.array_split(order, n_steps)
-    return Plan([(rows[part], labels[part]) for part in parts], (seed, epoch))
-
-
-def batches(plan, store, *, feature, n_frames):
+def batches(plan, store, *, feature, n_frames, pad="zero", augment=None):
     """The batches of a plan, read ahead of their use on all cores.
 
     Args:
         plan: Plan.
         store: FeatureStore.
         feature: One of the store's features.
-        n_frames: Length of the crops; shorter tracks are padded with zeros at the end.
+        n_frames: Length of the crops.
+        pad: What shorter tracks are filled up with at the end: "zero", or "wrap" for the track
+            over again.
+        augment: Function of ((batch, n_bins, n_frames) float32, seed (2,) int32) to the same shape,
+            in TensorFlow; of a pair only the second track goes through it.
 
     Returns:
-        tf.data.Dataset of (x (batch, n_bins, n_frames) float32, targets (batch,) int32).
+        tf.data.Dataset of (x, targets): x (batch, n_bins, n_frames) float32, or for pairs
+        (batch, 2, n_bins, n_frames); targets int32 as in the plan.
     """
     import tensorflow as tf
 
     n_bins = store.settings(feature)["n_bins"]
+    rows, targets = plan.steps[0]
+    crop_shape = (None, *rows.shape[1:], n_bins, n_frames)
 
     def read(step):
         rows, targets = plan.steps[step]
         rng = np.random.default_rng((*plan.seed, int(step)))
-        return _crops(store, feature, rows, n_frames, rng), targets
+        x = _crops(store, feature, rows.ravel(), n_frames, pad, rng)
+        seed = rng.integers(1 << 31, size=2, dtype=np.int32)
+        return x.reshape(*rows.shape, n_bins, n_frames), targets, seed
 
     def load(step):
-        x, targets = tf.numpy_function(read, [step], (tf.float32, tf.int32), stateful=False)
-        return tf.ensure_shape(x, (None, n_bins, n_frames)), tf.ensure_shape(targets, (None,))
+        kinds = (tf.float32, tf.int32, tf.int32)
+        x, y, seed = tf.numpy_function(read, [step], kinds, stateful=False)
+        x = tf.ensure_shape(x, crop_shape)
+        if augment is not None:
+            x = _augmented(x, tf.ensure_shape(seed, (2,)), augment)
+        return x, tf.ensure_shape(y, (None, *targets.shape[1:]))
 
     steps = tf.data.Dataset.range(len(plan.steps))
     return steps.map(load, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 
-def _crops(store, feature, rows, n_frames, rng):
+def _augmented(x, seed, augment):
+    import tensorflow as tf
+
+    if x.shape.rank == 3:
+        return augment(x, seed)
+    return tf.stack([x[:, 0], augment(x[:, 1], seed)], axis=1)
+
+
+def _crops(store, feature, rows, n_frames, pad, rng):
     lengths = store.n_frames(feature)[rows]
     starts = rng.integers(0, np.maximum(lengths - n_frames, 0) + 1)
     x = np.zeros((len(rows), store.settings(feature)["n_bins"], n_frames), np.float32)
     for crop, row, start in zip(x, rows, starts):
         frames = store.read(feature, row, start, n_frames)
+        if pad == "wrap" and len(frames) < n_frames:
+            frames = np.resize(frames, (n_frames, frames.shape[1]))
         crop[:, : len(frames)] = frames.T
     return x

@@ -9,7 +9,7 @@ Public names: `SoftmaxStage`.
 import numpy as np
 import tensorflow as tf
 
-from mulkinet.dataset import class_plan, labels_of
+from mulkinet.plans import class_plan, labels_of
 
 __all__ = ["SoftmaxStage"]
 

@@ -1,12 +1,11 @@
-"""What an epoch shows: counted, cropped and repeated."""
+"""Batches: crops where the plan says, padded, augmented, the same again for the same epoch."""
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from mulkinet import FeatureStore, MulkinetError
-from mulkinet.dataset import batches, class_plan, labels_of
+from mulkinet import FeatureStore
+from mulkinet.dataset import batches
+from mulkinet.plans import Plan, class_plan
 from mulkinet.store import StoreWriter
 from tests.test_store import SETTINGS
 
@@ -23,41 +22,6 @@ def store(tmp_path):
             ramp = 100 * i + np.arange(1.0, LENGTHS[i] + 1)
             writer.write("hpcp", track, np.repeat(ramp[:, None], 12, axis=1))
     return FeatureStore(tmp_path / "s.h5")
-
-
-def test_labels():
-    classes, labels = labels_of(["b", "a", "b", "c"])
-    assert classes.tolist() == ["a", "b", "c"]
-    assert labels.tolist() == [1, 0, 1, 2]
-    assert labels.dtype == np.int32
-    with pytest.raises(MulkinetError, match="at least 2 works"):
-        labels_of(["a", "a"])
-
-
-@settings(deadline=None)
-@given(n=st.integers(1, 200), batch_size=st.integers(1, 40), epoch=st.integers(0, 5))
-def test_an_epoch_shows_every_track_once(n, batch_size, epoch):
-    rows = np.arange(n) * 7
-    labels = np.arange(n, dtype=np.int32) % 5
-    plan = class_plan(rows, labels, batch_size=batch_size, seed=1, epoch=epoch)
-    shown = np.concatenate([step[0] for step in plan.steps])
-    targets = np.concatenate([step[1] for step in plan.steps])
-    assert sorted(shown) == sorted(rows)
-    assert (targets == shown // 7 % 5).all()
-    sizes = [len(step[0]) for step in plan.steps]
-    assert len(sizes) == -(-n // batch_size)
-    assert max(sizes) <= batch_size
-    assert max(sizes) - min(sizes) <= 1
-
-
-def test_epochs_differ_and_repeat():
-    rows, labels = np.arange(50), np.zeros(50, np.int32)
-
-    def shown(epoch):
-        plan = class_plan(rows, labels, batch_size=8, seed=0, epoch=epoch)
-        return np.concatenate([step[0] for step in plan.steps]).tolist()
-
-    assert shown(3) == shown(3) != shown(4)
 
 
 def test_crops(store):
@@ -86,3 +50,30 @@ def test_the_same_epoch_is_the_same(store):
         [x.numpy() for x, _ in batches(plan, store, feature="hpcp", n_frames=5)] for _ in range(2)
     )
     np.testing.assert_array_equal(first, second)
+
+
+def test_short_tracks_are_tiled(store):
+    plan = Plan([(np.asarray([0]), np.zeros(1, np.int32))], (0, 0))
+    ((x, _),) = batches(plan, store, feature="hpcp", n_frames=8, pad="wrap")
+    assert x[0, 5].numpy().tolist() == [1, 2, 3, 1, 2, 3, 1, 2]
+
+
+def test_augmentation_is_seeded_and_spares_the_first_of_a_pair(store):
+    import tensorflow as tf
+
+    def noise(x, seed):
+        return x + tf.random.stateless_uniform(tf.shape(x), seed, 1, 2)
+
+    rows = np.asarray([[0, 1], [2, 3]])
+    plan = Plan([(rows, np.zeros(2, np.int32))] * 2, (0, 0))
+    plain = [x.numpy() for x, _ in batches(plan, store, feature="hpcp", n_frames=3)]
+    once, again = (
+        [x.numpy() for x, _ in batches(plan, store, feature="hpcp", n_frames=3, augment=noise)]
+        for _ in range(2)
+    )
+    assert plain[0].shape == (2, 2, 12, 3)
+    np.testing.assert_array_equal(once, again)
+    for step in range(2):
+        np.testing.assert_array_equal(once[step][:, 0], plain[step][:, 0])
+        assert (once[step][:, 1] >= plain[step][:, 1] + 1).all()
+    assert not np.array_equal(once[0][:, 1] - plain[0][:, 1], once[1][:, 1] - plain[1][:, 1])

@@ -1,0 +1,195 @@
+"""What an epoch shows: plans of works as classes, of cliques for triplets, of pairs for the twin.
+
+A plan is a pure function of (seed, epoch): for each step the rows of the tracks in the batch and
+their targets. So a resumed run sees what an uninterrupted one would have seen.
+
+Public names: `Plan`, `labels_of`, `class_plan`, `clique_plan`, `pair_plan`.
+
+Papers: Cao 2020 (MulKINet), classes; Yesiler, Serra, Gomez 2020 (MOVE), cliques; the Siamese
+release (vignejs 2020), pairs.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from mulkinet.errors import MulkinetError
+
+__all__ = ["Plan", "class_plan", "clique_plan", "labels_of", "pair_plan"]
+
+_MOST_APPEARANCES = 4
+_EPOCHS_PER_ROUND = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What one epoch shows.
+
+    Attributes:
+        steps: list of (rows, targets). Classes: rows (batch,), targets (batch,) works. Cliques:
+            rows (batch,), targets (batch, 2) work and row. Pairs: rows (batch, 2), targets (batch,)
+            0 for two performances of a work, 1 otherwise. rows are int64, targets int32.
+        seed: (seed, epoch), from which crops and augmentation are drawn.
+    """
+
+    steps: list
+    seed: tuple
+
+
+def labels_of(work_ids):
+    """Numbers the works of a list.
+
+    Args:
+        work_ids: (N,) str.
+
+    Returns:
+        (classes, labels): the distinct work_ids, (C,) sorted, and each track's class, (N,) int32.
+
+    Raises:
+        MulkinetError: There are fewer than two works.
+    """
+    classes, labels = np.unique(np.asarray(work_ids), return_inverse=True)
+    if len(classes) < 2:
+        raise MulkinetError(
+            f"expected at least 2 works to train on, found {len(classes)}; name more in the list"
+        )
+    return classes, labels.astype(np.int32)
+
+
+def class_plan(rows, labels, *, batch_size, seed, epoch):
+    """Every track once, in an order drawn anew for each epoch (MulKINet's softmax training).
+
+    The last batch is not a small remainder: batches differ by at most one track in size, so that
+    none is too small for batch normalisation.
+
+    Args:
+        rows: (N,) int64 rows of the training tracks.
+        labels: (N,) int32 their works.
+        batch_size: int >= 1, the most tracks in a batch.
+        seed: int >= 0.
+        epoch: int >= 0.
+
+    Returns:
+        Plan.
+    """
+    order = np.random.default_rng((seed, epoch)).permutation(len(rows))
+    steps = [(rows[part], labels[part]) for part in _evenly(order, batch_size)]
+    return Plan(steps, (seed, epoch))
+
+
+def clique_plan(rows, labels, *, batch_size, tracks_per_work, seed, epoch):
+    """Batches of several works with K tracks each (MOVE's rule, there with K = 4).
+
+    A work comes once in an epoch, and once more for every K tracks beyond its first K + 1, up to
+    four times. Its K tracks are drawn at random; where it has fewer, each comes equally often, and
+    which of them once more is drawn. Works of one track are left out.
+
+    Args:
+        rows: (N,) int64 rows of the training tracks.
+        labels: (N,) int32 their works.
+        batch_size: int, the most tracks in a batch, at least 2 * tracks_per_work.
+        tracks_per_work: int >= 2, K.
+        seed: int >= 0.
+        epoch: int >= 0.
+
+    Returns:
+        Plan; the targets hold each track's row too, so that a track that was drawn twice is not
+        taken for its own cover.
+
+    Raises:
+        MulkinetError: The batch has no room for two works, or fewer than two works have covers.
+    """
+    if tracks_per_work < 2 or batch_size < 2 * tracks_per_work:
+        raise MulkinetError(
+            "expected at least 2 tracks per work and 2 works in a batch, found "
+            f"{tracks_per_work} tracks per work in a batch of {batch_size}; raise --batchsize"
+        )
+    rng = np.random.default_rng((seed, epoch))
+    members = _tracks_of_works(labels)
+    appearances = [
+        work
+        for work, tracks in enumerate(members)
+        for _ in range(min(_MOST_APPEARANCES, 1 + (len(tracks) - 2) // tracks_per_work))
+        if len(tracks) > 1
+    ]
+    if len(set(appearances)) < 2:
+        raise MulkinetError(
+            f"expected at least 2 works of 2 or more tracks, found {len(set(appearances))}; "
+            "triplets need covers: name more in the list"
+        )
+    steps = []
+    for part in _evenly(rng.permutation(appearances), batch_size // tracks_per_work):
+        drawn = np.concatenate([_draw(members[work], tracks_per_work, rng) for work in part])
+        targets = np.stack([labels[drawn], rows[drawn]], axis=1).astype(np.int32)
+        steps.append((rows[drawn], targets))
+    return Plan(steps, (seed, epoch))
+
+
+def pair_plan(rows, labels, *, batch_size, seed, epoch):
+    """Pairs of performances of a work, each beside a pair of two works (the Siamese release).
+
+    Every ordered pair of performances of a work comes once in four epochs, a quarter in each; with
+    it comes a pair of its first track and one drawn from another work.
+
+    Args:
+        rows: (N,) int64 rows of the training tracks.
+        labels: (N,) int32 their works.
+        batch_size: int >= 2, the most pairs in a batch.
+        seed: int >= 0.
+        epoch: int >= 0.
+
+    Returns:
+        Plan.
+
+    Raises:
+        MulkinetError: No work has two performances, or there is only one work.
+    """
+    pairs = np.concatenate([_ordered_pairs(tracks) for tracks in _tracks_of_works(labels)])
+    if not len(pairs) or len(set(labels)) < 2:
+        raise MulkinetError(
+            "expected works with at least 2 performances, and at least 2 works, found "
+            f"{len(pairs)} pairs of {len(set(labels))} works; name more in the list"
+        )
+    # Fewer than four pairs make fewer parts, so that no epoch is empty.
+    n_parts = min(_EPOCHS_PER_ROUND, len(pairs))
+    round_rng = np.random.default_rng((seed, epoch // n_parts, 1))
+    parts = np.array_split(round_rng.permutation(len(pairs)), n_parts)
+    rng = np.random.default_rng((seed, epoch))
+    steps = []
+    for part in _evenly(parts[epoch % n_parts], max(1, batch_size // 2)):
+        first, second = pairs[part].T
+        other = _draw_from_other_works(labels, labels[first], rng)
+        left, right = np.concatenate([first, first]), np.concatenate([second, other])
+        targets = np.repeat(np.asarray([0, 1], np.int32), len(part))
+        steps.append((np.stack([rows[left], rows[right]], axis=1), targets))
+    return Plan(steps, (seed, epoch))
+
+
+def _evenly(items, most):
+    """Parts of at most `most` items, which differ by at most one in size."""
+    return np.array_split(items, -(-len(items) // most))
+
+
+def _tracks_of_works(labels):
+    """List of the positions of each work's tracks."""
+    order = np.argsort(labels, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
+
+
+def _draw(tracks, n, rng):
+    whole = np.repeat(tracks, n // len(tracks))
+    return np.concatenate([whole, rng.choice(tracks, n % len(tracks), replace=False)])
+
+
+def _ordered_pairs(tracks):
+    first, second = np.meshgrid(tracks, tracks, indexing="ij")
+    return np.stack([first, second], axis=-1)[~np.eye(len(tracks), dtype=bool)]
+
+
+def _draw_from_other_works(labels, works, rng):
+    """For each of `works`, the position of a track of another work, each equally likely."""
+    order = np.argsort(labels, kind="stable")
+    begin, end = (np.searchsorted(labels[order], works, side) for side in ("left", "right"))
+    drawn = rng.integers(len(labels) - (end - begin))
+    # A draw at or past the work's own tracks, which lie together in this order, skips them.
+    return order[drawn + np.where(drawn >= begin, end - begin, 0)]
