@@ -54,4 +54,4 @@ class Extractor:
         magnitudes = np.abs(librosa.cqt(y=y, sr=_SR, hop_length=_HOP_LENGTH, n_bins=_N_BINS))
         n_frames = magnitudes.shape[1] // _MEAN_OF_FRAMES
         groups = magnitudes[:, : n_frames * _MEAN_OF_FRAMES].reshape(_N_BINS, n_frames, -1)
-        return groups.mean(axis=2).astype(np.float32)
+        return np.ascontiguousarray(groups.mean(axis=2), dtype=np.float32)

@@ -1,0 +1,130 @@
+"""Decoding: what every file becomes, and the reason for each that cannot be used."""
+
+import struct
+
+import numpy as np
+import pytest
+import soundfile
+
+from mulkinet.errors import SkippedInput
+from mulkinet.features.audio import decode
+from mulkinet.features.provenance import SR
+
+
+def sine(sr=SR, seconds=2.0, hz=440):
+    return 0.5 * np.sin(2 * np.pi * hz * np.arange(int(sr * seconds)) / sr)
+
+
+@pytest.fixture
+def music(rng):
+    """20 s that MP3 and Ogg cannot make small."""
+    return (0.2 * rng.standard_normal(20 * SR)).clip(-1, 1)
+
+
+def reason(path):
+    with pytest.raises(SkippedInput) as caught:
+        decode(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3", "aiff"])
+def test_formats_decode_to_the_same_samples(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, sine(), SR)
+    audio = decode(path)
+    assert (audio.sr, audio.channels) == (SR, 1)
+    assert audio.seconds == pytest.approx(2, abs=0.1)
+    assert audio.y.dtype == np.float32
+    np.testing.assert_allclose(audio.y[: SR // 2], sine()[: SR // 2], atol=0.05)
+
+
+def test_stereo_is_averaged(tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.stack([sine(), np.zeros(2 * SR)], axis=1), SR, subtype="FLOAT")
+    audio = decode(path)
+    assert audio.channels == 2
+    np.testing.assert_allclose(audio.y, sine() / 2, atol=1e-6)
+
+
+@pytest.mark.parametrize("sr", [8000, 22050, 48000])
+def test_other_rates_are_resampled(tmp_path, sr):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, sine(sr), sr)
+    audio = decode(path)
+    assert audio.sr == sr
+    assert len(audio.y) == 2 * SR
+    middle = slice(SR // 2, SR)
+    np.testing.assert_allclose(audio.y[middle], sine()[middle], atol=1e-3)
+
+
+def test_empty_silent_short_and_broken_samples(tmp_path):
+    path = tmp_path / "a.wav"
+    path.touch()
+    assert reason(path) == "expected audio, found an empty file"
+    soundfile.write(path, np.zeros(SR), SR)
+    assert "found silence" in reason(path)
+    soundfile.write(path, sine()[:1] + 0.1, SR)
+    assert "at least 0.5 s of audio, found 1 samples" in reason(path)
+    soundfile.write(path, np.where(np.arange(SR) == 9, np.nan, 0.1), SR, subtype="FLOAT")
+    assert "found NaN or infinity" in reason(path)
+    assert "No such file" in reason(tmp_path / "b.wav")
+
+
+@pytest.mark.parametrize("content", [b"no audio, but words\n" * 500, bytes(range(256)) * 100])
+def test_no_audio_named_mp3(tmp_path, capfd, monkeypatch, content):
+    monkeypatch.setenv("PATH", "")
+    path = tmp_path / "a.mp3"
+    path.write_bytes(content)
+    assert "found what libsndfile cannot read" in reason(path)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3", "aiff"])
+def test_truncated(tmp_path, suffix, music):
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, music, SR)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    assert "found a truncated" in reason(path)
+
+
+def test_a_wav_of_unknown_length_is_no_truncated_one(tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, sine(), SR)
+    content = bytearray(path.read_bytes())
+    for position in (4, content.find(b"data") + 4):
+        content[position : position + 4] = struct.pack("<I", 0xFFFFFFFF)
+    path.write_bytes(content)
+    assert len(decode(path).y) == 2 * SR
+
+
+def install_ffmpeg(folder, monkeypatch, script):
+    """Puts a program called ffmpeg first on PATH."""
+    program = folder / "ffmpeg"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+
+
+def test_what_libsndfile_cannot_read_goes_through_ffmpeg(tmp_path, monkeypatch):
+    samples = sine().astype("<f4")
+    (tmp_path / "samples").write_bytes(samples.tobytes())
+    install_ffmpeg(
+        tmp_path,
+        monkeypatch,
+        f'echo "$@" > "{tmp_path}/arguments"; cat "{tmp_path}/samples"',
+    )
+    path = tmp_path / "-strange: name.m4a"
+    path.write_bytes(b"not for libsndfile" * 100)
+    audio = decode(path)
+    np.testing.assert_array_equal(audio.y, samples)
+    assert (audio.seconds, audio.sr, audio.channels) == (2.0, 0, 0)
+    assert f"-i file:{path} -map 0:a:0 -ac 1 -ar 44100" in (tmp_path / "arguments").read_text()
+
+
+def test_ffmpeg_refuses_in_one_line(tmp_path, monkeypatch):
+    install_ffmpeg(tmp_path, monkeypatch, "echo 'first\nInvalid data found' >&2; exit 1")
+    path = tmp_path / "a.m4a"
+    path.write_bytes(b"nothing at all" * 100)
+    assert reason(path).endswith("neither libsndfile nor ffmpeg can read: Invalid data found")
