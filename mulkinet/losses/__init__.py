@@ -1,0 +1,42 @@
+"""Losses: distances between embeddings, triplet mining, the triplet loss, and a twin's losses.
+
+Conventions: embeddings are (batch, embedding) floating point, works and tracks (batch,) integers in
+any order. Everything is pure TensorFlow on the whole batch: no Python loop, nothing that leaves the
+device, the same numbers under XLA, and randomness only from a seed that is an argument. Losses come
+as pure functions, which the training loop uses, and as thin serialisable Keras classes for
+`Model.compile`.
+
+Public names:
+    triplet_loss, triplet_loss_and_statistics, TripletLoss: mined triplets (triplet.py, mining.py).
+    twin_loss, contrastive_loss, ContrastiveLoss: pairs (twin.py).
+    pairwise_distances, paired_distances: differentiable distances (distances.py).
+    MININGS, DISTANCES: the names to choose from; reading them does not import TensorFlow.
+"""
+
+import importlib
+
+DISTANCES = ("sqeuclidean", "euclidean", "cosine")
+MININGS = ("random", "semihard", "hard", "batch_all", "move_random", "move_semihard")
+
+_PUBLIC = {
+    "triplet_loss": "mulkinet.losses.triplet",
+    "triplet_loss_and_statistics": "mulkinet.losses.triplet",
+    "TripletLoss": "mulkinet.losses.triplet",
+    "twin_loss": "mulkinet.losses.twin",
+    "contrastive_loss": "mulkinet.losses.twin",
+    "ContrastiveLoss": "mulkinet.losses.twin",
+    "pairwise_distances": "mulkinet.losses.distances",
+    "paired_distances": "mulkinet.losses.distances",
+}
+
+__all__ = ["DISTANCES", "MININGS", *_PUBLIC]
+
+
+def __getattr__(name):
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module 'mulkinet.losses' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,117 @@
+"""Losses of a twin network, which sees pairs of performances.
+
+Conventions: `different` is 0 for two performances of one work and 1 otherwise, as in the Siamese
+release, so that a pair's output is a distance: small means cover. Shapes (batch,) and (batch, 1)
+are both taken.
+
+Sources: vignejs, cover-song-identification (2020), binary cross-entropy of |a - b| through one
+sigmoid unit; Hadsell, Chopra, LeCun, "Dimensionality reduction by learning an invariant mapping"
+(CVPR 2006), contrastive.
+
+Public names: `twin_loss`, `contrastive_loss`, `ContrastiveLoss`. In `Model.compile` the first is
+Keras's own "binary_crossentropy".
+"""
+
+import tensorflow as tf
+
+from mulkinet.errors import MulkinetError
+
+__all__ = ["ContrastiveLoss", "contrastive_loss", "twin_loss"]
+
+
+def twin_loss(pair_outputs, different):
+    """Mean binary cross-entropy of the pairs.
+
+    Args:
+        pair_outputs: (batch,) or (batch, 1) sigmoid outputs in [0, 1], near 0 for a cover.
+        different: (batch,) or (batch, 1), 0 for two performances of one work, 1 otherwise.
+
+    Returns:
+        tf.Tensor: scalar float32 >= 0. Outputs are kept 1e-7 away from 0 and 1, as Keras does.
+
+    Raises:
+        MulkinetError: The shapes do not fit.
+
+    Example:
+        >>> round(float(twin_loss(tf.constant([0.5, 0.5]), tf.constant([0, 1]))), 4)   # ln 2
+        0.6931
+    """
+    pair_outputs, different = _columns(pair_outputs, different)
+    return tf.reduce_mean(tf.keras.losses.binary_crossentropy(different, pair_outputs))
+
+
+def contrastive_loss(distances, different, *, margin=1.0):
+    """Contrastive loss, the mean of (1 - t) d^2 / 2 + t max(0, margin - d)^2 / 2.
+
+    d is a pair's distance, t its `different`.
+
+    Args:
+        distances: (batch,) or (batch, 1) distances of the pairs, of
+            `mulkinet.losses.paired_distances`; the paper's is "euclidean".
+        different: (batch,) or (batch, 1), 0 for two performances of one work, 1 otherwise.
+        margin: Distance beyond which a pair of two works costs nothing, > 0, in the distance's own
+            unit.
+
+    Returns:
+        tf.Tensor: scalar float32 >= 0.
+
+    Raises:
+        MulkinetError: The shapes do not fit, or the margin is not positive.
+
+    Example:
+        >>> float(contrastive_loss(tf.constant([2.0, 0.5]), tf.constant([0, 1]), margin=1.0))   # (2
+        + 0.125) / 2 1.0625
+    """
+    if margin <= 0:
+        raise MulkinetError(f"expected a margin > 0, found {margin}; try 1.0")
+    distances, different = _columns(distances, different)
+    missing = tf.maximum(margin - distances, 0.0)
+    pairs = (1 - different) * tf.square(distances) + different * tf.square(missing)
+    return tf.reduce_mean(pairs) / 2
+
+
+@tf.keras.utils.register_keras_serializable(package="mulkinet")
+class ContrastiveLoss(tf.keras.losses.Loss):
+    """`contrastive_loss` for `Model.compile`.
+
+    Targets are `different`, predictions the distances of the pairs.
+
+    Args:
+        margin: As for `contrastive_loss`.
+        reduction: Keras's; the loss of a batch is one scalar already.
+        name: The loss's name in logs.
+    """
+
+    def __init__(
+        self,
+        margin=1.0,
+        reduction=tf.keras.losses.Reduction.AUTO,
+        name="contrastive_loss",
+    ):
+        super().__init__(reduction=reduction, name=name)
+        self.margin = margin
+
+    def call(self, y_true, y_pred):
+        """The loss of a batch, scalar."""
+        return contrastive_loss(y_pred, y_true, margin=self.margin)
+
+    def get_config(self):
+        """The arguments that make this loss again."""
+        return {**super().get_config(), "margin": self.margin}
+
+
+def _columns(values, different):
+    """Both as float32 of shape (batch, 1)."""
+    values, different = tf.convert_to_tensor(values), tf.convert_to_tensor(different)
+    shapes = [
+        value.shape if value.shape.rank == 2 else value.shape.concatenate(1)
+        for value in (values, different)
+    ]
+    if not shapes[0].is_compatible_with(shapes[1]) or not shapes[0].is_compatible_with([None, 1]):
+        raise MulkinetError(
+            "expected one output and one target per pair, (batch,) or (batch, 1); found shapes "
+            f"{values.shape} and {different.shape}; try the output of the twin network"
+        )
+    return tf.reshape(tf.cast(values, tf.float32), (-1, 1)), tf.reshape(
+        tf.cast(different, tf.float32), (-1, 1)
+    )

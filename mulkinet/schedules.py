@@ -1,0 +1,80 @@
+"""Learning rates by epoch, the ones that the reproduced systems were trained with.
+
+Conventions: epochs count from 0; `learning_rate` is the `--lr` of a run, and what each schedule
+makes of it is stated here.
+
+    constant: learning_rate.
+    cosine: learning_rate * (1 + cos(pi * epoch / epochs)) / 2 (MulKINet).
+    steps: learning_rate, times 0.2 from epoch 80 on, times 0.2 again from epoch 100 on (MOVE).
+    warmup-decay: in a line from half of learning_rate to all of it at epoch 5, then
+        learning_rate * (0.01 + 0.99 * 0.95^(epoch - 5)). A learning_rate of 1e-4 gives the Siamese
+        release's 5e-5 -> 1e-4, then 1e-6 + 0.000099 * 0.95^(epoch - 5).
+
+Public names: `SCHEDULES`, `schedule_rate`.
+"""
+
+import math
+
+from mulkinet.errors import MulkinetError
+
+__all__ = ["SCHEDULES", "schedule_rate"]
+
+
+def _constant(learning_rate, epoch, epochs):
+    return learning_rate
+
+
+def _cosine(learning_rate, epoch, epochs):
+    return learning_rate * (1 + math.cos(math.pi * epoch / epochs)) / 2
+
+
+def _steps(learning_rate, epoch, epochs):
+    return learning_rate * 0.2 ** sum(epoch >= step for step in (80, 100))
+
+
+def _warmup_decay(learning_rate, epoch, epochs):
+    if epoch < 5:
+        return learning_rate * (0.5 + 0.5 * epoch / 5)
+    return learning_rate * (0.01 + 0.99 * 0.95 ** (epoch - 5))
+
+
+_SCHEDULES = {
+    "constant": _constant,
+    "cosine": _cosine,
+    "steps": _steps,
+    "warmup-decay": _warmup_decay,
+}
+SCHEDULES = tuple(_SCHEDULES)
+
+
+def schedule_rate(schedule, *, learning_rate, epoch, epochs):
+    """Learning rate of one epoch.
+
+    Args:
+        schedule: One of `SCHEDULES`.
+        learning_rate: The run's base rate, > 0.
+        epoch: From 0 to `epochs`.
+        epochs: Length of the run in epochs, >= 1.
+
+    Returns:
+        float: the rate.
+
+    Raises:
+        MulkinetError: The schedule is unknown, or a number is out of its range.
+
+    Example:
+        >>> schedule_rate("cosine", learning_rate=1e-3, epoch=50, epochs=100)
+        0.0005
+    """
+    if schedule not in _SCHEDULES:
+        raise MulkinetError(
+            f"expected a schedule of {', '.join(SCHEDULES)}, found {schedule!r}; "
+            "try one of these names"
+        )
+    if not learning_rate > 0 or not 0 <= epoch <= epochs or epochs < 1:
+        raise MulkinetError(
+            "expected a learning rate > 0, at least 1 epoch, and an epoch from 0 to their number; "
+            f"found rate {learning_rate}, epoch {epoch} of {epochs}; "
+            "try --lr 0.001 and --max-epoch 100"
+        )
+    return _SCHEDULES[schedule](learning_rate, epoch, epochs)
