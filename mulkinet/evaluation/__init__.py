@@ -4,6 +4,9 @@
     selection    queries, references, relevant items
     ranking      ranks by counting, a block at a time
     metrics      MAP, MR1, MRR, P@k, TOP10, NDCG ... of ranks
+    thresholds   EER and accuracy over all pairs
+    bootstrap    confidence intervals over works
+    conventions  the same ranking as published code would have printed it
     embeddings   embeddings of a store's tracks
     baselines    what a network has to beat
 
@@ -31,6 +34,11 @@ def evaluate(
     distance="cosine",
     weights=None,
     ks=(1, 5, 10),
+    thresholds=True,
+    tau=None,
+    ci=False,
+    seed=0,
+    conventions=False,
     memory=DEFAULT_MEMORY,
     progress=False,
 ):
@@ -48,12 +56,22 @@ def evaluate(
             (the Siamese head's) or "precomputed".
         weights: For "weighted_l1": ((embedding,) kernel, bias); ones and 0 by default.
         ks: Cut-offs of P@k, hit@k, recall@k, mAP@k, NDCG@k, DCG@k and CG@k.
+        thresholds: Whether to score all pairs by thresholds too (a second pass).
+        tau: A distance chosen on other tracks, such as their `accuracy_threshold`, at which to
+            report accuracy, precision and recall.
+        ci: Whether to add 95 % confidence intervals, by bootstrap over works.
+        seed: Of the bootstrap.
+        conventions: Whether to add what published code would have printed.
         memory: Size of the blocks of distances in MB. It changes the speed, not the scores.
         progress: Whether to show a progress bar.
 
     Returns:
         dict of name to number: the metrics of `metrics.ranking_scores`, and `tracks`, `works`,
         `queries`, `references`, `excluded_queries` (without a relevant candidate), `noise_works`.
+        With thresholds EER, EER_threshold, accuracy, accuracy_threshold, pairs, cover_pairs; with
+        tau accuracy@tau, precision@tau (0 where no pair is accepted) and recall@tau. With ci also
+        `intervals`, a dict of metric to (low, high); with conventions also `conventions`, a dict
+        of published code to what it prints.
 
     Raises:
         MulkinetError: Embeddings that are not finite, lengths that differ, unknown ids, an empty
@@ -68,7 +86,7 @@ def evaluate(
         >>> [round(scores[name], 4) for name in ("MAP", "MR1", "P@1", "queries")]
         [0.7083, 1.75, 0.5, 4]
     """
-    return run_evaluation(
+    evaluation = run_evaluation(
         embeddings,
         work_ids,
         track_ids=track_ids,
@@ -77,6 +95,13 @@ def evaluate(
         distance=distance,
         weights=weights,
         ks=ks,
+        thresholds=thresholds,
+        tau=tau,
+        ci=ci,
+        seed=seed,
+        conventions=conventions,
         memory=memory,
         progress=progress,
-    ).scores
+    )
+    found = {"intervals": evaluation.intervals, "conventions": evaluation.conventions}
+    return {**evaluation.scores, **{name: part for name, part in found.items() if part}}

@@ -13,10 +13,12 @@ spread too far for one grid, and for the weighted L1, pairs are summed component
 a fixed order instead: slower, and just as reproducible.
 
 Keys are what is compared: float64 that grow with the distance (squared where it saves a root).
+A measure is a key as float32, off by a constant, for counting pairs by thresholds.
 
 Public names: `DISTANCES`, `pair_keys`, `check_embeddings`.
 """
 
+import functools
 import os
 import sys
 
@@ -39,6 +41,8 @@ _COSINE_GRID = 2.0**26
 _EUCLIDEAN_GRID = 2.0**25
 # Beyond this ratio of the longest to the median centred length, one grid is too coarse for the rest.
 _MAX_SPREAD = 1024.0
+# Thresholds are float32.
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def check_embeddings(embeddings):
@@ -83,8 +87,9 @@ def pair_keys(embeddings, selection, *, distance, weights=None):
         weights: For "weighted_l1": ((embedding,) kernel, bias); ones and 0 by default.
 
     Returns:
-        An object with `fill(out, rows, columns)`, `pairs(rows, columns)`, `distance(keys)` and
-        `uses_blas`; rows are positions in the selection's queries, columns in its references.
+        Keys: `fill(out, rows, columns)` and `pairs(rows, columns)` give keys, where rows are
+        positions in the selection's queries and columns in its references; `measure(keys)`,
+        `distance_of_measure(measures)` and `distance(keys)` turn them into others.
 
     Raises:
         MulkinetError: Unknown distance, or embeddings that cannot be compared.
@@ -97,39 +102,64 @@ def pair_keys(embeddings, selection, *, distance, weights=None):
         return _MatrixKeys(embeddings, selection)
     embeddings = check_embeddings(embeddings)
     queries, references = selection.queries, selection.references
-    if distance == "cosine":
-        return _ProductKeys(*_cosine_factors(embeddings, queries, references), lambda key: 1 + key)
-    if distance == "transposed_cosine":
-        return _TransposedKeys(
-            *_cosine_factors(embeddings, queries, references), lambda key: 1 + key
-        )
+    if distance in ("cosine", "transposed_cosine"):
+        kind = _CosineKeys if distance == "cosine" else _TransposedKeys
+        return kind(*_cosine_factors(embeddings, queries, references), offset=1)
     size = embeddings.shape[1]
     if distance == "weighted_l1":
         kernel, bias = _checked_weights(weights, size)
-        return _DirectKeys(
-            embeddings, queries, references, kernel, lambda key: _sigmoid(key + bias)
-        )
+        return _DirectKeys(embeddings, queries, references, kernel, offset=bias, finish=_sigmoid)
     used = _centred(embeddings, queries, references)
     scale, spread = _power_of_two_scale(used)
     if distance == "sqeuclidean":
-        unit, root = scale**2 / size, _identity
+        finish = functools.partial(_squared, unit=scale**2 / size)
     else:
-        unit, root = scale**2, np.sqrt
+        finish = functools.partial(_rooted, unit=scale)
     if spread > _MAX_SPREAD:
-        return _DirectKeys(used / scale, queries, references, None, lambda key: root(key * unit))
-    factors = _euclidean_factors(used / scale, queries, references)
-    return _ProductKeys(*factors, lambda key: root(key * unit))
+        return _DirectKeys(used / scale, queries, references, None, finish=finish)
+    return _ProductKeys(*_euclidean_factors(used / scale, queries, references), finish=finish)
 
 
-class _ProductKeys:
+class _Keys:
+    """What all keys have: the way from keys to measures and to distances.
+
+    Attributes:
+        uses_blas: Whether `fill` is a matrix product, which has threads of its own.
+    """
+
+    uses_blas = False
+
+    def __init__(self, offset=0.0, finish=None):
+        self._offset = float(offset)
+        self._finish = finish
+
+    def measure(self, keys):
+        """Keys as float32 measures, in which the order of keys is kept but for rounding."""
+        out = np.empty(keys.shape, dtype=np.float32)
+        return np.add(keys, self._offset, out=out, casting="same_kind")
+
+    def distance_of_measure(self, measures):
+        """Distances of measures given as float64."""
+        return self._finish(measures) if self._finish else measures
+
+    def distance(self, keys):
+        """Distances of keys."""
+        return self.distance_of_measure(keys + self._offset)
+
+    def single_precision_distance(self, rows, columns):
+        """Distances of the pairs (rows[i], columns[i]) as float32 arithmetic gives them."""
+        return self.distance(self.pairs(rows, columns)).astype(np.float32)
+
+
+class _ProductKeys(_Keys):
     """Keys that are inner products of exact factors."""
 
     uses_blas = True
 
-    def __init__(self, left, right, distance):
+    def __init__(self, left, right, **to_distance):
+        super().__init__(**to_distance)
         self._left, self._right = left, right
         self._product = _gpu_product() or np.matmul
-        self.distance = distance
 
     def fill(self, out, rows, columns):
         """Writes the keys of a block, (rows, columns), into `out`."""
@@ -140,15 +170,25 @@ class _ProductKeys:
         return np.einsum("ij,ij->i", self._left[rows], self._right[columns])
 
 
-class _TransposedKeys:
+class _CosineKeys(_ProductKeys):
+    """Keys of the cosine distance, whose float32 rounding is that of a float32 product."""
+
+    def single_precision_distance(self, rows, columns):
+        """Distances as float32 arithmetic gives them: of equal vectors, perhaps below 0."""
+        left, right = self._left[rows].astype(np.float32), self._right[columns].astype(np.float32)
+        return 1 + np.einsum("ij,ij->i", left, right)
+
+
+class _TransposedKeys(_Keys):
     """The least of the keys that the circular shifts of the left factor give."""
 
     uses_blas = True
 
-    def __init__(self, left, right, distance):
-        shifts = range(left.shape[1])
-        self._shifted = [_ProductKeys(np.roll(left, n, axis=1), right, distance) for n in shifts]
-        self.distance = distance
+    def __init__(self, left, right, **to_distance):
+        super().__init__(**to_distance)
+        self._shifted = [
+            _ProductKeys(np.roll(left, shift, axis=1), right) for shift in range(left.shape[1])
+        ]
 
     def fill(self, out, rows, columns):
         """Writes the keys of a block, (rows, columns), into `out`."""
@@ -163,17 +203,15 @@ class _TransposedKeys:
         return np.min([keys.pairs(rows, columns) for keys in self._shifted], axis=0)
 
 
-class _DirectKeys:
+class _DirectKeys(_Keys):
     """Keys summed component by component: weighted absolute differences, or squared ones."""
 
-    uses_blas = False
-
-    def __init__(self, embeddings, queries, references, kernel, distance):
+    def __init__(self, embeddings, queries, references, kernel, **to_distance):
+        super().__init__(**to_distance)
         # One row per component, so that a component of all references is contiguous.
         self._left = np.ascontiguousarray(embeddings[queries].T)
         self._right = np.ascontiguousarray(embeddings[references].T)
         self._kernel = kernel
-        self.distance = distance
 
     def fill(self, out, rows, columns):
         """Writes the keys of a block, (rows, columns), into `out`."""
@@ -198,12 +236,11 @@ class _DirectKeys:
             out += term
 
 
-class _MatrixKeys:
+class _MatrixKeys(_Keys):
     """Keys read from a precomputed distance matrix."""
 
-    uses_blas = False
-
     def __init__(self, matrix, selection):
+        super().__init__()
         shape = len(selection.queries) + len(selection.excluded), len(selection.references)
         if getattr(matrix, "shape", None) != shape:
             raise MulkinetError(
@@ -214,12 +251,11 @@ class _MatrixKeys:
             raise MulkinetError(f"expected distances as numbers, found {matrix.dtype}")
         self._matrix = matrix
         self._selection = selection
-        self.distance = _identity
 
     def fill(self, out, rows, columns):
         """Writes the distances of a block, (rows, columns), into `out`."""
         out[...] = self._matrix[self._selection.positions[rows], columns]
-        finite = np.isfinite(out)
+        finite = np.abs(out) <= _LARGEST
         if not finite.all():
             self._check(finite, rows, columns)
 
@@ -235,19 +271,24 @@ class _MatrixKeys:
         if not finite.all():
             row, column = np.argwhere(~finite)[0]
             raise MulkinetError(
-                "expected finite distances, found NaN or infinity in row "
+                f"expected finite distances (up to {_LARGEST:.1e}), found others in row "
                 f"{self._selection.positions[rows][row]}, column {columns.start + column}; only a "
                 "track's distance to itself may be anything"
             )
 
 
-def _identity(keys):
-    return keys
-
-
 def _sigmoid(x):
     # tanh does not overflow.
     return 0.5 + 0.5 * np.tanh(0.5 * x)
+
+
+def _squared(measures, unit):
+    return measures * unit
+
+
+def _rooted(measures, unit):
+    # A threshold below all distances has a measure below 0, and stays there.
+    return np.copysign(np.sqrt(np.abs(measures)), measures) * unit
 
 
 def _cosine_factors(embeddings, queries, references):

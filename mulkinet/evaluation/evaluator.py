@@ -8,10 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from mulkinet.errors import MulkinetError
+from mulkinet.evaluation.bootstrap import intervals
+from mulkinet.evaluation.conventions import as_published
 from mulkinet.evaluation.distances import pair_keys
-from mulkinet.evaluation.metrics import ranking_scores
+from mulkinet.evaluation.metrics import query_scores, ranking_scores
 from mulkinet.evaluation.ranking import DEFAULT_MEMORY, Blocks, Ranking, rank_relevant
 from mulkinet.evaluation.selection import Selection, select_tracks
+from mulkinet.evaluation.thresholds import CodeHistogram, PairScores, score_pairs
 
 __all__ = ["Evaluation", "run_evaluation"]
 
@@ -25,12 +28,18 @@ class Evaluation:
         selection: Selection, who was compared with whom.
         ranking: Ranking, where the relevant items are.
         blocks: Blocks, for further passes over the same pairs.
+        pairs: PairScores, or None without thresholds.
+        intervals: dict of metric to (low, high), or None without ci.
+        conventions: dict of published code to what it would print, or None without conventions.
     """
 
     scores: dict
     selection: Selection
     ranking: Ranking
     blocks: Blocks
+    pairs: PairScores = None
+    intervals: dict = None
+    conventions: dict = None
 
 
 def run_evaluation(
@@ -43,6 +52,11 @@ def run_evaluation(
     distance="cosine",
     weights=None,
     ks=(1, 5, 10),
+    thresholds=True,
+    tau=None,
+    ci=False,
+    seed=0,
+    conventions=False,
     memory=DEFAULT_MEMORY,
     progress=False,
 ):
@@ -52,28 +66,45 @@ def run_evaluation(
         Evaluation.
     """
     selection = select_tracks(work_ids, track_ids=track_ids, queries=queries, references=references)
+    _check_arguments(embeddings, work_ids, distance, ks, tau)
+
+    def prepare(chosen):
+        keys = pair_keys(embeddings, chosen, distance=distance, weights=weights)
+        shape = len(chosen.queries), len(chosen.references)
+        return Blocks(keys, *shape, memory=memory, progress=progress)
+
+    def rerank(chosen):
+        blocks = prepare(chosen)
+        return rank_relevant(blocks, chosen), blocks
+
+    blocks = prepare(selection)
+    histogram = CodeHistogram(blocks.keys) if thresholds or tau is not None else None
+    ranking = rank_relevant(blocks, selection, [histogram.visit] if histogram else [])
+    pairs = score_pairs(blocks, ranking, histogram, tau) if histogram else None
+    scores = {
+        **ranking_scores(ranking.ranks, ranking.counts, ks),
+        **(pairs.scores if pairs else {}),
+        "tracks": selection.tracks,
+        "works": selection.works,
+        "queries": len(selection.queries),
+        "references": len(selection.references),
+        "excluded_queries": len(selection.excluded),
+        "noise_works": selection.noise_works,
+    }
+    bounds = None
+    if ci:
+        values = query_scores(ranking.ranks, ranking.counts, ks)
+        bounds = intervals(values, selection.query_works, seed)
+    published = as_published(selection, ranking, blocks, rerank) if conventions else None
+    return Evaluation(scores, selection, ranking, blocks, pairs, bounds, published)
+
+
+def _check_arguments(embeddings, work_ids, distance, ks, tau):
     if distance != "precomputed" and len(embeddings) != len(work_ids):
         raise MulkinetError(
             f"expected one embedding per work_id, found {len(embeddings)} for {len(work_ids)}"
         )
     if not ks or any(not isinstance(k, (int, np.integer)) or k < 1 for k in ks):
         raise MulkinetError(f"expected cut-offs ks as whole numbers from 1, found {ks!r}")
-    keys = pair_keys(embeddings, selection, distance=distance, weights=weights)
-    blocks = Blocks(
-        keys,
-        len(selection.queries),
-        len(selection.references),
-        memory=memory,
-        progress=progress,
-    )
-    ranking = rank_relevant(blocks, selection)
-    scores = ranking_scores(ranking.ranks, ranking.counts, ks)
-    scores.update(
-        tracks=selection.tracks,
-        works=selection.works,
-        queries=len(selection.queries),
-        references=len(selection.references),
-        excluded_queries=len(selection.excluded),
-        noise_works=selection.noise_works,
-    )
-    return Evaluation(scores, selection, ranking, blocks)
+    if tau is not None and not np.isfinite(tau):
+        raise MulkinetError(f"expected tau as a finite distance, found {tau}")

@@ -13,7 +13,7 @@ Sources: Da-TACOS (Yesiler et al., ISMIR 2019) for MAP and MR1; MIREX' audio cov
 identification task for TOP10; Jarvelin & Kekalainen (2002) for CG, DCG and NDCG.
 
 Public names: `average_precision`, `first_rank`, `reciprocal_rank`, `found_at`, `precision_at`,
-`hit_at`, `recall_at`, `dcg`, `ndcg`, `mean`, `ranking_scores`.
+`hit_at`, `recall_at`, `dcg`, `ndcg`, `mean`, `query_scores`, `ranking_scores`.
 """
 
 import math
@@ -31,6 +31,7 @@ __all__ = [
     "dcg",
     "ndcg",
     "mean",
+    "query_scores",
     "ranking_scores",
 ]
 
@@ -149,8 +150,8 @@ def mean(values):
     return math.fsum(values) / len(values)
 
 
-def ranking_scores(ranks, counts, ks=(1, 5, 10)):
-    """All ranking metrics, averaged over the queries.
+def query_scores(ranks, counts, ks=(1, 5, 10)):
+    """All metrics that are means over queries, by query.
 
     Args:
         ranks: Ranks of the relevant items, query after query.
@@ -158,23 +159,17 @@ def ranking_scores(ranks, counts, ks=(1, 5, 10)):
         ks: Cut-offs of the metrics "@k".
 
     Returns:
-        dict of name to float: MAP, MR1, MRR; P@k, hit@k, recall@k, mAP@k, NDCG@k, DCG@k, CG@k for
-        every k; TOP10 and TOP10_total (MIREX); NDCG, DCG, CG of the whole ranking.
-
-    >>> scores = ranking_scores([1, 3, 2], [2, 1])
-    >>> [round(scores[name], 4) for name in ("MAP", "MR1", "MRR", "P@1", "hit@5", "TOP10")]
-    [0.6667, 1.5, 0.75, 0.5, 1.0, 1.5]
+        dict of name to (Q,) float64: MAP, MR1, MRR, TOP10; NDCG, DCG, CG of the whole ranking;
+        P@k, hit@k, recall@k, mAP@k, NDCG@k, DCG@k, CG@k for every k.
     """
-    top10 = found_at(ranks, counts, 10)
     scores = {
-        "MAP": mean(average_precision(ranks, counts)),
-        "MR1": mean(first_rank(ranks, counts)),
-        "MRR": mean(reciprocal_rank(ranks, counts)),
-        "TOP10": mean(top10),
-        "TOP10_total": math.fsum(top10),
-        "NDCG": mean(ndcg(ranks, counts)),
-        "DCG": mean(dcg(ranks, counts)),
-        "CG": mean(found_at(ranks, counts)),
+        "MAP": average_precision(ranks, counts),
+        "MR1": first_rank(ranks, counts),
+        "MRR": reciprocal_rank(ranks, counts),
+        "TOP10": found_at(ranks, counts, 10),
+        "NDCG": ndcg(ranks, counts),
+        "DCG": dcg(ranks, counts),
+        "CG": found_at(ranks, counts),
     }
     at_k = {
         "P": precision_at,
@@ -186,8 +181,27 @@ def ranking_scores(ranks, counts, ks=(1, 5, 10)):
         "CG": found_at,
     }
     for name, metric in at_k.items():
-        for k in ks:
-            scores[f"{name}@{k}"] = mean(metric(ranks, counts, k))
+        scores.update({f"{name}@{k}": metric(ranks, counts, k) for k in ks})
+    return scores
+
+
+def ranking_scores(ranks, counts, ks=(1, 5, 10)):
+    """All ranking metrics, averaged over the queries.
+
+    Args:
+        ranks: Ranks of the relevant items, query after query.
+        counts: (Q,) relevant items of each query.
+        ks: Cut-offs of the metrics "@k".
+
+    Returns:
+        dict of name to float: the means of `query_scores`, and TOP10_total (MIREX).
+
+    >>> scores = ranking_scores([1, 3, 2], [2, 1])
+    >>> [round(scores[name], 4) for name in ("MAP", "MR1", "MRR", "P@1", "hit@5", "TOP10")]
+    [0.6667, 1.5, 0.75, 0.5, 1.0, 1.5]
+    """
+    scores = {name: mean(values) for name, values in query_scores(ranks, counts, ks).items()}
+    scores["TOP10_total"] = math.fsum(found_at(ranks, counts, 10))
     return scores
 
 

@@ -7,7 +7,7 @@ taken off by arithmetic.
 
 Ties count against the query: among candidates of equal distance the relevant ones come last.
 
-Public names: `Ranking`, `rank_relevant`, `Blocks`.
+Public names: `Ranking`, `rank_relevant`, `tie_ends`, `Blocks`.
 """
 
 import os
@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from mulkinet.errors import MulkinetError
 
-__all__ = ["Ranking", "rank_relevant", "Blocks"]
+__all__ = ["Ranking", "rank_relevant", "tie_ends", "Blocks"]
 
 DEFAULT_MEMORY = 64.0
 # A chunk of a row stays in the processor's cache while all thresholds are compared with it.
@@ -139,12 +139,13 @@ class Blocks:
         return np.concatenate(parts) if parts else np.empty(0)
 
 
-def rank_relevant(blocks, selection):
+def rank_relevant(blocks, selection, observers=()):
     """Ranks the relevant items of every query among its candidates.
 
     Args:
         blocks: Blocks over the selection's queries and references.
         selection: Selection.
+        observers: More visitors (see `Blocks.visit`) to be shown every block in the same pass.
 
     Returns:
         Ranking.
@@ -156,12 +157,14 @@ def rank_relevant(blocks, selection):
     own_keys = np.full(len(selection.queries), np.nan)
     has_own = np.flatnonzero(selection.own >= 0)
     own_keys[has_own] = blocks.pair_keys(has_own, selection.own[has_own])
-    not_above = _count_not_above(blocks, selection, keys)
+    not_above = _count_not_above(blocks, selection, keys, observers)
 
     owner = selection.query_of_pair
+    first = selection.starts[owner]
+    relevant = tie_ends(keys, owner) - first + 1
     # NaN, for no own track, compares as False.
-    others = not_above - (own_keys[owner] <= keys) - _relevant_not_above(keys, selection)
-    place = np.arange(len(keys)) - selection.starts[owner] + 1
+    others = not_above - (own_keys[owner] <= keys) - relevant
+    place = np.arange(len(keys)) - first + 1
     return Ranking(
         counts=selection.counts,
         ranks=others + place,
@@ -180,23 +183,30 @@ def _sorted_relevant(blocks, selection):
     return keys[order], selection.relevant[order]
 
 
-def _relevant_not_above(keys, selection):
-    # How many of its query's relevant keys do not exceed each: its place, or that of its last tie.
-    owner = selection.query_of_pair
-    last = np.empty(len(keys), dtype=bool)
-    last[-1:] = True
-    last[:-1] = (keys[1:] != keys[:-1]) | (owner[1:] != owner[:-1])
-    ends = np.flatnonzero(last)
-    end = ends[np.searchsorted(ends, np.arange(len(keys)))]
-    return end - selection.starts[owner] + 1
+def tie_ends(keys, owner):
+    """Where each key's run of equal keys ends.
+
+    Args:
+        keys: (n,) keys, query after query and ascending within each.
+        owner: (n,) query of each.
+
+    Returns:
+        (n,) position of the last of the keys that are equal to each, in the same query.
+    """
+    is_last = np.ones(len(keys), dtype=bool)
+    is_last[:-1] = (keys[1:] != keys[:-1]) | (owner[1:] != owner[:-1])
+    ends = np.flatnonzero(is_last)
+    return ends[np.searchsorted(ends, np.arange(len(keys)))]
 
 
-def _count_not_above(blocks, selection, keys):
+def _count_not_above(blocks, selection, keys, observers):
     # For every relevant key: how many of all its query's references do not exceed it.
     not_above = np.zeros(len(keys), dtype=np.int64)
     starts = np.append(selection.starts, len(keys))
 
     def count(block, first_row, first_column):
+        for observer in observers:
+            observer(block, first_row, first_column)
         mask = np.empty(block.shape[1], dtype=bool)
         for offset, row in enumerate(block):
             start, stop = starts[first_row + offset : first_row + offset + 2]

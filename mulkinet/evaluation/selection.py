@@ -23,29 +23,31 @@ class Selection:
     """Queries, references, and which reference is relevant to which query.
 
     Attributes:
-        queries: (Q,) rows of the queries that have a relevant candidate.
-        positions: (Q,) their positions among the queries asked for.
-        excluded: (E,) rows of the queries that have none.
+        asked: (Q + E,) rows of the queries asked for.
+        queries: (Q,) rows of those that have a relevant candidate.
+        positions: (Q,) their positions in `asked`.
+        excluded: (E,) rows of those that have none.
         references: (M,) rows of the references.
         own: (Q,) position of each query's own track in `references`, -1 where it is not there.
-        excluded_own: (E,) the same for the excluded queries.
         counts: (Q,) number of relevant candidates of each query, at least 1.
         relevant: (sum of counts,) their positions in `references`, query after query.
-        query_works: (Q,) work code of each query.
+        query_works: (Q,) work of each query, as a number.
+        reference_works: (M,) work of each reference, as the same numbers.
         tracks: Number of different tracks among queries and references.
         works: Number of their works.
         noise_works: Number of works whose every query was excluded.
     """
 
+    asked: np.ndarray
     queries: np.ndarray
     positions: np.ndarray
     excluded: np.ndarray
     references: np.ndarray
     own: np.ndarray
-    excluded_own: np.ndarray
     counts: np.ndarray
     relevant: np.ndarray
     query_works: np.ndarray
+    reference_works: np.ndarray
     tracks: int
     works: int
     noise_works: int
@@ -99,15 +101,16 @@ def select_tracks(work_ids, *, track_ids=None, queries=None, references=None):
         )
     asked = works[query_rows]
     return Selection(
+        asked=query_rows,
         queries=query_rows[is_query],
         positions=np.flatnonzero(is_query),
         excluded=query_rows[~is_query],
         references=reference_rows,
         own=own[is_query],
-        excluded_own=own[~is_query],
         counts=counts[is_query],
         relevant=relevant,
         query_works=asked[is_query],
+        reference_works=works[reference_rows],
         tracks=len(np.unique(tracks[both])),
         works=len(np.unique(works[both])),
         noise_works=len(np.setdiff1d(asked[~is_query], asked[is_query])),
