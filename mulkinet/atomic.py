@@ -32,25 +32,13 @@ def atomic_path(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:
-        reason = _reason(error)
-        if reason is None:
-            raise
+    except OSError as error:
         raise MulkinetError(
-            f"cannot write {path}: {reason}; "
+            f"cannot write {path}: {error.strerror or error}; "
             "check that the folder is writable and the disk has room"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _reason(error):
-    """One line on why a file could not be written; None when that was not what went wrong."""
-    # HDF5 tells a full disk in several lines, and when it closes the file as a RuntimeError.
-    number = re.search(r"errno = (\d+)", str(error))
-    if number:
-        return os.strerror(int(number[1]))
-    return (error.strerror or str(error)) if isinstance(error, OSError) else None
 
 
 def remove_leftovers(folder):

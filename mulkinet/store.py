@@ -21,8 +21,8 @@ import h5py
 import numpy as np
 
 import mulkinet
-from mulkinet.atomic import atomic_path
 from mulkinet.errors import MulkinetError
+from mulkinet.hdf5 import atomic_hdf5
 
 __all__ = ["FeatureStore", "StoreWriter", "natural_key"]
 
@@ -337,9 +337,8 @@ class StoreWriter:
 
     def __enter__(self):
         self._stack = contextlib.ExitStack()
-        temporary = self._stack.enter_context(atomic_path(self.path))
+        self._file, self._check_disk = self._stack.enter_context(atomic_hdf5(self.path))
         try:
-            self._file = self._stack.enter_context(h5py.File(temporary, "w"))
             self._write_header()
         except BaseException as error:
             if not self._stack.__exit__(type(error), error, error.__traceback__):
@@ -399,6 +398,7 @@ class StoreWriter:
                 f"found {frames.shape}"
             )
         dataset[start:end] = frames
+        self._check_disk()
         self._written[feature][row] = True
 
     def _write_header(self):

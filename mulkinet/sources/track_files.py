@@ -7,17 +7,16 @@ tell whether it is still the one that was read. A feature is fresh when both agr
 Public names: `TrackSummary`, `read_summary`, `read_feature`, `extract_track`.
 """
 
-import io
 import json
 from typing import NamedTuple
 
 import h5py
 import numpy as np
 
-from mulkinet.atomic import atomic_path
 from mulkinet.errors import SkippedInput
 from mulkinet.features import extractor
 from mulkinet.features.audio import decode
+from mulkinet.hdf5 import atomic_hdf5
 
 __all__ = ["TrackSummary", "read_summary", "read_feature", "extract_track"]
 
@@ -132,9 +131,7 @@ def _settings(feature):
 
 def _write(path, attributes, features, *, keep_others):
     """Writes a feature file; `keep_others` takes over the other features of the one before."""
-    # HDF5 builds the file in memory, for on a full disk its own writing can end in a crash.
-    image = io.BytesIO()
-    with h5py.File(image, "w") as file:
+    with atomic_hdf5(path) as (file, _):
         for name, x in features.items():
             file.create_dataset(name, data=x.T)
             file[name].attrs["settings"] = _settings(name)
@@ -143,5 +140,3 @@ def _write(path, attributes, features, *, keep_others):
                 for name in before.keys() - features.keys():
                     before.copy(name, file)
         file.attrs.update(attributes)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(image.getbuffer())

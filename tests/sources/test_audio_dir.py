@@ -1,0 +1,227 @@
+"""From a folder of audio to a store: what is in it, what is skipped, and what survives a kill."""
+
+import csv
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import h5py
+import numpy as np
+import pytest
+import soundfile
+
+import mulkinet
+from mulkinet.errors import MulkinetError
+from mulkinet.features import extractor
+from mulkinet.features.audio import decode
+from mulkinet.features.resize import Framing
+from mulkinet.sources import audio_dir
+from mulkinet.sources.audio_dir import preprocess_audio_dir
+from tests.sources.audio_folders import make_works, write_chord
+
+COMMAND = (
+    "import sys; from mulkinet.sources.audio_dir import preprocess_audio_dir as run; "
+    "run(sys.argv[1], sys.argv[2], run_mode='single', spect_len=None, progress=False)"
+)
+
+
+def preprocess(audio, output, **options):
+    return preprocess_audio_dir(
+        audio, output, **{"run_mode": "single", "progress": False, **options}
+    )
+
+
+def files_of(folder):
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def contents(path):
+    """dict of every data set and attribute of an HDF5 file."""
+    found = {}
+
+    def visit(name, item):
+        found.update({f"{name}@{key}": value for key, value in item.attrs.items()})
+        if isinstance(item, h5py.Dataset):
+            found[name] = item[:].tobytes() if item.dtype.kind != "O" else item[:].tolist()
+
+    with h5py.File(path) as file:
+        visit("/", file)
+        file.visititems(visit)
+    return found
+
+
+def test_the_store_holds_the_resized_features(tmp_path):
+    audio = make_works(tmp_path / "audio", n_works=2, n_tracks=1)
+    result = preprocess(audio, tmp_path / "out", features=["hpcp", "cqt"], spect_len=50)
+    assert (result.n_works, result.n_tracks, result.skipped) == (2, 2, [])
+    store = mulkinet.FeatureStore(result.store_path)
+    assert (store.name, store.features) == ("audio", ("cqt", "hpcp"))
+    assert store.work_ids.tolist() == ["work0", "work1"]
+    assert store.metadata["path"].tolist() == ["work0/track0.wav", "work1/track0.wav"]
+    y = decode(audio / "work1" / "track0.wav").y
+    for feature in store.features:
+        made = extractor(feature)
+        expected = Framing(50).apply(made(y), made.settings["frame_rate"])
+        np.testing.assert_array_equal(store.get(("work1", "track0"), feature), expected)
+        assert store.settings(feature)["bin0"] == made.settings["bin0"]
+        assert store.settings(feature)["spect_len"] == 50
+    versions = json.loads(store.attributes["versions"])
+    assert {"essentia", "librosa", "soundfile"} <= versions.keys()
+    assert store.attributes["mulkinet_version"] == mulkinet.__version__
+
+
+def test_full_length_downsampled(tmp_path):
+    audio = make_works(tmp_path / "audio", n_works=1, n_tracks=1, seconds=2)
+    result = preprocess(audio, tmp_path / "out", spect_len=None, downsample=8, name="small")
+    assert files_of(tmp_path / "out") == [
+        "small.h5",
+        "small_annotations.csv",
+        "small_features/work0/track0.h5",
+    ]
+    x = extractor("hpcp")(decode(audio / "work0" / "track0.wav").y)
+    stored = mulkinet.FeatureStore(result.store_path)
+    np.testing.assert_array_equal(stored.get("track0", "hpcp"), x[:, ::8])
+    assert stored.settings("hpcp")["downsample"] == 8
+
+
+def test_annotations(tmp_path):
+    write_chord(tmp_path / "audio" / "w é, 1" / "a b.wav", seconds=1.5, sr=8000, channels=2)
+    result = preprocess(tmp_path / "audio", tmp_path / "out")
+    with open(result.annotations_path, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows == [
+        {
+            "work_id": "w é, 1",
+            "track_id": "a b",
+            "path": "w é, 1/a b.wav",
+            "seconds": "1.500",
+            "sr": "8000",
+            "channels": "2",
+        }
+    ]
+
+
+def test_bad_inputs_are_skipped_each_with_its_reason(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    audio = make_works(tmp_path / "mÿ audio", n_works=1, n_tracks=2)
+    work = audio / "work0"
+    write_chord(work / "track1.flac")
+    write_chord(work / "stereo.wav", sr=8000, channels=2)
+    (work / "empty.wav").touch()
+    (work / "words.mp3").write_text("no audio " * 1000)
+    soundfile.write(work / "silent.wav", np.zeros(44100), 44100)
+    soundfile.write(work / "sample.wav", np.ones(1), 44100)
+    write_chord(work / "cut.wav")
+    (work / "cut.wav").write_bytes((work / "cut.wav").read_bytes()[:30000])
+    (work / "gone.wav").symlink_to("nowhere.wav")
+    (audio / "nothing").mkdir()
+    result = preprocess(audio, tmp_path / "out")
+    store = mulkinet.FeatureStore(result.store_path)
+    assert store.track_ids.tolist() == ["stereo", "track0", "track1"]
+    reasons = {path.name: reason for path, reason in result.skipped}
+    assert reasons.pop("nothing").endswith("found none")
+    expected = {
+        "track1.wav": "track1.flac before",
+        "empty.wav": "empty file",
+        "words.mp3": "libsndfile cannot read",
+        "silent.wav": "silence",
+        "sample.wav": "1 samples",
+        "cut.wav": "truncated",
+        "gone.wav": "No such file",
+    }
+    assert reasons.keys() == expected.keys()
+    for name, part in expected.items():
+        assert part in reasons[name]
+
+
+def test_what_a_library_throws_is_a_skip(tmp_path, monkeypatch):
+    audio = make_works(tmp_path / "audio")
+
+    def failing(track, folder, features):
+        if track.track_id == "track0":
+            raise RuntimeError("strange\n  file")
+        return extract(track, folder, features)
+
+    extract = audio_dir.extract_track
+    monkeypatch.setattr(audio_dir, "extract_track", failing)
+    result = preprocess(audio, tmp_path / "out")
+    assert result.n_tracks == 2
+    assert [reason for _, reason in result.skipped] == ["RuntimeError: strange file"] * 2
+
+
+def test_nothing_is_left_when_no_track_can_be_used(tmp_path):
+    (tmp_path / "audio" / "w").mkdir(parents=True)
+    (tmp_path / "audio" / "w" / "a.wav").touch()
+    with pytest.raises(MulkinetError, match="found none, 1 skipped, the first .*empty file"):
+        preprocess(tmp_path / "audio", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"features": []}, "at least one feature"),
+        ({"features": ["mfcc"]}, "found 'mfcc'"),
+        ({"run_mode": "cluster"}, "found 'cluster'"),
+        ({"run_mode": "parallel", "n_workers": 0}, "found 0"),
+        ({"downsample": 8}, "use spect_len full"),
+        ({"name": "a/b"}, "found 'a/b'"),
+        ({"audio_dir": "missing"}, "No such file"),
+        ({"output": "audio/work0/track0.wav/out"}, "cannot be; choose another"),
+    ],
+)
+def test_wrong_settings_write_nothing(tmp_path, options, message):
+    make_works(tmp_path / "audio", n_works=1, n_tracks=1)
+    audio = tmp_path / options.pop("audio_dir", "audio")
+    output = tmp_path / options.pop("output", "out")
+    with pytest.raises(MulkinetError, match=message):
+        preprocess(audio, output, **options)
+    assert files_of(tmp_path) == ["audio/work0/track0.wav"]
+
+
+def test_parallel_equals_single(tmp_path):
+    audio = make_works(tmp_path / "audio", n_works=3)
+    single = preprocess(audio, tmp_path / "single")
+    parallel = preprocess(audio, tmp_path / "parallel", run_mode="parallel", n_workers=2)
+    assert contents(parallel.store_path) == contents(single.store_path)
+
+
+def test_a_run_killed_in_the_middle_goes_on(tmp_path):
+    audio = make_works(tmp_path / "audio", n_works=4, n_tracks=4, seconds=15)
+    whole = preprocess(audio, tmp_path / "whole", spect_len=None)
+    output = tmp_path / "killed"
+    command = [sys.executable, "-c", COMMAND, str(audio), str(output)]
+    with subprocess.Popen(command) as process:
+        while len(list(output.rglob("track*.h5"))) < 3:
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+    made = {path: path.stat().st_mtime_ns for path in output.rglob("track*.h5")}
+    assert 3 <= len(made) < 16
+    (output / "audio_features" / "work0" / f".track0.{process.pid}.tmp.h5").touch()
+    result = preprocess(audio, output, spect_len=None, name="audio")
+    assert contents(result.store_path) == contents(whole.store_path)
+    assert {path: path.stat().st_mtime_ns for path in made} == made
+    assert not list(output.rglob(".*"))
+
+
+@pytest.mark.parametrize(("most_bytes", "file"), [(20_000, "track0.h5"), (150_000, "audio.h5")])
+def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path, most_bytes, file):
+    audio = make_works(tmp_path / "audio", n_works=1, n_tracks=3, seconds=15)
+    output = tmp_path / "out"
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+
+    command = [sys.executable, "-c", COMMAND, str(audio), str(output)]
+    done = subprocess.run(command, preexec_fn=limit, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("mulkinet.errors.MulkinetError: cannot write")
+    assert f"{file}: File too large; check" in last
+    names = [os.path.basename(name) for name in files_of(output)]
+    assert names == ([] if file == "track0.h5" else ["track0.h5", "track1.h5", "track2.h5"])

@@ -1,0 +1,74 @@
+"""Which files of a folder are tracks, and what is said of the others."""
+
+import os
+
+import pytest
+
+from mulkinet.errors import MulkinetError
+from mulkinet.sources.layout import find_tracks
+
+
+def touch(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def keys(tracks):
+    return [(track.work_id, track.track_id) for track in tracks]
+
+
+def test_tracks_come_in_natural_order_and_other_files_are_passed_over(tmp_path):
+    touch(tmp_path, "w10/b.MP3", "w9/t10.wav", "w9/t9.flac", "w9/cover.jpg", "w9/.hidden.wav")
+    touch(tmp_path, "readme.txt", ".trash/x.wav", "w9/scans/page.png", "a b é/n.1.ogg")
+    tracks, skipped = find_tracks(tmp_path)
+    assert keys(tracks) == [("a b é", "n.1"), ("w9", "t9"), ("w9", "t10"), ("w10", "b")]
+    assert tracks[0].path == tmp_path / "a b é" / "n.1.ogg"
+    assert skipped == []
+
+
+def test_an_empty_work_and_a_second_track_of_a_name_are_skipped(tmp_path):
+    touch(tmp_path, "full/a.wav", "full/a.mp3", "full/a.flac", "none/notes.txt")
+    tracks, skipped = find_tracks(tmp_path)
+    assert [track.path.name for track in tracks] == ["a.flac"]
+    assert [path.name for path, _ in skipped] == ["a.mp3", "a.wav", "none"]
+    assert "found a.flac before" in skipped[0][1]
+    assert "found none" in skipped[2][1]
+
+
+def test_names_that_cannot_be_ids_are_skipped(tmp_path):
+    touch(tmp_path, "w/tab\there.wav", "w/line\nend.wav", f"w/{'x' * 240}.wav", "w/good.wav")
+    touch(tmp_path, os.fsdecode(b"w/\xff.wav"))
+    tracks, skipped = find_tracks(tmp_path)
+    assert keys(tracks) == [("w", "good")]
+    assert len(skipped) == 4
+
+
+def test_the_output_folder_is_no_work(tmp_path):
+    touch(tmp_path, "w/a.wav", "datasets/x.h5")
+    tracks, skipped = find_tracks(tmp_path, leave_out=[tmp_path / "datasets"])
+    assert keys(tracks) == [("w", "a")]
+    assert skipped == []
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["a.wav", "b.mp3"], r"2 audio files directly in it \(a.wav, b.mp3\); put each work's"),
+        (["w/cd1/a.wav", "w/b.wav"], r"1 audio file deeper down \(w/cd1/a.wav\); move them up"),
+        (["notes.txt"], "found no folder"),
+    ],
+)
+def test_nesting_is_explained(tmp_path, names, message):
+    touch(tmp_path, *names)
+    with pytest.raises(MulkinetError, match=message):
+        find_tracks(tmp_path)
+
+
+def test_a_missing_folder_and_a_file(tmp_path):
+    with pytest.raises(MulkinetError, match="No such file or directory"):
+        find_tracks(tmp_path / "missing")
+    touch(tmp_path, "file")
+    with pytest.raises(MulkinetError, match="Not a directory"):
+        find_tracks(tmp_path / "file")
