@@ -325,18 +325,15 @@ class SeededDropout(tf.keras.layers.Layer):
 
     Args:
         rate: Share of values set to 0 while training, 0 <= rate < 1; the others grow by 1 / (1 - rate).
-        seed: int for the generator; None takes one from the system.
+        seed: int for the generator.
         **kwargs: As for any Keras layer.
     """
 
-    def __init__(self, rate, seed=None, **kwargs):
+    def __init__(self, rate, seed=0, **kwargs):
         super().__init__(**kwargs)
         self.rate = rate
         self.seed = seed
-        if seed is None:
-            self._generator = tf.random.Generator.from_non_deterministic_state()
-        else:
-            self._generator = tf.random.Generator.from_seed(seed)
+        self._generator = tf.random.Generator.from_seed(seed)
 
     def reseed(self, seed):
         """Starts the generator anew from `seed`."""

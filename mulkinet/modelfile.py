@@ -82,6 +82,8 @@ def load_model(path):
         config = json.loads(file.attrs["config"])
         model = build_model(config["network"], **config["options"])
         copy_weights(model, dict(_datasets(file["weights"])))
+        if not isinstance(config["metadata"], dict):
+            raise TypeError("its metadata is no JSON object")
         model.metadata = config["metadata"]
     return model
 
@@ -140,6 +142,11 @@ def copy_weights(model, arrays):
         variable.assign(np.asarray(arrays[name][()], dtype=variable.dtype.as_numpy_dtype))
 
 
+def reason_of(error):
+    """The first line of an exception's text, or its kind where it has none."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
 def _datasets(group):
     for layer, members in group.items():
         for weight, dataset in members.items():
@@ -165,7 +172,7 @@ def _open(path):
             yield file
         except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise MulkinetError(
-                f"the model file {path} is damaged: {str(error).splitlines()[0]}; make it again"
+                f"the model file {path} is damaged: {reason_of(error)}; make it again"
             ) from error
         except MulkinetError as error:
             raise MulkinetError(f"the model file {path} is damaged: {error}") from error
@@ -184,8 +191,10 @@ def _check_header(file, path):
             f"format = {found!r}; {hint}"
         )
     version = file.attrs.get("version")
-    if not isinstance(version, np.integer) or not 1 <= version <= VERSION:
+    if not isinstance(version, np.integer) or version < 1:
+        raise MulkinetError(f"the model file {path} is damaged: version {version}; make it again")
+    if version > VERSION:
         raise MulkinetError(
-            f"expected a model file of version 1 to {VERSION}, found {path} of version {version}; "
-            "upgrade mulkinet"
+            f"expected a model file of version {VERSION} or older, found {path} of version "
+            f"{version}; upgrade mulkinet"
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 import h5py
 
 from mulkinet.errors import MulkinetError
-from mulkinet.modelfile import FORMAT
+from mulkinet.modelfile import FORMAT, reason_of
 from mulkinet.published_keras import import_keras
 from mulkinet.published_move import import_move
 
@@ -71,10 +71,10 @@ def _import_hdf5(path, options):
             if file.attrs.get("format") == FORMAT:
                 raise MulkinetError(f"{path} is a model file already; use it with --model-file")
             return import_keras(file, path)
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+    except (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
         raise MulkinetError(
             f"expected a whole Keras model, found {path}, which is truncated or damaged "
-            f"({str(error).splitlines()[0]}); download it again"
+            f"({reason_of(error)}); download it again"
         ) from error
 
 

@@ -81,13 +81,13 @@ def import_keras(file, path):
 
 
 def _weights(group):
-    """{"<layer>/<weight>": array} of every dataset, whatever models the layer is nested in."""
+    """{"<layer>/<weight>": h5py.Dataset} of every dataset, whatever models the layer is nested in."""
     weights = {}
 
     def visit(name, item):
         if isinstance(item, h5py.Dataset):
             layer, _, weight = name.rpartition("/")
-            weights[f"{layer.rpartition('/')[2]}/{weight.partition(':')[0]}"] = item[()]
+            weights[f"{layer.rpartition('/')[2]}/{weight.partition(':')[0]}"] = item
 
     group.visititems(visit)
     return weights

@@ -10,10 +10,12 @@ Public names: `read_state_dict`.
 import contextlib
 import pickletools
 import zipfile
+import zlib
 
 import numpy as np
 
 from mulkinet.errors import MulkinetError
+from mulkinet.modelfile import reason_of
 
 __all__ = ["read_state_dict"]
 
@@ -45,6 +47,21 @@ _LITERALS = {
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 
 
+# What a damaged archive or a malformed program ends in.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    OSError,
+    EOFError,
+    RuntimeError,
+    ArithmeticError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+)
+
+
 class _Name(str):
     """A name that the pickle mentions; nothing stands behind it."""
 
@@ -65,10 +82,10 @@ def read_state_dict(path):
     try:
         with zipfile.ZipFile(path) as archive:
             result = _Machine(_Storages(archive)).run(archive.read(_pickle_name(archive, path)))
-    except (zipfile.BadZipFile, OSError, KeyError, IndexError, ValueError, TypeError) as error:
+    except _DAMAGE as error:
         raise MulkinetError(
             f"expected a PyTorch state_dict, found {path}, which is truncated or damaged "
-            f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); "
+            f"({reason_of(error)}); "
             "download it again"
         ) from error
     except MulkinetError as error:

@@ -18,6 +18,8 @@ from mulkinet.errors import MulkinetError
 __all__ = ["check_compatible", "embed", "prepare_track"]
 
 PADS = ("zero", "wrap")
+# A feature map of 12 rows and 256 channels of so many frames takes 200 MB.
+MAX_FRAMES_IN_BATCH = 1 << 14
 
 
 def embed(model, store, *, rows=None, feature=None, batch_size=32, pad=None, progress=False):
@@ -29,7 +31,8 @@ def embed(model, store, *, rows=None, feature=None, batch_size=32, pad=None, pro
         rows: (N,) rows of the store; all by default.
         feature: The store's feature to use; by default the one of the model's metadata, or the only
             one there is.
-        batch_size: Tracks at a time, >= 1. It changes speed and memory, not the result.
+        batch_size: Tracks at a time, >= 1; fewer when they are long. It changes speed and memory,
+            not the result.
         pad: "zero" or "wrap"; by default what the model's metadata says, else "zero".
         progress: Show a progress bar.
 
@@ -159,8 +162,9 @@ def _batches(lengths, batch_size):
     lengths = np.asarray(lengths)
     for length in np.unique(lengths):
         same = np.flatnonzero(lengths == length)
-        for start in range(0, len(same), batch_size):
-            yield same[start : start + batch_size]
+        size = max(1, min(batch_size, MAX_FRAMES_IN_BATCH // length))
+        for start in range(0, len(same), size):
+            yield same[start : start + size]
 
 
 def _load(model, store, feature, row, pad):

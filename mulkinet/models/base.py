@@ -73,7 +73,7 @@ class EmbeddingNetwork(tf.keras.Model):
         self.check_input(inputs.shape)
         return super().__call__(inputs, *args, **kwargs)
 
-    def summary(self, line_length=100, positions=(0.64, 0.88, 1.0), **kwargs):
+    def summary(self, line_length=120, positions=(0.52, 0.73, 0.82, 1.0), **kwargs):
         """Prints the layers; columns wide enough for their names."""
         super().summary(line_length=line_length, positions=list(positions), **kwargs)
 
@@ -113,7 +113,7 @@ class EmbeddingNetwork(tf.keras.Model):
             self._embed_batch = function.get_concrete_function(signature)
         return self._embed_batch(tf.constant(x, tf.float32)).numpy()
 
-    def classifier(self, n_classes, seed=None):
+    def classifier(self, n_classes, seed=0):
         """The network with a softmax layer over works in the place of the embedding's normalisation.
 
         The trunk is shared: training the classifier trains this network.
