@@ -72,3 +72,23 @@ def test_a_missing_folder_and_a_file(tmp_path):
     touch(tmp_path, "file")
     with pytest.raises(MulkinetError, match="Not a directory"):
         find_tracks(tmp_path / "file")
+
+
+def test_unreadable_folders(tmp_path, monkeypatch):
+    touch(tmp_path, "locked/a.wav", "open/b.wav")
+    scandir = os.scandir
+
+    def refusing(folder):
+        if os.path.basename(folder) in refused:
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    refused = ["locked"]
+    tracks, skipped = find_tracks(tmp_path)
+    assert keys(tracks) == [("open", "b")]
+    assert [path.name for path, _ in skipped] == ["locked"]
+    assert "Permission denied" in skipped[0][1]
+    refused = [tmp_path.name]
+    with pytest.raises(MulkinetError, match="Permission denied; check the name"):
+        find_tracks(tmp_path)
