@@ -14,7 +14,7 @@ __all__ = ["PADS", "batches"]
 PADS = ("zero", "wrap")
 
 
-def batches(plan, store, *, feature, n_frames, pad="zero", augment=None):
+def batches(plan, store, *, feature, n_frames, pad="zero", augment=None, replicas=(range(1), 1)):
     """The batches of a plan, read ahead of their use on all cores.
 
     Args:
@@ -26,6 +26,8 @@ def batches(plan, store, *, feature, n_frames, pad="zero", augment=None):
             over again.
         augment: Function of ((batch, n_bins, n_frames) float32, seed (2,) int32) to the same shape,
             in TensorFlow; of a pair only the second track goes through it.
+        replicas: (which replicas, of how many): each sees its part of every batch, one after the
+            other.
 
     Returns:
         tf.data.Dataset of (x, targets): x (batch, n_bins, n_frames) float32, or for pairs
@@ -36,23 +38,27 @@ def batches(plan, store, *, feature, n_frames, pad="zero", augment=None):
     n_bins = store.settings(feature)["n_bins"]
     rows, targets = plan.steps[0]
     crop_shape = (None, *rows.shape[1:], n_bins, n_frames)
+    here, n_replicas = replicas
 
-    def read(step):
+    def read(i):
+        step, replica = divmod(int(i), len(here))
         rows, targets = plan.steps[step]
-        rng = np.random.default_rng((*plan.seed, int(step)))
-        x = _crops(store, feature, rows.ravel(), n_frames, pad, rng)
-        seed = rng.integers(1 << 31, size=2, dtype=np.int32)
-        return x.reshape(*rows.shape, n_bins, n_frames), targets, seed
+        rng = np.random.default_rng((*plan.seed, step))
+        starts = _starts(store, feature, rows, n_frames, rng)
+        part = np.array_split(np.arange(len(rows)), n_replicas)[here[replica]]
+        x = _crops(store, feature, rows[part].ravel(), starts[part].ravel(), n_frames, pad)
+        seed = rng.integers(1 << 31, size=(n_replicas, 2), dtype=np.int32)[here[replica]]
+        return x.reshape(*rows[part].shape, n_bins, n_frames), targets[part], seed
 
-    def load(step):
+    def load(i):
         kinds = (tf.float32, tf.int32, tf.int32)
-        x, y, seed = tf.numpy_function(read, [step], kinds, stateful=False)
+        x, y, seed = tf.numpy_function(read, [i], kinds, stateful=False)
         x = tf.ensure_shape(x, crop_shape)
         if augment is not None:
             x = _augmented(x, tf.ensure_shape(seed, (2,)), augment)
         return x, tf.ensure_shape(y, (None, *targets.shape[1:]))
 
-    steps = tf.data.Dataset.range(len(plan.steps))
+    steps = tf.data.Dataset.range(len(plan.steps) * len(here))
     return steps.map(load, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 
@@ -64,9 +70,12 @@ def _augmented(x, seed, augment):
     return tf.stack([x[:, 0], augment(x[:, 1], seed)], axis=1)
 
 
-def _crops(store, feature, rows, n_frames, pad, rng):
+def _starts(store, feature, rows, n_frames, rng):
     lengths = store.n_frames(feature)[rows]
-    starts = rng.integers(0, np.maximum(lengths - n_frames, 0) + 1)
+    return rng.integers(0, np.maximum(lengths - n_frames, 0) + 1)
+
+
+def _crops(store, feature, rows, starts, n_frames, pad):
     x = np.zeros((len(rows), store.settings(feature)["n_bins"], n_frames), np.float32)
     for crop, row, start in zip(x, rows, starts):
         frames = store.read(feature, row, start, n_frames)

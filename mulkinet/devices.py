@@ -1,11 +1,15 @@
-"""Which devices a run uses: `--gpu 0`, `--gpu 0,1` (mirrored), `--gpu -1` (the CPU).
+"""Which devices a run uses: `--gpu 0`, `--gpu 0,1` (mirrored), `--gpu -1` (the CPU), TF_CONFIG.
 
-Public names: `parse_gpus`, `strategy_of`.
+Public names: `parse_gpus`, `strategy_of`, `is_chief`, `use_mixed_precision`.
 """
+
+import os
 
 from mulkinet.errors import MulkinetError
 
-__all__ = ["parse_gpus", "strategy_of"]
+__all__ = ["is_chief", "parse_gpus", "strategy_of", "use_mixed_precision"]
+
+_BFLOAT16_CAPABILITY = (8, 0)
 
 
 def parse_gpus(text):
@@ -34,14 +38,16 @@ def parse_gpus(text):
 def strategy_of(gpus, report):
     """The tf.distribute strategy for some GPUs; the others are left alone.
 
-    On a machine without any GPU this says so and gives the CPU.
+    On a machine without any GPU this says so and gives the CPU. Where TF_CONFIG names a cluster,
+    this process is one of its workers and has to ask before TensorFlow has computed anything.
 
     Args:
         gpus: list of int, as `parse_gpus` gives them.
         report: Called with a line to show to the user.
 
     Returns:
-        tf.distribute.Strategy: the default one for one device, mirrored for several.
+        tf.distribute.Strategy: the default one for one device, mirrored for several, and over
+        machines where TF_CONFIG is set.
 
     Raises:
         MulkinetError: The machine has GPUs, but not these.
@@ -60,4 +66,33 @@ def strategy_of(gpus, report):
     tf.config.set_visible_devices(used, "GPU")
     for device in used:
         tf.config.experimental.set_memory_growth(device, True)
+    if os.environ.get("TF_CONFIG"):
+        return tf.distribute.MultiWorkerMirroredStrategy()
     return tf.distribute.MirroredStrategy() if len(used) > 1 else tf.distribute.get_strategy()
+
+
+def is_chief(strategy):
+    """Whether this process writes the run's files: the first worker, or the only one."""
+    resolver = strategy.cluster_resolver
+    return resolver is None or resolver.task_id in (None, 0)
+
+
+def use_mixed_precision(report):
+    """Computes in bfloat16, with float32 weights, where every visible GPU has it in hardware.
+
+    float16 is not offered: it needs its losses scaled, and bfloat16 does not.
+
+    Args:
+        report: Called with a line to show to the user where it is not so.
+    """
+    import tensorflow as tf
+
+    details = [
+        tf.config.experimental.get_device_details(device)
+        for device in tf.config.get_visible_devices("GPU")
+    ]
+    capabilities = [detail.get("compute_capability", (0, 0)) for detail in details]
+    if capabilities and min(capabilities) >= _BFLOAT16_CAPABILITY:
+        tf.keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    else:
+        report("no GPU with bfloat16 (compute capability 8.0) was found; going on in float32")

@@ -97,33 +97,32 @@ def choose_feature(store, feature=None):
 
 
 def train(
-    model,
     network_options,
+    settings,
     data,
     *,
     tag,
     gpus,
-    batchsize,
-    max_epoch,
-    lr,
-    patience,
-    seed,
+    patience=None,
+    init_from=None,
+    mixed_precision=False,
     resume,
     report,
 ):
     """Trains a network; writes models/<tag>/ and log/<tag>/.
 
+    With `pretrain_epochs` the network is first trained as a classifier, in models/<tag>/pretrain/,
+    and the best of that is what the stage of the loss starts from.
+
     Args:
-        model: Name of the network.
         network_options: dict, as `mulkinet.build_model` takes them.
+        settings: dict of every training option, as `mulkinet.recipes.complete` gives it.
         data: TrainingData.
         tag: Name of the run.
         gpus: list of int, empty for the CPU.
-        batchsize: Tracks in a batch.
-        max_epoch: Epochs; 0 saves the untrained network.
-        lr: Learning rate of the first epoch.
         patience: Epochs without a better validation MAP to stop after, or None.
-        seed: int >= 0.
+        init_from: Model file to start from; None for random weights.
+        mixed_precision: Compute in bfloat16 where the GPUs have it.
         resume: Go on with what is in models/<tag>/.
         report: Called with each line for the user.
 
@@ -131,63 +130,120 @@ def train(
         (row of the best epoch, path of best.h5).
 
     Raises:
-        MulkinetError: See `Trainer.run`, `mulkinet.build_model`.
+        MulkinetError: See `Trainer.run`, `mulkinet.build_model`, `build_stage`.
     """
     import tensorflow as tf
 
-    from mulkinet.devices import strategy_of
-    from mulkinet.models import build_model
+    from mulkinet.devices import is_chief, strategy_of, use_mixed_precision
+    from mulkinet.models import build_model, options_of
+
+    strategy = strategy_of(gpus, report)
+    if not is_chief(strategy):
+        report = _say_nothing
+    if mixed_precision:
+        use_mixed_precision(report)
+    tf.keras.utils.set_random_seed(settings["seed"])
+    tf.config.experimental.enable_op_determinism()
+    if "n_frames" in options_of(settings["model"]):
+        network_options = {**network_options, "n_frames": settings["n_frames"]}
+    with strategy.scope():
+        network = build_model(settings["model"], **network_options)
+    if init_from is not None:
+        report(_start_from(network, init_from))
+    report(
+        f"{settings['model']}: {network.count_params()} parameters; {len(data.train_rows)} tracks "
+        f"to train on, {len(data.validation_rows)} to validate with"
+    )
+    options = {"patience": patience, "strategy": strategy, "report": report}
+    if settings["pretrain_epochs"]:
+        pretraining = {**settings, "loss": "softmax", "max_epoch": settings["pretrain_epochs"]}
+        folder = f"{tag}/pretrain"
+        started = (Path("models") / tag / "last.h5").is_file()
+        _, path = _run_stage(network, pretraining, data, folder, resume=resume, **options)
+        if not (resume and started):
+            resume = False
+            report(_start_from(network, path))
+    return _run_stage(network, settings, data, tag, resume=resume, **options)
+
+
+def _run_stage(network, settings, data, folder, *, patience, strategy, resume, report):
+    from mulkinet.devices import is_chief
     from mulkinet.optimizers import build_optimizer
     from mulkinet.schedules import schedule_rate
-    from mulkinet.stages import SoftmaxStage
+    from mulkinet.stages import build_stage
     from mulkinet.training import Trainer, Validation
 
-    tf.keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
-    strategy = strategy_of(gpus, report)
+    works = data.store.work_ids[data.train_rows]
     with strategy.scope():
-        network = build_model(model, **network_options)
-        works = data.store.work_ids[data.train_rows]
-        stage = SoftmaxStage(network, data.train_rows, works, batch_size=batchsize, seed=seed)
-        optimizer = build_optimizer("adam", lr)
+        stage = build_stage(settings["loss"], network, data.train_rows, works, settings)
+        optimizer = build_optimizer(settings["optimizer"], settings["lr"])
     network.metadata.update(
         feature=data.feature,
         feature_settings=data.store.settings(data.feature),
         n_frames=network.n_frames,
-        pad="zero",
+        pad=settings["pad"],
         classes=stage.classes.tolist(),
     )
-    report(
-        f"{model}: {network.count_params()} parameters; {len(data.train_rows)} tracks of "
-        f"{len(stage.classes)} works to train on, {len(data.validation_rows)} to validate with"
-    )
-    model_dir = Path("models") / tag
+    model_dir, max_epoch = Path("models") / folder, settings["max_epoch"]
     trainer = Trainer(
         network,
         stage,
         data.store,
         Validation(data.store, data.validation_rows),
+        crops={
+            "feature": data.feature,
+            "n_frames": settings["n_frames"],
+            "pad": settings["pad"],
+            "augment": _augmentation(settings["augment"]),
+        },
         optimizer=optimizer,
         schedule=lambda epoch: schedule_rate(
-            "cosine", learning_rate=lr, epoch=epoch, epochs=max_epoch
+            settings["schedule"], learning_rate=settings["lr"], epoch=epoch, epochs=max_epoch
         ),
-        settings={
-            "model": model,
-            **network.options,
-            "feature": data.feature,
-            "batchsize": batchsize,
-            "max_epoch": max_epoch,
-            "lr": lr,
-            "seed": seed,
-        },
+        settings={**settings, **network.options, "feature": data.feature},
         model_dir=model_dir,
-        log_dir=Path("log") / tag,
+        log_dir=Path("log") / folder,
+        clip_norm=settings["clip_norm"],
         max_epochs=max_epoch,
         patience=patience,
         strategy=strategy,
         report=report,
     )
     best = trainer.run(resume=resume)
-    for name, pairs in data.lists.items():
-        write_list(model_dir / name, pairs)
+    if is_chief(strategy):
+        for name, pairs in data.lists.items():
+            write_list(model_dir / name, pairs)
     return best, model_dir / "best.h5"
+
+
+def _say_nothing(_line):
+    """What the workers beside the first one report."""
+
+
+def _augmentation(name):
+    if name == "none":
+        return None
+    from mulkinet.augment import augmentation
+
+    return augmentation(name)
+
+
+def _start_from(network, path):
+    """Copies the weights of a model file that fit by name and shape -> a line that says which."""
+    from mulkinet.modelfile import load_model, named_weights
+
+    given = named_weights(load_model(path))
+    wanted = named_weights(network)
+    fitting = [name for name in wanted if name in given and given[name].shape == wanted[name].shape]
+    if not fitting:
+        raise MulkinetError(
+            f"expected a model whose weights fit a {network.network}, found none in {path}; "
+            "start from a model of the same network"
+        )
+    for name in fitting:
+        wanted[name].assign(given[name].numpy())
+    left = [name for name in wanted if name not in fitting]
+    return (
+        f"started from {path}: {len(fitting)} of {len(wanted)} weights"
+        f"{'; not ' + ', '.join(left) if left else ''}; the classifier is not taken over"
+    )

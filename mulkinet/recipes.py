@@ -105,7 +105,9 @@ def complete(recipe, given):
         MulkinetError: There is no such recipe, or an option is given that the loss has no use for.
     """
     if recipe not in RECIPES:
-        raise MulkinetError(f"expected a recipe of {', '.join(RECIPES)}, found {recipe!r}")
+        raise MulkinetError(
+            f"model or recipe: expected one of {', '.join(RECIPES)}; found {recipe!r}"
+        )
     given = {name: value for name, value in given.items() if value is not None}
     settings = {**RECIPES[recipe], **given}
     needed = _LOSS_DEFAULTS.get(settings["loss"], {})

@@ -5,12 +5,15 @@ with the highest validation MAP; `last.h5` also holds the optimizer and the head
 run goes on from its last finished epoch and ends as if it had not been killed. Everything drawn
 while training follows from (seed, epoch, step).
 
+With several workers (TF_CONFIG) every worker runs this loop; the first one writes the files, which
+all must be able to read.
+
 Public names: `Trainer`, `Validation`.
 """
 
-import csv
 import dataclasses
 import math
+import tempfile
 import time
 from pathlib import Path
 
@@ -19,17 +22,19 @@ import tensorflow as tf
 from tqdm import tqdm
 
 import mulkinet
-from mulkinet.atomic import atomic_path
 from mulkinet.dataset import batches
+from mulkinet.devices import is_chief
 from mulkinet.errors import MulkinetError
 from mulkinet.evaluation import evaluate
 from mulkinet.evaluation.embeddings import embed
 from mulkinet.modelfile import load_model, load_state, save_model
 from mulkinet.optimizers import prepare_optimizer
+from mulkinet.runlog import RunLog
 
 __all__ = ["Trainer", "Validation"]
 
 _VALIDATED = ("MAP", "TOP10", "MR1")
+_HISTOGRAM_TRACKS = 500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,11 +49,28 @@ class Validation:
     store: object
     rows: np.ndarray
 
-    def scores(self, network):
+    def embeddings(self, network):
+        """(N, embedding) float32."""
+        return embed(network, self.store, rows=self.rows)
+
+    def scores(self, network, embeddings):
         """MAP, TOP10 and MR1 of ranking every track against all others: dict of float."""
-        embeddings = embed(network, self.store, rows=self.rows)
-        scores = evaluate(embeddings, self.store.work_ids[self.rows], distance=network.distance)
+        scores = evaluate(
+            embeddings,
+            self.store.work_ids[self.rows],
+            distance=network.distance,
+            weights=network.distance_weights,
+        )
         return {name: scores[name] for name in _VALIDATED}
+
+    def distances(self, embeddings):
+        """Euclidean distances of covers and of others, among the first tracks: dict of arrays."""
+        some = embeddings[:_HISTOGRAM_TRACKS]
+        works = self.store.work_ids[self.rows[:_HISTOGRAM_TRACKS]]
+        first, second = np.triu_indices(len(some), 1)
+        distances = np.linalg.norm(some[first] - some[second], axis=1)
+        same = works[first] == works[second]
+        return {"cover": distances[same], "other": distances[~same]}
 
 
 class Trainer:
@@ -58,9 +80,10 @@ class Trainer:
         history: list of dict, one row per finished epoch, as in `epochs.csv`.
 
     Args:
-        network: EmbeddingNetwork, with its `metadata` (feature, n_frames) set.
+        network: EmbeddingNetwork, with its `metadata` (feature, ...) set.
         stage: A stage of `mulkinet.stages`, made from that network.
         store: FeatureStore of the training tracks.
+        crops: dict of arguments of `mulkinet.dataset.batches`: feature, n_frames, pad, augment.
         validation: Validation.
         optimizer: From `mulkinet.optimizers.build_optimizer`.
         schedule: Function of the epoch to its learning rate.
@@ -68,6 +91,7 @@ class Trainer:
             only with the same.
         model_dir: Folder of best.h5 and last.h5.
         log_dir: Folder of epochs.csv and the TensorBoard events.
+        clip_norm: Largest norm of the gradients of all weights together; None for no limit.
         max_epochs: int >= 0; with 0 the untrained network is saved as best.h5.
         patience: Epochs without a better validation MAP after which training stops; None for never.
         strategy: tf.distribute.Strategy under which network, stage and optimizer were made.
@@ -81,11 +105,13 @@ class Trainer:
         store,
         validation,
         *,
+        crops,
         optimizer,
         schedule,
         settings,
         model_dir,
         log_dir,
+        clip_norm,
         max_epochs,
         patience,
         strategy,
@@ -96,16 +122,23 @@ class Trainer:
         self._stage = stage
         self._store = store
         self._validation = validation
+        self._crops = crops
         self._optimizer = optimizer
         self._schedule = schedule
         self._settings = settings
-        self._best_path = Path(model_dir) / "best.h5"
-        self._last_path = Path(model_dir) / "last.h5"
-        self._log_dir = Path(log_dir)
+        self._resumed_path = Path(model_dir) / "last.h5"
+        self._clip_norm = clip_norm
         self._max_epochs = max_epochs
         self._patience = patience
         self._strategy = strategy
         self._report = report
+        if not is_chief(strategy):
+            # Reading the weights takes all workers, so all of them save, each to its own place.
+            self._scratch = tempfile.TemporaryDirectory()
+            model_dir = log_dir = self._scratch.name
+        self._best_path = Path(model_dir) / "best.h5"
+        self._last_path = Path(model_dir) / "last.h5"
+        self._log_dir = Path(log_dir)
         with strategy.scope():
             prepare_optimizer(optimizer, stage.model.trainable_variables)
         self._train_step = tf.function(self._distributed_step, reduce_retracing=True)
@@ -125,22 +158,30 @@ class Trainer:
         """
         if resume:
             self._resume()
-        if not self.history:
-            self._write_log()
+        log = RunLog(self._log_dir)
         if self._max_epochs == 0:
-            self.history = [{"epoch": 0, **self._validation.scores(self._network)}]
+            embeddings = self._validation.embeddings(self._network)
+            scores = self._validation.scores(self._network, embeddings)
+            self.history = [{"epoch": 0, **scores}]
             self._save(self._best_path)
-        events = tf.summary.create_file_writer(str(self._log_dir))
+        log.write_csv(self.history)
+        embeddings = None
         while len(self.history) < self._max_epochs and not self._out_of_patience():
-            self._run_epoch(len(self.history), events)
+            embeddings = self._run_epoch(len(self.history), log)
+        if embeddings is not None:
+            rows = self._validation.rows
+            store = self._validation.store
+            log.write_projector(embeddings, store.work_ids[rows], store.track_ids[rows])
         return self._best()
 
-    def _run_epoch(self, epoch, events):
+    def _run_epoch(self, epoch, log):
+        """Trains, validates, saves and logs one epoch -> the validation tracks' embeddings."""
         began = time.monotonic()
         lr = self._schedule(epoch)
         self._optimizer.learning_rate = lr
         trained = self._train_epoch(epoch)
-        scores = self._validation.scores(self._network)
+        embeddings = self._validation.embeddings(self._network)
+        scores = self._validation.scores(self._network, embeddings)
         seconds = round(time.monotonic() - began, 2)
         row = {"epoch": epoch + 1, "lr": lr, **trained, **scores, "seconds": seconds}
         self.history.append(row)
@@ -149,28 +190,24 @@ class Trainer:
         if is_best:
             self._save(self._best_path)
         self._save(self._last_path, with_state=True)
-        self._write_log()
-        with events.as_default(step=epoch + 1):
-            for name, value in row.items():
-                if name != "epoch":
-                    tf.summary.scalar(name, value)
-            events.flush()
+        log.write_csv(self.history)
+        log.write_events(row, self._validation.distances(embeddings))
         self._report(self._line(row, is_best))
+        return embeddings
 
     def _train_epoch(self, epoch):
+        """Mean over the epoch's batches of what a step returns: dict of float."""
         plan = self._stage.plan(epoch)
-        feature, n_frames = (self._network.metadata[key] for key in ("feature", "n_frames"))
-        data = batches(plan, self._store, feature=feature, n_frames=n_frames)
-        totals = {}
-        label = f"epoch {epoch + 1}/{self._max_epochs}"
         progress = tqdm(
-            self._strategy.experimental_distribute_dataset(data),
-            label,
+            self._data(plan),
+            f"epoch {epoch + 1}/{self._max_epochs}",
             total=len(plan.steps),
             unit="batch",
             leave=False,
             disable=None,  # no bar where nobody looks: a log file, a pipe
         )
+        sizes = [len(rows) for rows, _ in plan.steps]
+        totals = {}
         for step, (x, targets) in enumerate(progress):
             values = {name: float(v) for name, v in self._train_step(x, targets).items()}
             if not math.isfinite(values["loss"]):
@@ -179,11 +216,22 @@ class Trainer:
                     f"batch {step + 1}, with {self._tracks_of(plan, step)}; "
                     "lower --lr, or look for broken features in these tracks"
                 )
-            weight = len(plan.steps[step][0])
             for name, value in values.items():
-                totals[name] = totals.get(name, 0.0) + value * weight
-        n_tracks = sum(len(rows) for rows, _ in plan.steps)
-        return {name: total / n_tracks for name, total in totals.items()}
+                totals[name] = totals.get(name, 0.0) + value * sizes[step]
+        return {name: total / sum(sizes) for name, total in totals.items()}
+
+    def _data(self, plan):
+        n_replicas = self._strategy.num_replicas_in_sync
+        if n_replicas == 1:
+            return batches(plan, self._store, **self._crops)
+
+        def share(context):
+            here = n_replicas // context.num_input_pipelines
+            first = context.input_pipeline_id * here
+            replicas = (range(first, first + here), n_replicas)
+            return batches(plan, self._store, replicas=replicas, **self._crops)
+
+        return self._strategy.distribute_datasets_from_function(share)
 
     def _distributed_step(self, x, targets):
         values = self._strategy.run(self._replica_step, (x, targets))
@@ -193,14 +241,21 @@ class Trainer:
         }
 
     def _replica_step(self, x, targets):
-        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
-        with tf.GradientTape() as tape:
-            share, logged = self._stage.loss(x, targets)
-            penalties = self._stage.model.losses
-            penalty = tf.add_n(penalties) / replicas if penalties else tf.zeros(())
-            total = share + penalty
+        context = tf.distribute.get_replica_context()
         variables = self._stage.model.trainable_variables
-        self._optimizer.apply_gradients(zip(tape.gradient(total, variables), variables))
+        with tf.GradientTape() as tape:
+            share, logged = self._stage.loss(x, targets, self._optimizer.iterations)
+            penalties = self._stage.model.losses
+            penalty = tf.add_n(penalties) if penalties else tf.zeros(())
+            penalty = penalty / context.num_replicas_in_sync
+            total = share + penalty
+        gradients = tape.gradient(total, variables)
+        gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        if self._clip_norm is not None:
+            gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm)
+        self._optimizer.apply_gradients(
+            zip(gradients, variables), experimental_aggregate_gradients=False
+        )
         return {"loss": share, "penalty": penalty, **logged}
 
     def _best(self):
@@ -243,16 +298,16 @@ class Trainer:
         save_model(self._network, path, state=state)
 
     def _resume(self):
-        if not self._last_path.is_file():
+        path = self._resumed_path
+        if not path.is_file():
             raise MulkinetError(
-                f"expected a run to resume at {self._last_path}, found none; "
-                "start it without --resume"
+                f"expected a run to resume at {path}, found none; start it without --resume"
             )
-        network = load_model(self._last_path)
+        network = load_model(path)
         training = network.metadata["training"]
         self._check_settings(training["settings"])
         self._network.set_weights(network.get_weights())
-        state = load_state(self._last_path)
+        state = load_state(path)
         self._optimizer.set_weights(state["optimizer"])
         self._stage.restore(state["head"])
         self.history = training["history"]
@@ -266,14 +321,6 @@ class Trainer:
         ]
         if different:
             raise MulkinetError(
-                f"expected the settings of the run to resume, found {self._last_path} made with "
+                f"expected the settings of the run to resume, found {self._resumed_path} made with "
                 f"{'; '.join(different)}; give the same, or start anew without --resume"
             )
-
-    def _write_log(self):
-        columns = list(self.history[0]) if self.history else ["epoch"]
-        with atomic_path(self._log_dir / "epochs.csv") as temporary:
-            with open(temporary, "w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, columns)
-                writer.writeheader()
-                writer.writerows(self.history)

@@ -13,6 +13,7 @@ import pytest
 import mulkinet
 from mulkinet import MulkinetError
 from mulkinet.experiment import TrainingData, train
+from mulkinet.recipes import complete
 from tests.patterns import TINY, TINY_OPTIONS, write_pattern_store
 
 
@@ -27,19 +28,15 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-def run(store_path, report=lambda line: None, network=TINY, **options):
+def run(store_path, report=lambda line: None, network=None, **options):
+    network = dict(TINY if network is None else network)
+    run_options = {"tag": "t", "gpus": [], "patience": None, "init_from": None, "resume": False}
+    run_options.update({name: options.pop(name) for name in list(options) if name in run_options})
+    given = {"batchsize": 8, "max_epoch": 3, "lr": 0.01, "seed": 1, "model": "mulkinet", **options}
+    given.setdefault("n_frames", network.pop("n_frames", None))
+    settings = complete(given["model"], given)
     data = TrainingData.open(store_path, seed=0)
-    defaults = {
-        "tag": "t",
-        "gpus": [],
-        "batchsize": 8,
-        "max_epoch": 3,
-        "lr": 0.01,
-        "patience": None,
-        "seed": 1,
-        "resume": False,
-    }
-    return train("mulkinet", network, data, report=report, **{**defaults, **options})
+    return train(network, settings, data, report=report, **run_options)
 
 
 def log(folder, tag="t"):
@@ -159,7 +156,7 @@ def test_patience(store_path, here, monkeypatch):
     scores = iter([0.5, 0.7, 0.6, 0.7, 0.9])
     monkeypatch.setattr(
         "mulkinet.training.Validation.scores",
-        lambda self, network: {"MAP": next(scores), "TOP10": 1.0, "MR1": 2.0},
+        lambda self, network, embeddings: {"MAP": next(scores), "TOP10": 1.0, "MR1": 2.0},
     )
     lines = []
     best, _ = run(store_path, lines.append, max_epoch=9, patience=2)

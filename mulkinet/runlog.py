@@ -1,0 +1,76 @@
+"""What a run leaves to look at: epochs.csv, TensorBoard scalars and histograms, the projector.
+
+Public names: `RunLog`.
+"""
+
+import csv
+
+import numpy as np
+import tensorflow as tf
+
+from mulkinet.atomic import atomic_path
+
+__all__ = ["RunLog"]
+
+
+class RunLog:
+    """The log folder of a run.
+
+    Args:
+        folder: pathlib.Path of it.
+    """
+
+    def __init__(self, folder):
+        self._folder = folder
+        self._events = tf.summary.create_file_writer(str(folder))
+
+    def write_csv(self, history):
+        """Writes epochs.csv anew, one row per finished epoch.
+
+        Args:
+            history: list of dict; all have the keys of the first.
+        """
+        columns = list(history[0]) if history else ["epoch"]
+        with atomic_path(self._folder / "epochs.csv") as temporary:
+            with open(temporary, "w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, columns)
+                writer.writeheader()
+                writer.writerows(history)
+
+    def write_events(self, row, distances):
+        """Writes an epoch's numbers and the distances of the validation tracks for TensorBoard.
+
+        Args:
+            row: dict of an epoch, with its number as "epoch".
+            distances: dict of name to array, shown as histograms.
+        """
+        with self._events.as_default(step=row["epoch"]):
+            for name, value in row.items():
+                if name != "epoch":
+                    tf.summary.scalar(name, value)
+            for name, values in distances.items():
+                tf.summary.histogram(f"{name}_distance", values)
+            self._events.flush()
+
+    def write_projector(self, embeddings, work_ids, track_ids):
+        """Leaves embeddings for TensorBoard's projector, labelled by work and track.
+
+        Args:
+            embeddings: (N, embedding) float32.
+            work_ids: (N,) str.
+            track_ids: (N,) str.
+        """
+        from tensorboard.plugins import projector
+
+        rows = [("work", "track"), *zip(work_ids, track_ids)]
+        with atomic_path(self._folder / "metadata.tsv") as temporary:
+            temporary.write_text("".join(f"{w}\t{t}\n" for w, t in rows), encoding="utf-8")
+        with atomic_path(self._folder / "embeddings.tsv") as temporary:
+            np.savetxt(temporary, embeddings, fmt="%.6g", delimiter="\t")
+        config = projector.ProjectorConfig()
+        config.embeddings.add(
+            tensor_name="validation",
+            tensor_path="embeddings.tsv",
+            metadata_path="metadata.tsv",
+        )
+        projector.visualize_embeddings(str(self._folder), config)
