@@ -25,9 +25,10 @@ METADATA = {
         "downsample": 8,
     },
 }
-# PyTorch counts the batches its moving averages have seen; a mean without this network's use for it is left aside.
-IGNORED = ("lin_bn.num_batches_tracked",)
-KERNEL_AXES = {4: (2, 3, 1, 0), 2: (1, 0)}
+# PyTorch counts the batches that its moving averages have seen; autopool's p is there whatever the summary.
+UNUSED = ("lin_bn.num_batches_tracked", "autopool_p")
+# From their axes to ours: (out, in, height, width) to (height, width, in, out), and (out, in) to (in, out).
+TRANSPOSITION = {4: (2, 3, 1, 0), 2: (1, 0)}
 
 
 def import_move(path, **options):
@@ -47,60 +48,73 @@ def import_move(path, **options):
     """
     tensors = read_state_dict(path)
     try:
-        model = build_model("move", **{**_implied_options(tensors), **options})
-        copy_weights(model, _renamed(tensors, model))
+        model = build_model("move", **_options(tensors, options))
+        _check_keys(tensors, model)
     except MulkinetError as error:
         raise MulkinetError(f"{path} does not fit: {error}") from error
-    model.metadata = dict(METADATA)
+    copy_weights(
+        model,
+        {
+            name: _our_layout(tensors[_their_name(name)], variable)
+            for name, variable in named_weights(model).items()
+        },
+    )
+    model.metadata = {**METADATA, "feature_settings": dict(METADATA["feature_settings"])}
     return model
 
 
-def _implied_options(tensors):
-    """The options that keys and shapes imply; the paper's where attention leaves two possibilities."""
+def _options(tensors, given):
+    """The options of the network: as given, else as keys and shapes imply, else the paper's."""
     needed = {"conv1.weight": 4, "conv5.weight": 4, "lin1.weight": 2}
     for key, n_axes in needed.items():
         if key not in tensors:
-            raise MulkinetError(f"expected MOVE's key {key}, found {_some(tensors)}")
+            found = ", ".join(list(tensors)[:4]) or "no tensors"
+            raise MulkinetError(f"expected MOVE's key {key}, found {found}")
         if tensors[key].ndim != n_axes:
             raise MulkinetError(f"{key}: expected {n_axes} axes, found {tensors[key].shape}")
     n_filters = tensors["conv1.weight"].shape[0]
-    implied = {"n_filters": n_filters, "embedding_len": tensors["lin1.weight"].shape[0]}
-    if tensors["conv5.weight"].shape[0] == 2 * n_filters:
-        implied["sum_method"] = "adaptive-attention"
-    if "lin1.bias" not in tensors:
-        implied["final_activation"] = "batch-norm"
-    return implied
+    is_doubled = tensors["conv5.weight"].shape[0] == 2 * n_filters
+    ambiguous = {
+        "sum_method": () if is_doubled else ("max", "mean", "autopool"),
+        "final_activation": ("none", "sigmoid", "tanh") if "lin1.bias" in tensors else (),
+    }
+    for name, values in ambiguous.items():
+        if values and name not in given:
+            raise MulkinetError(
+                f"{name}: the weights' shapes leave several; name one of {', '.join(values)}"
+            )
+    return {"n_filters": n_filters, "embedding_len": tensors["lin1.weight"].shape[0], **given}
 
 
-def _renamed(tensors, model):
-    """{our name: array in our layout} of all tensors."""
-    expected = {_their_name(name): name for name in named_weights(model)}
-    variables = named_weights(model)
-    unused = {*IGNORED, *(["autopool_p"] if "autopool_p" not in expected else [])}
+def _check_keys(tensors, model):
+    """Raises MulkinetError, naming keys and shapes as PyTorch does, when the file is not of this network."""
+    expected = {
+        _their_name(name): _their_shape(variable) for name, variable in named_weights(model).items()
+    }
     problems = [f"{key} is missing" for key in expected if key not in tensors]
+    problems += [f"{key} is left over" for key in tensors if key not in {*expected, *UNUSED}]
     problems += [
-        f"{key} is left over" for key in tensors if key not in expected and key not in unused
+        f"{key} is {tensors[key].shape}, expected {shape}"
+        for key, shape in expected.items()
+        if key in tensors and tensors[key].shape != shape
     ]
-    arrays = {}
-    for key, name in expected.items():
-        if key in tensors:
-            shape = tuple(variables[name].shape)
-            ours = _our_layout(tensors[key], shape)
-            if ours is None:
-                problems.append(f"{key} is {tensors[key].shape}, which does not give {shape}")
-            arrays[name] = ours
     if problems:
         more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise MulkinetError(f"{'; '.join(problems[:3])}{more}")
-    return arrays
 
 
-def _our_layout(tensor, shape):
-    """Kernels from (out, in, ...) to (..., in, out), a slope (1,) to (1, 1, 1); None if it cannot be `shape`."""
-    array = np.transpose(tensor, KERNEL_AXES[tensor.ndim]) if tensor.ndim in KERNEL_AXES else tensor
-    if array.size == 1 and array.ndim <= 1:
-        array = array.reshape((1,) * len(shape))
-    return array if array.shape == shape else None
+def _their_shape(variable):
+    """Kernels are (out, in, ...) there, and a shared slope is (1,)."""
+    shape = tuple(variable.shape)
+    if len(shape) in TRANSPOSITION and "kernel" in variable.name:
+        return tuple(shape[axis] for axis in np.argsort(TRANSPOSITION[len(shape)]))
+    return (1,) if "alpha" in variable.name else shape
+
+
+def _our_layout(tensor, variable):
+    if "kernel" in variable.name:
+        return np.transpose(tensor, TRANSPOSITION[tensor.ndim])
+    return tensor.reshape(variable.shape)
 
 
 def _their_name(name):
@@ -114,7 +128,3 @@ def _their_name(name):
         "moving_variance": "running_var",
     }.get(weight, weight)
     return f"{layer}.{weight}"
-
-
-def _some(tensors):
-    return ", ".join(list(tensors)[:4]) or "no tensors"

@@ -1,0 +1,217 @@
+"""The model file: what is saved is loaded to the bit, and no other file is taken for one."""
+
+import json
+import os
+
+import h5py
+import numpy as np
+import pytest
+
+import mulkinet
+from mulkinet import MulkinetError, build_model, load_model, save_model
+from mulkinet.modelfile import load_state, named_weights
+from tests.models.test_registry import SMALL, batch
+
+MARKER_CODE = "__import__('os').mkdir({!r})"
+
+
+@pytest.fixture(scope="module", params=SMALL)
+def model(request):
+    return build_model(request.param, **SMALL[request.param])
+
+
+@pytest.fixture(scope="module")
+def small():
+    return build_model("move", **SMALL["move"])
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.h5"
+
+
+@pytest.fixture
+def saved(small, path):
+    save_model(small, path, state={"optimizer": [np.arange(3), np.float32(2)]})
+    return path
+
+
+def edit_config(path, **changes):
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["config"])
+        file.attrs["config"] = json.dumps({**config, **changes})
+
+
+def test_embeddings_are_equal_to_the_bit(model, path, rng):
+    for variable in model.variables:
+        variable.assign(rng.random(variable.shape))
+    model.metadata = {
+        "feature": "crema",
+        "classes": [f"work {i}" for i in range(20000)],
+        "training": {"history": [{"epoch": 1, "MAP": 0.25}]},
+    }
+    save_model(model, path)
+    again = load_model(path)
+    x = batch(model, rng)
+    np.testing.assert_array_equal(again.embed_batch(x), model.embed_batch(x))
+    assert again.options == model.options
+    assert again.metadata == model.metadata
+    assert load_state(path) == {}
+
+
+def test_every_weight_has_a_name(model):
+    assert len(named_weights(model)) == len(model.weights)
+
+
+def test_layout_is_what_h5py_alone_can_read(saved):
+    with h5py.File(saved) as file:
+        config = json.loads(file.attrs["config"])
+        assert file.attrs["format"] == "mulkinet-model"
+        assert file["weights/conv1/kernel"].shape == (12, 180, 1, 2)
+        assert file["state/optimizer/1"][()] == 2
+    assert config["network"] == "move"
+    assert config["distance"] == "sqeuclidean"
+    assert config["options"]["n_filters"] == 2
+    assert config["package_version"] == mulkinet.__version__
+
+
+def test_state_keeps_its_order(small, path):
+    arrays = [np.full(2, i) for i in range(12)]
+    save_model(small, path, state={"optimizer": arrays, "head": []})
+    state = load_state(path)
+    assert state["head"] == []
+    np.testing.assert_array_equal(state["optimizer"], arrays)
+
+
+def test_a_failed_save_leaves_the_old_file(saved, small):
+    before = saved.read_bytes()
+    with pytest.raises(ValueError, match="inhomogeneous"):
+        save_model(small, saved, state={"optimizer": [[[1, 2], [3]]]})
+    assert saved.read_bytes() == before
+    assert os.listdir(saved.parent) == [saved.name]
+
+
+def test_only_networks_are_saved(small, path):
+    with pytest.raises(MulkinetError, match="expects a network .* found Functional"):
+        save_model(small.classifier(3), path)
+    with pytest.raises(MulkinetError, match="cannot write"):
+        save_model(small, "/proc/nowhere/model.h5")
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def drop_weight(path):
+    with h5py.File(path, "r+") as file:
+        del file["weights/conv3/bias"]
+
+
+def add_weight(path):
+    with h5py.File(path, "r+") as file:
+        file["weights/conv9/bias"] = np.zeros(2)
+
+
+def reshape_weight(path):
+    with h5py.File(path, "r+") as file:
+        del file["weights/conv3/bias"]
+        file["weights/conv3/bias"] = np.zeros(3)
+
+
+def set_version(version):
+    def change(path):
+        with h5py.File(path, "r+") as file:
+            file.attrs["version"] = version
+
+    return change
+
+
+def drop_config(path):
+    with h5py.File(path, "r+") as file:
+        del file.attrs["config"]
+
+
+def break_config(path):
+    with h5py.File(path, "r+") as file:
+        file.attrs["config"] = "{"
+
+
+def make_foreign(path):
+    with h5py.File(path, "w") as file:
+        file["crema"] = np.zeros((3, 12))
+
+
+def make_store(path):
+    with h5py.File(path, "w") as file:
+        file.attrs["format"] = "mulkinet-features"
+
+
+def make_keras(path):
+    with h5py.File(path, "w") as file:
+        file.attrs["model_config"] = "{}"
+
+
+WRONG = {
+    "absent": (lambda path: path.unlink(), "expected a model file at .*, found no file"),
+    "empty": (lambda path: path.write_bytes(b""), "truncated or no HDF5 file"),
+    "text": (lambda path: path.write_text("weights\n" * 999), "truncated or no HDF5 file"),
+    "truncated": (truncate, "truncated or no HDF5 file"),
+    "foreign": (make_foreign, "found .* with format = None; train.py makes model files"),
+    "store": (make_store, "with format = 'mulkinet-features'"),
+    "keras": (make_keras, "convert it with mulkinet import"),
+    "newer": (
+        set_version(2),
+        "expected .* version 1 or older, found .* version 2; upgrade mulkinet",
+    ),
+    "version 0": (set_version(0), "damaged: version 0; make it again"),
+    "version text": (set_version("1"), "damaged: version 1; make it again"),
+    "no config": (drop_config, "is damaged"),
+    "broken config": (break_config, "is damaged"),
+    "unknown network": (
+        lambda path: edit_config(path, network="os.system"),
+        "damaged: model: expected one of mulkinet, .*; found 'os.system'",
+    ),
+    "unknown option": (lambda path: edit_config(path, options={"x": 1}), "move has no option x"),
+    "other network": (
+        lambda path: edit_config(path, network="rescnn", options={"width": 2, "depth": 1}),
+        "weights do not fit: group0/kernel is missing",
+    ),
+    "metadata": (lambda path: edit_config(path, metadata=[]), "damaged"),
+    "missing": (drop_weight, "weights do not fit: conv3/bias is missing"),
+    "left over": (add_weight, "conv9/bias is not in a move of these options"),
+    "mis-shaped": (reshape_weight, r"conv3/bias is \(3,\), expected \(2,\)"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_files_are_one_line(saved, case):
+    change, message = WRONG[case]
+    change(saved)
+    with pytest.raises(MulkinetError, match=message) as caught:
+        load_model(saved)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_is_no_model_file(tmp_path):
+    with pytest.raises(MulkinetError, match="found a folder"):
+        load_model(tmp_path)
+
+
+def test_loading_executes_nothing(saved, tmp_path):
+    marker = tmp_path / "marker"
+    code = MARKER_CODE.format(str(marker))
+    eval(code)  # the payload works where it is run
+    marker.rmdir()
+    for changes in (
+        {"network": code},
+        {"options": {code: 1}},
+        {"options": {"sum_method": code}},
+        {"metadata": {"feature": code}},
+        {"class_name": "Lambda", "function": code},
+    ):
+        edit_config(saved, **changes)
+        try:
+            load_model(saved)
+        except MulkinetError:
+            edit_config(saved, network="move", options=SMALL["move"])
+    assert not marker.exists()
