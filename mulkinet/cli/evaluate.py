@@ -1,6 +1,6 @@
 """`evaluate.py`: ranks a collection and scores the ranking. Public names: `main`."""
 
-import json
+import math
 import os
 
 import click
@@ -10,13 +10,18 @@ from mulkinet.cli.table import table
 
 __all__ = ["main"]
 
-_SHOWN = ("MAP", "MR1", "MRR", "P@1", "P@5", "P@10", "hit@10", "recall@10", "TOP10", "TOP10_total")
+_SHOWN = (
+    *("MAP", "MR1", "MRR", "P@1", "P@5", "P@10", "hit@10", "recall@10", "TOP10", "TOP10_total"),
+    *("mAP@10", "NDCG", "EER", "EER_threshold", "accuracy", "accuracy_threshold"),
+    *("tau", "accuracy@tau", "precision@tau", "recall@tau"),
+)
 _FILE = click.Path(dir_okay=False)
+_FOLDER = click.Path(file_okay=False)
 
 
 @click.command(cls=Command)
 @click.option("--model-file", type=_FILE, help="Model file of the network to evaluate.")
-@click.option("--baseline", help="A baseline instead of a network: mean-chroma.")
+@click.option("--baseline", help="A baseline instead: mean-chroma, 2dftm or qmax.")
 @click.option("--embeddings", type=_FILE, help="Anybody's embeddings instead: .npy, with --works.")
 @click.option("--distances", type=_FILE, help="Anybody's distances instead: .npy, with --works.")
 @click.option(
@@ -26,31 +31,62 @@ _FILE = click.Path(dir_okay=False)
 @click.option("--data-dir", type=click.Path(), help="Feature store.  [the demo set]")
 @click.option("--test-ls", type=_FILE, help="List to rank.  [all tracks; the demo's test list]")
 @click.option("--query-ls", type=_FILE, help="List of the queries.  [the tracks to rank]")
-@click.option("--feature", help="Feature for a baseline.  [the first of 12 bins]")
+@click.option("--val-ls", type=_FILE, help="List to choose the threshold tau on.")
+@click.option("--feature", help="Feature.  [the model's; for a baseline the first of 12 bins]")
 @click.option("--gpu", default="0", help="0, or -1 for the CPU.")
 @click.option("--batchsize", default=32, type=click.IntRange(1), help="Tracks embedded at a time.")
+@click.option("-n", "--n-workers", default=-1, help="Processes of qmax, -1 for all processors.")
 @click.option(
     "--memory",
     default=64.0,
     type=click.FloatRange(0, min_open=True),
     help="Size of the blocks of distances, MB.",
 )
-@click.option("--json", "json_file", type=_FILE, help="Write the scores to this file.")
-def main(json_file, memory, **options):
+@click.option("--ci", is_flag=True, help="Add 95 % intervals, by bootstrap over works.")
+@click.option("--conventions", is_flag=True, help="Add what published code would have printed.")
+@click.option("--json", "json_file", type=_FILE, help="Write the scores here, for compare.")
+@click.option(
+    "--out", type=_FOLDER, help="Write per-query results and embeddings into this folder."
+)
+@click.option("--report", type=_FOLDER, help="Write a page with figures into this folder.")
+def main(test_ls, query_ls, val_ls, memory, ci, conventions, json_file, out, report, **system):
     """Rank every track's candidates and score the rankings.
 
     With no data named, the demo set and its test list are used, and made first when not there.
     """
     from mulkinet.evaluation.evaluator import run_evaluation
+    from mulkinet.evaluation.results import describe, write_json, write_tables
 
-    candidates = _candidates(**options)
-    evaluation = run_evaluation(**candidates.arguments, memory=memory, progress=True)
-    click.echo(_summary(evaluation.scores))
+    if report:
+        from mulkinet.evaluation.report import write_report
+    source = _source(**system)
+    tau = None
+    if val_ls:
+        validation = source(val_ls, None)
+        scores = run_evaluation(**validation.arguments, memory=memory).scores
+        tau = scores["accuracy_threshold"]
+    candidates = source(test_ls, query_ls)
+    evaluation = run_evaluation(
+        **candidates.arguments,
+        tau=tau,
+        ci=ci,
+        conventions=conventions or bool(report),
+        memory=memory,
+        progress=True,
+    )
+    click.echo(_summary(evaluation))
+    if conventions:
+        click.echo(_conventions(evaluation.conventions))
     if json_file:
-        _write_json(json_file, {"scores": evaluation.scores, "settings": candidates.settings})
+        write_json(json_file, describe(evaluation, candidates))
+    if out:
+        write_tables(out, evaluation, candidates)
+    if report:
+        page = write_report(report, evaluation, candidates, model_file=system["model_file"])
+        click.echo(f"report: {page}")
 
 
-def _candidates(model_file, baseline, embeddings, distances, works, distance, **options):
+def _source(model_file, baseline, embeddings, distances, works, distance, data_dir, **options):
     from mulkinet.evaluation import inputs
 
     systems = {
@@ -64,19 +100,29 @@ def _candidates(model_file, baseline, embeddings, distances, works, distance, **
         raise click.UsageError(
             f"expected one of {', '.join(systems)}, found {' and '.join(given) or 'none'}"
         )
-    from_file = embeddings or distances
-    if bool(from_file) != bool(works):
+    if bool(embeddings or distances) != bool(works):
         raise click.UsageError("--works goes with --embeddings or --distances")
-    if from_file:
-        lists = options["query_ls"], options["test_ls"]
-        return inputs.from_files(
-            works, embeddings=embeddings, distances=distances, distance=distance, lists=lists
+    if works:
+        return inputs.file_source(
+            works, embeddings=embeddings, distances=distances, distance=distance
         )
-    tracks = inputs.open_tracks(options["data_dir"], options["test_ls"], options["query_ls"])
     if baseline:
-        return inputs.from_baseline(baseline, tracks, feature=options["feature"], progress=True)
+        return inputs.baseline_source(
+            baseline,
+            data_dir,
+            feature=options["feature"],
+            n_workers=options["n_workers"],
+            progress=True,
+            report=lambda line: click.echo(line, err=True),
+        )
     _use_gpu(options["gpu"])
-    return inputs.from_model(model_file, tracks, batch_size=options["batchsize"], progress=True)
+    return inputs.network_source(
+        model_file,
+        data_dir,
+        feature=options["feature"],
+        batch_size=options["batchsize"],
+        progress=True,
+    )
 
 
 def _use_gpu(gpu):
@@ -87,22 +133,41 @@ def _use_gpu(gpu):
     strategy_of(parse_gpus(gpu), lambda line: click.echo(line, err=True))
 
 
-def _summary(scores):
-    numbers = (
+def _summary(evaluation):
+    scores, intervals = evaluation.scores, evaluation.intervals
+    rows = [("metric", "value") + (("95 % interval",) if intervals else ())]
+    for name in _SHOWN:
+        if name in scores:
+            rows.append((name, _number(scores[name])) + _interval(intervals, name))
+    return (
         f"{scores['tracks']} tracks, {scores['works']} works, {scores['queries']} queries, "
-        f"{scores['references']} references; {scores['excluded_queries']} tracks are no queries: "
-        "no other performance of their work"
+        f"{scores['references']} references; no queries for want of another performance: "
+        f"{scores['excluded_queries']}\n{table(rows)}"
     )
-    rows = [("metric", "value"), *((name, _number(scores[name])) for name in _SHOWN)]
-    return f"{numbers}\n{table(rows)}"
+
+
+def _interval(intervals, name):
+    if not intervals:
+        return ()
+    if name not in intervals:
+        return ("",)
+    low, high = intervals[name]
+    return (f"{_number(low)} to {_number(high)}",)
+
+
+def _conventions(conventions):
+    printed = [
+        (code, "  ".join(f"{name} {_number(value)}" for name, value in values.items()))
+        for code, values in conventions.items()
+    ]
+    width = max(len(code) for code, _ in printed)
+    return "\n".join(
+        ["", "as published code would have printed it"]
+        + [f"{code.ljust(width)}  {values}" for code, values in printed]
+    )
 
 
 def _number(value):
-    return f"{value:.0f}" if value == int(value) and value > 1 else f"{value:.4f}"
-
-
-def _write_json(path, content):
-    from mulkinet.atomic import atomic_path
-
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    if math.isnan(value):
+        return "nan"
+    return f"{value:.0f}" if value > 1 and value == int(value) else f"{value:.4f}"

@@ -1,8 +1,13 @@
 """What a network has to beat: rankings without training, on the same lists.
 
 mean-chroma  the mean of each track's chroma, compared by cosine in the best of 12 transpositions
+             (optimal transposition index, Serra, Gomez & Herrera 2008)
+2dftm        magnitudes of the 2-D Fourier transform of patches of 75 frames, which do not change
+             when a patch is transposed or shifted; their median over the track, compared by
+             Euclidean distance (Bertin-Mahieux & Ellis, ISMIR 2012, without its beats and PCA)
+qmax         cross recurrence and its longest trace, pair by pair (Serra, Serra & Andrzejak 2009)
 
-Public names: `BASELINES`, `BaselineResult`, `run_baseline`.
+Public names: `BASELINES`, `BaselineResult`, `run_baseline`, `mean_chroma`, `fourier_magnitude`.
 """
 
 from dataclasses import dataclass
@@ -10,10 +15,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from mulkinet.errors import MulkinetError
+from mulkinet.evaluation.qmax import coarse_chroma, qmax_distances
 
-__all__ = ["BASELINES", "BaselineResult", "run_baseline"]
+__all__ = ["BASELINES", "BaselineResult", "run_baseline", "mean_chroma", "fourier_magnitude"]
 
 _N_BINS = 12
+# About a beat, which is what the 2-D Fourier transform was proposed for.
+_BEAT_SECONDS = 0.5
+_PATCH_FRAMES = 75
+_CONTRAST = 1.96
+
+BASELINES = ("mean-chroma", "2dftm", "qmax")
 
 
 @dataclass(frozen=True)
@@ -31,37 +43,47 @@ class BaselineResult:
     feature: str
 
 
-def mean_chroma(tracks, feature):
-    """Mean over time of each track's chroma.
+def mean_chroma(chroma):
+    """Mean over time.
 
     Args:
-        tracks: inputs.Tracks.
-        feature: A feature of 12 bins.
+        chroma: (n_bins, n_frames).
 
     Returns:
-        (N, 12) float64, to be compared by "transposed_cosine".
+        (n_bins,) float64, to be compared by "transposed_cosine".
     """
-    return np.stack(
-        [tracks.store.read(feature, row).mean(axis=0, dtype=np.float64) for row in tracks.rows]
-    )
+    return np.mean(chroma, axis=1, dtype=np.float64)
 
 
-def _mean_chroma(tracks, feature, **_):
-    return mean_chroma(tracks, feature), "transposed_cosine"
+def fourier_magnitude(chroma):
+    """Median over all patches of the magnitude of their 2-D Fourier transform.
+
+    Args:
+        chroma: (12, n_frames), a frame about as long as a beat; repeated where it is shorter than
+            a patch of 75 frames.
+
+    Returns:
+        (12 * 38,) float64 of length 1 (or all 0): the half of the transform that the other mirrors.
+    """
+    chroma = _with_contrast(np.asarray(chroma, dtype=np.float64))
+    if chroma.shape[1] < _PATCH_FRAMES:
+        chroma = np.tile(chroma, -(-_PATCH_FRAMES // chroma.shape[1]))[:, :_PATCH_FRAMES]
+    patches = np.lib.stride_tricks.sliding_window_view(chroma, _PATCH_FRAMES, axis=1)
+    spectra = np.abs(np.fft.rfft2(patches, axes=(0, 2)))
+    median = np.median(spectra, axis=1).ravel()
+    return median / (np.linalg.norm(median) or 1)
 
 
-BASELINES = {"mean-chroma": _mean_chroma}
-
-
-def run_baseline(name, tracks, *, feature=None, n_workers=-1, progress=False):
+def run_baseline(name, tracks, *, feature=None, n_workers=-1, progress=False, report=None):
     """Runs a baseline.
 
     Args:
         name: One of `BASELINES`.
         tracks: inputs.Tracks.
         feature: The store's feature; by default its first of 12 bins.
-        n_workers: Processes of a baseline that compares pair by pair; -1 for all processors.
+        n_workers: Processes of qmax, which compares pair by pair; -1 for all processors.
         progress: Whether to show a progress bar.
+        report: Called with a line to show to the user, such as how long it will take.
 
     Returns:
         BaselineResult.
@@ -73,8 +95,24 @@ def run_baseline(name, tracks, *, feature=None, n_workers=-1, progress=False):
         raise MulkinetError(f"expected a baseline of {', '.join(BASELINES)}, found {name!r}")
     feature = _chroma_feature(tracks.store, feature)
     tracks.store.check_finite(feature, tracks.rows)
-    embeddings, distance = BASELINES[name](tracks, feature, n_workers=n_workers, progress=progress)
-    return BaselineResult(embeddings, distance, feature)
+    if name == "qmax":
+        embeddings = qmax_distances(
+            tracks, feature, n_workers=n_workers, progress=progress, report=report
+        )
+        return BaselineResult(embeddings, "precomputed", feature)
+    if name == "mean-chroma":
+        embeddings = [mean_chroma(tracks.store.read(feature, row).T) for row in tracks.rows]
+        return BaselineResult(np.stack(embeddings), "transposed_cosine", feature)
+    chromas = (coarse_chroma(tracks.store, feature, row, _BEAT_SECONDS) for row in tracks.rows)
+    embeddings = [fourier_magnitude(chroma) for chroma in chromas]
+    return BaselineResult(np.stack(embeddings), "euclidean", feature)
+
+
+def _with_contrast(chroma):
+    # Each frame raised to a power above 1, its length kept.
+    lengths = np.linalg.norm(chroma, axis=0)
+    powered = np.abs(chroma / np.where(lengths > 0, lengths, 1)) ** _CONTRAST
+    return powered * (lengths / np.maximum(np.linalg.norm(powered, axis=0), np.finfo(float).tiny))
 
 
 def _chroma_feature(store, feature):

@@ -1,6 +1,10 @@
 """What there is to evaluate: a network's embeddings, a baseline's, or anybody's from files.
 
-Public names: `Tracks`, `Candidates`, `open_tracks`, `from_model`, `from_baseline`, `from_files`.
+A source is a function of (test_ls, query_ls), two list files or None, that gives `Candidates`; so
+that the same network can be asked about the tracks to test and those to choose a threshold on.
+
+Public names: `Tracks`, `Candidates`, `open_tracks`, `network_source`, `baseline_source`,
+`file_source`.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +17,14 @@ from mulkinet.evaluation.baselines import run_baseline
 from mulkinet.lists import read_list, select
 from mulkinet.store import FeatureStore
 
-__all__ = ["Tracks", "Candidates", "open_tracks", "from_model", "from_baseline", "from_files"]
+__all__ = [
+    "Tracks",
+    "Candidates",
+    "open_tracks",
+    "network_source",
+    "baseline_source",
+    "file_source",
+]
 
 
 @dataclass(frozen=True)
@@ -102,92 +113,108 @@ def open_tracks(data_dir=None, test_ls=None, query_ls=None):
     )
 
 
-def from_model(model_file, tracks, *, batch_size=32, progress=False):
+def network_source(model_file, data_dir=None, *, feature=None, batch_size=32, progress=False):
     """A network's embeddings.
 
     Args:
         model_file: A model file.
-        tracks: Tracks.
+        data_dir: A feature store; without one the demo set.
+        feature: The store's feature; by default the one the model was trained on.
         batch_size: Tracks embedded at a time.
         progress: Whether to show a progress bar.
 
     Returns:
-        Candidates.
+        A source; it raises MulkinetError when the store's features are not the model's.
 
     Raises:
-        MulkinetError: The file is no model, or expects other features than the store's.
+        MulkinetError: The file is no model.
     """
     from mulkinet.evaluation.embeddings import embed
     from mulkinet.modelfile import load_model
 
     model = load_model(model_file)
-    embeddings = embed(
-        model, tracks.store, rows=tracks.rows, batch_size=batch_size, progress=progress
-    )
     system = {"model_file": str(model_file), "network": model.network, **model.options}
-    return _of_tracks(embeddings, model.distance, tracks, system)
+
+    def source(test_ls, query_ls):
+        tracks = open_tracks(data_dir, test_ls, query_ls)
+        embeddings = embed(
+            model,
+            tracks.store,
+            rows=tracks.rows,
+            feature=feature,
+            batch_size=batch_size,
+            progress=progress,
+        )
+        return _of_tracks(embeddings, model.distance, model.distance_weights, tracks, system)
+
+    return source
 
 
-def from_baseline(name, tracks, *, feature=None, n_workers=-1, progress=False):
+def baseline_source(name, data_dir=None, *, feature=None, **options):
     """A baseline's embeddings or distances.
 
     Args:
         name: One of `baselines.BASELINES`.
-        tracks: Tracks.
+        data_dir: A feature store; without one the demo set.
         feature: The store's feature; by default its first of 12 bins.
-        n_workers: Processes of a baseline that compares pair by pair; -1 for all processors.
-        progress: Whether to show a progress bar.
+        **options: n_workers, progress and report of `baselines.run_baseline`.
 
     Returns:
-        Candidates.
-
-    Raises:
-        MulkinetError: No such baseline, or no feature for it.
+        A source; it raises MulkinetError when there is no such baseline or no feature for it.
     """
-    result = run_baseline(name, tracks, feature=feature, n_workers=n_workers, progress=progress)
-    system = {"baseline": name, "feature": result.feature}
-    return _of_tracks(result.embeddings, result.distance, tracks, system)
+
+    def source(test_ls, query_ls):
+        tracks = open_tracks(data_dir, test_ls, query_ls)
+        result = run_baseline(name, tracks, feature=feature, **options)
+        system = {"baseline": name, "feature": result.feature}
+        return _of_tracks(result.embeddings, result.distance, None, tracks, system)
+
+    return source
 
 
-def from_files(works, *, embeddings=None, distances=None, distance="cosine", lists=(None, None)):
+def file_source(works, *, embeddings=None, distances=None, distance="cosine"):
     """Anybody's embeddings or distances.
 
     Args:
-        works: Text file, one track a line: `<work>` or `<work> TAB <track>`.
-        embeddings: .npy file, (N, embedding).
+        works: Text file, one track a line: `<work>` or `<work> TAB <track>`. Lists need tracks.
+        embeddings: .npy file, (N, embedding), in the order of `works`.
         distances: .npy file instead of embeddings, (queries, references), read as a memory map.
         distance: How the embeddings are compared.
-        lists: List files of the queries and of the references, which need a `works` file with
-            tracks. No references: all tracks, in the order of `works`; no queries: the references.
 
     Returns:
-        Candidates.
+        A source, in which distances are in the order of the lists, or of `works` without them.
 
     Raises:
         MulkinetError: A file cannot be read.
     """
     work_ids, track_ids = _read_works(works)
-    queries, references = (read_list(path) if path else None for path in lists)
     is_matrix = embeddings is None
     path = distances if is_matrix else embeddings
-    names = {"works": works, "query_ls": lists[0], "test_ls": lists[1]}
-    names["distances" if is_matrix else "embeddings"] = path
-    return Candidates(
-        _read_array(path),
-        work_ids,
-        track_ids,
-        queries or references,
-        references,
-        distance="precomputed" if is_matrix else distance,
-        settings={name: str(value) for name, value in names.items() if value},
-    )
+    array = _read_array(path)
+    names = {"distances" if is_matrix else "embeddings": str(path), "works": str(works)}
+
+    def source(test_ls, query_ls):
+        references = read_list(test_ls) if test_ls else None
+        queries = read_list(query_ls) if query_ls else references
+        lists = {"test_ls": test_ls, "query_ls": query_ls}
+        return Candidates(
+            array,
+            work_ids,
+            track_ids,
+            queries,
+            references,
+            distance="precomputed" if is_matrix else distance,
+            settings={**names, **{name: str(value) for name, value in lists.items() if value}},
+        )
+
+    return source
 
 
 def _listed(store, path):
     return select(store, read_list(path), path)
 
 
-def _of_tracks(embeddings, distance, tracks, system):
+def _of_tracks(embeddings, distance, weights, tracks, system):
     store, rows = tracks.store, tracks.rows
     return Candidates(
         embeddings,
@@ -196,6 +223,7 @@ def _of_tracks(embeddings, distance, tracks, system):
         tracks.queries,
         tracks.references,
         distance=distance,
+        weights=weights,
         titles=_titles(store, rows),
         settings={**system, **tracks.names},
     )

@@ -100,7 +100,8 @@ class Blocks:
                 desc=description,
                 unit="pair",
                 unit_scale=True,
-                disable=not self._progress,
+                disable=None if self._progress else True,  # no bar where nobody looks
+                leave=False,
             ) as bar,
         ):
             for first_row in range(0, self.n_queries, self.rows):

@@ -1,0 +1,40 @@
+"""`mulkinet compare`: two runs side by side. Public names: `main`."""
+
+import click
+
+from mulkinet.cli.errors import Command
+from mulkinet.cli.table import table
+
+__all__ = ["main"]
+
+
+@click.command(cls=Command)
+@click.argument("a", type=click.Path(dir_okay=False))
+@click.argument("b", type=click.Path(dir_okay=False))
+@click.option("--seed", default=0, type=click.IntRange(0), help="Of the bootstrap.")
+def main(a, b, seed):
+    """Compare two runs, A and B, that evaluate.py wrote with --json.
+
+    Means over the queries that both have, B minus A with a 95 % interval of a paired bootstrap over
+    works, and p: how rarely chance alone, in the choice of works, would turn the sign.
+    """
+    from mulkinet.evaluation.compare import compare_runs
+    from mulkinet.evaluation.results import read_json
+
+    comparison = compare_runs(read_json(a), read_json(b), seed)
+    click.echo(f"A: {a}\nB: {b}\n{comparison.n_queries} queries in common")
+    for note in comparison.notes:
+        click.echo(f"note: {note}", err=True)
+    rows = [("metric", "A", "B", "B - A", "95 % interval", "p")]
+    for row in comparison.rows:
+        rows.append(
+            (
+                row["metric"],
+                f"{row['a']:.4f}",
+                f"{row['b']:.4f}",
+                f"{row['difference']:+.4f}",
+                f"{row['low']:+.4f} to {row['high']:+.4f}",
+                f"{row['p']:.3f}",
+            )
+        )
+    click.echo(table(rows))

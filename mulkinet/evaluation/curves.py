@@ -1,0 +1,156 @@
+"""What the report draws, as arrays: curves, groups and neighbours.
+
+Public names: `first_cover_curve`, `ranking_precision_recall`, `pair_precision_recall`, `error_curve`,
+`precision_by_size`, `principal_plane`, `nearest`.
+"""
+
+import numpy as np
+
+from mulkinet.evaluation import metrics
+
+__all__ = [
+    "first_cover_curve",
+    "ranking_precision_recall",
+    "pair_precision_recall",
+    "error_curve",
+    "precision_by_size",
+    "principal_plane",
+    "nearest",
+]
+
+
+def first_cover_curve(ranks, counts):
+    """Share of queries whose first cover is within a rank.
+
+    Args:
+        ranks: Ranks of the relevant items, query after query.
+        counts: (Q,) relevant items of each query.
+
+    Returns:
+        (ranks (n,) ascending, shares (n,) in (0, 1]).
+
+    >>> first_cover_curve([1, 3, 2], [2, 1])
+    (array([1., 2.]), array([0.5, 1. ]))
+    """
+    first, numbers = np.unique(metrics.first_rank(ranks, counts), return_counts=True)
+    return first, np.cumsum(numbers) / len(counts)
+
+
+def ranking_precision_recall(ranks, counts, n_levels=101):
+    """Interpolated precision at levels of recall, mean over queries.
+
+    A query's precision at a recall level is the best at that recall or a higher one.
+
+    Args:
+        ranks: Ranks of the relevant items, query after query.
+        counts: (Q,) relevant items of each query.
+        n_levels: Number of levels from 0 to 1.
+
+    Returns:
+        (recall (n_levels,), precision (n_levels,)).
+
+    >>> ranking_precision_recall([1, 3, 2], [2, 1], n_levels=3)
+    (array([0. , 0.5, 1. ]), array([0.75      , 0.75      , 0.58333333]))
+    """
+    ranks, counts = np.asarray(ranks), np.asarray(counts)
+    ends = np.cumsum(counts)
+    starts = ends - counts
+    places = np.arange(len(ranks)) - np.repeat(starts, counts) + 1
+    precisions = places / ranks
+    # Best from here to the end of the query, by running backwards over all queries at once: a step
+    # added per query keeps one query's maxima out of the next.
+    step = np.repeat(np.arange(len(counts))[::-1], counts) * 2.0
+    best = np.maximum.accumulate((precisions + step)[::-1])[::-1] - step
+    recall = np.linspace(0, 1, n_levels)
+    # The first item that reaches the level.
+    needed = np.maximum(np.ceil(recall[:, None] * counts - 1e-9), 1).astype(np.int64)
+    return recall, best[starts + needed - 1].mean(axis=1)
+
+
+def pair_precision_recall(pairs):
+    """Precision and recall of accepting all pairs up to a distance, over distances.
+
+    Args:
+        pairs: thresholds.PairScores.
+
+    Returns:
+        (recall (n,), precision (n,)).
+    """
+    found, accepted = np.cumsum(pairs.covers), np.cumsum(pairs.covers + pairs.others)
+    return found / found[-1], found / accepted
+
+
+def error_curve(pairs):
+    """False accepts and false rejects over distances.
+
+    Args:
+        pairs: thresholds.PairScores.
+
+    Returns:
+        (false accept rate (n,), false reject rate (n,)), from accepting nothing to everything.
+    """
+    accepts = np.cumsum(pairs.others) / max(pairs.others.sum(), 1)
+    rejects = 1 - np.cumsum(pairs.covers) / pairs.covers.sum()
+    return np.concatenate([[0.0], accepts]), np.concatenate([[1.0], rejects])
+
+
+def precision_by_size(ranks, counts):
+    """Mean average precision of the queries of each number of covers.
+
+    Args:
+        ranks: Ranks of the relevant items, query after query.
+        counts: (Q,) relevant items of each query.
+
+    Returns:
+        (covers to be found (n,), MAP (n,), number of queries (n,)).
+
+    >>> precision_by_size([1, 3, 2], [2, 1])
+    (array([1, 2]), array([0.5       , 0.83333333]), array([1, 1]))
+    """
+    sizes, group, numbers = np.unique(counts, return_inverse=True, return_counts=True)
+    sums = np.bincount(group, weights=metrics.average_precision(ranks, counts))
+    return sizes, sums / numbers, numbers
+
+
+def principal_plane(embeddings):
+    """The two principal components.
+
+    Args:
+        embeddings: (N, embedding).
+
+    Returns:
+        (points (N, 2), shares (2,) of the variance that each component holds).
+    """
+    centred = np.asarray(embeddings, dtype=np.float64)
+    centred = centred - centred.mean(axis=0)
+    # The covariance is as small as the embedding, whatever the number of tracks.
+    variances, axes = np.linalg.eigh(centred.T @ centred)
+    axes = axes[:, ::-1][:, :2]
+    # The sign of an axis is arbitrary: its largest component is made positive.
+    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
+    points = np.zeros((len(centred), 2))
+    points[:, : axes.shape[1]] = centred @ axes
+    total = variances.sum()
+    shares = np.zeros(2)
+    shares[: axes.shape[1]] = variances[::-1][:2] / total if total > 0 else 0
+    return points, shares
+
+
+def nearest(evaluation, query, n=10):
+    """The first candidates of a query, as they were ranked.
+
+    Args:
+        evaluation: evaluator.Evaluation.
+        query: Position in the selection's queries.
+        n: How many at most.
+
+    Returns:
+        (positions in the references (n,), distances (n,), whether each is a cover (n,)).
+    """
+    selection, keys = evaluation.selection, evaluation.blocks.keys
+    columns = np.arange(len(selection.references))
+    columns = columns[columns != selection.own[query]]
+    found = evaluation.blocks.pair_keys(np.full(len(columns), query), columns)
+    is_cover = selection.reference_works[columns] == selection.query_works[query]
+    order = np.lexsort((columns, is_cover, found))[:n]
+    return columns[order], keys.distance(found[order]), is_cover[order]

@@ -1,0 +1,103 @@
+"""The report: complete, self-contained, and shown by a browser without complaint."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from mulkinet.evaluation.evaluator import run_evaluation
+from mulkinet.evaluation.inputs import Candidates
+from mulkinet.evaluation.report import write_report
+from tests.evaluation.browser import Browser
+
+FIGURES = {
+    "first_cover",
+    "precision_recall",
+    "work_size",
+    "error_trade_off",
+    "distances",
+    "similarity_matrix",
+    "embedding_map",
+    "training",
+}
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    rng = np.random.default_rng(5)
+    folder = tmp_path_factory.mktemp("run")
+    works = np.repeat([f"work {n}" for n in range(14)], rng.integers(1, 7, 14))
+    centres = {work: rng.standard_normal(16) for work in works}
+    embeddings = np.stack([centres[work] + 0.9 * rng.standard_normal(16) for work in works])
+    titles = np.array([f"Canción <{n}> & \N{SNOWMAN}" for n in range(len(works))])
+    candidates = Candidates(
+        embeddings,
+        works,
+        np.array([f"t{n}" for n in range(len(works))]),
+        titles=titles,
+        settings={"model_file": "models/demo/best.h5", "store": "datasets/demo.h5"},
+    )
+    log = folder / "log" / "demo" / "epochs.csv"
+    log.parent.mkdir(parents=True)
+    log.write_text("epoch,loss,MAP\n1,2.5,0.2\n2,1.5,0.4\n3,1.2,0.35\n", encoding="utf-8")
+    evaluation = run_evaluation(**candidates.arguments, tau=0.5, ci=True, conventions=True)
+    model_file = folder / "models" / "demo" / "best.h5"
+    return write_report(folder / "report", evaluation, candidates, model_file=model_file)
+
+
+def test_figures_are_files_too(report):
+    files = {path.name for path in (report.parent / "figures").iterdir()}
+    assert files == {f"{name}{suffix}" for name in FIGURES for suffix in (".svg", ".png")}
+
+
+def test_page_escapes_titles_and_shows_what_was_scored(report):
+    page = report.read_text(encoding="utf-8")
+    assert "Canción &lt;" in page
+    assert "Canción <" not in page
+    for text in ("MAP", "recall@10", "accuracy@tau", "CoverHunter", "models/demo/best.h5", "numpy"):
+        assert text in page
+
+
+def test_precomputed_distances_have_no_map(tmp_path):
+    matrix = np.array([[0, 1, 2.0], [1, 0, 3], [2, 3, 0]])
+    candidates = Candidates(matrix, np.array(["a", "a", "b"]), distance="precomputed")
+    page = write_report(tmp_path, run_evaluation(**candidates.arguments), candidates)
+    assert 'id="distances"' in page.read_text(encoding="utf-8")
+    assert not (tmp_path / "figures" / "embedding_map.svg").exists()
+
+
+def test_queries_apart_from_references(tmp_path):
+    points = np.arange(8.0)[:, None]
+    candidates = Candidates(
+        points,
+        np.array(list("abababab")),
+        queries=[0, 1],
+        references=[2, 3, 4, 5, 6, 7],
+        distance="euclidean",
+    )
+    page = write_report(tmp_path, run_evaluation(**candidates.arguments), candidates)
+    assert "against one reference" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_browser_shows_every_figure_and_asks_for_nothing(report, tmp_path, width):
+    executable = shutil.which("chromium")
+    if not executable:
+        pytest.skip("chromium is not installed (apt-get install chromium)")
+    with Browser(executable) as browser:
+        browser.open(report.as_uri(), width, 900)
+        shown = browser.evaluate(
+            "[...document.querySelectorAll('figure')].filter(f => {"
+            "const i = f.querySelector('img'); return i.complete && i.naturalWidth > 100"
+            " && i.getBoundingClientRect().width > 100}).map(f => f.id)"
+        )
+        overflow = browser.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        browser.screenshot(tmp_path / "page.png")
+    assert set(shown) == FIGURES
+    assert overflow <= 0
+    assert browser.messages == []
+    outside = [url for url in browser.requests if not url.startswith("data:")]
+    assert outside == [report.as_uri()]
+    assert (tmp_path / "page.png").stat().st_size > 20_000
