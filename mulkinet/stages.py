@@ -126,6 +126,8 @@ class TripletStage(_Stage):
         context = tf.distribute.get_replica_context()
         replicas = context.num_replicas_in_sync
         embeddings = self.model(x, training=True)
+        # TensorFlow slices int32 on the host, and nothing may leave the device.
+        targets = tf.cast(targets, tf.int64)
         if replicas > 1:
             embeddings = context.all_gather(embeddings, axis=0)
             targets = context.all_gather(targets, axis=0)

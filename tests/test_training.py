@@ -1,8 +1,10 @@
 """Training: it learns, keeps the best, logs, stops, and goes on after a kill as if nothing had been."""
 
 import csv
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -190,7 +192,7 @@ def test_wrong_options_are_one_line(store_path, here, options, message):
 
     result = CliRunner().invoke(main, ["--data-dir", str(store_path), *options])
     assert result.exit_code == 1
-    (line,) = result.stderr.splitlines()
+    (line,) = result.output.splitlines()
     assert line.startswith("Error: ")
     import re
 
@@ -223,3 +225,57 @@ def test_two_mirrored_devices_train_as_one(store_path, tmp_path, repository, mon
     subprocess.run(script, cwd=tmp_path / "two", env=environment, check=True, capture_output=True)
     one, two = ([float(row["loss"]) for row in log(tmp_path / name)] for name in ("one", "two"))
     np.testing.assert_allclose(one, two, rtol=0.2)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def run_workers(store_path, folder, options):
+    """Two workers of one cluster on this machine, each with one CPU."""
+    workers = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+    command = [sys.executable, "-m", "mulkinet.cli.main", "train", "--data-dir", str(store_path)]
+    command += ["--max-epoch", "3", "--tag", "t", "--gpu", "-1", "--batchsize", "16", *options]
+    processes = []
+    for index in range(2):
+        cluster = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
+        environment = {**os.environ, "TF_CONFIG": json.dumps(cluster)}
+        process = {"cwd": folder, "env": environment, "stdout": subprocess.PIPE, "text": True}
+        processes.append(subprocess.Popen(command, **process))
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    return outputs
+
+
+TWO_WORKERS = {
+    # No batch normalisation and no dropout: the same numbers but for the order of sums. This shows
+    # that triplets are mined over the batch of both workers.
+    "triplet": (
+        {"n_filters": 4, "embedding_len": 8, "final_activation": "none"},
+        {"model": "move", "n_frames": 330, "augment": "none", "lr": 0.01},
+        1e-3,
+    ),
+    # Batch moments are taken, and dropout is drawn, by each worker for itself.
+    "softmax": (TINY, {"lr": 1e-3}, 0.5),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", TWO_WORKERS)
+def test_two_workers_train_as_one(tmp_path, monkeypatch, loss):
+    network, settings, tolerance = TWO_WORKERS[loss]
+    store_path = write_pattern_store(tmp_path / "patterns.h5", n_frames=340)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "one")
+    run(store_path, network=network, seed=0, batchsize=16, **settings)
+    options = [
+        f"--{name.replace('_', '-')}={value}" for name, value in {**network, **settings}.items()
+    ]
+    chief, other = run_workers(store_path, tmp_path / "two", options)
+    assert "best: epoch" in chief
+    assert "epoch 1/3" not in other
+    one, two = ([float(row["loss"]) for row in log(tmp_path / name)] for name in ("one", "two"))
+    np.testing.assert_allclose(one, two, rtol=tolerance)

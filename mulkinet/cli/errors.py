@@ -32,7 +32,7 @@ class Command(click.Command):
             )
         )
 
-    def invoke(self, ctx):
+    def invoke(self, ctx):  # noqa: D102
         try:
             return super().invoke(ctx)
         except MulkinetError as error:

@@ -43,6 +43,7 @@ class LazyGroup(Group):
         "preprocess": ("mulkinet.cli.preprocess", "Make a feature store from audio or a data set."),
         "train": ("mulkinet.cli.train", "Train a network."),
         "evaluate": ("mulkinet.cli.evaluate", "Rank a collection and score the ranking."),
+        "import": ("mulkinet.cli.import_", "Convert published weights to a model file."),
     },
 )
 @click.version_option(mulkinet.__version__, prog_name="mulkinet")
