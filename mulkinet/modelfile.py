@@ -19,8 +19,8 @@ import h5py
 import numpy as np
 
 import mulkinet
-from mulkinet.atomic import atomic_path
 from mulkinet.errors import MulkinetError
+from mulkinet.hdf5 import atomic_hdf5
 from mulkinet.models import build_model
 from mulkinet.models.base import EmbeddingNetwork
 
@@ -53,7 +53,7 @@ def save_model(model, path, *, state=None):
         "metadata": model.metadata,
         "package_version": mulkinet.__version__,
     }
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_hdf5(path) as (file, _):
         file.attrs["format"] = FORMAT
         file.attrs["version"] = VERSION
         file.attrs["config"] = json.dumps(config)
