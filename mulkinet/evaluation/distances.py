@@ -100,11 +100,13 @@ def pair_keys(embeddings, selection, *, distance, weights=None):
         raise MulkinetError(f"weights belong to the distance weighted_l1, found {distance!r}")
     if distance == "precomputed":
         return _MatrixKeys(embeddings, selection)
-    embeddings = check_embeddings(embeddings)
+    given, embeddings = embeddings, check_embeddings(embeddings)
     queries, references = selection.queries, selection.references
-    if distance in ("cosine", "transposed_cosine"):
-        kind = _CosineKeys if distance == "cosine" else _TransposedKeys
-        return kind(*_cosine_factors(embeddings, queries, references), offset=1)
+    if distance == "cosine":
+        factors = _cosine_factors(embeddings, queries, references)
+        return _CosineKeys(*factors, given, selection)
+    if distance == "transposed_cosine":
+        return _TransposedKeys(*_cosine_factors(embeddings, queries, references), offset=1)
     size = embeddings.shape[1]
     if distance == "weighted_l1":
         kernel, bias = _checked_weights(weights, size)
@@ -171,12 +173,23 @@ class _ProductKeys(_Keys):
 
 
 class _CosineKeys(_ProductKeys):
-    """Keys of the cosine distance, whose float32 rounding is that of a float32 product."""
+    """Keys of the cosine distance, which knows how float32 arithmetic would have rounded it."""
+
+    def __init__(self, left, right, embeddings, selection):
+        super().__init__(left, right, offset=1)
+        self._embeddings = embeddings
+        self._selection = selection
 
     def single_precision_distance(self, rows, columns):
         """Distances as float32 arithmetic gives them: of equal vectors, perhaps below 0."""
-        left, right = self._left[rows].astype(np.float32), self._right[columns].astype(np.float32)
-        return 1 + np.einsum("ij,ij->i", left, right)
+        left = self._single_units(self._selection.queries[rows])
+        right = self._single_units(self._selection.references[columns])
+        return 1 - np.einsum("ij,ij->i", left, right)
+
+    def _single_units(self, rows):
+        vectors = np.asarray(self._embeddings)[rows].astype(np.float32)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors / np.where(lengths > 0, lengths, 1)
 
 
 class _TransposedKeys(_Keys):

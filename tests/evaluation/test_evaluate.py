@@ -1,0 +1,275 @@
+"""`mulkinet.evaluate` against plain loops, sklearn, hand-worked cases and wrong input."""
+
+import doctest
+import importlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score
+
+import mulkinet
+from mulkinet.errors import MulkinetError
+from mulkinet.evaluation import evaluate
+from tests.evaluation import naive
+
+# The works are numbered by their places, so that unsorted works, noise works, works of many tracks
+# and, with few distances, ties and duplicates all turn up.
+WORKS = st.lists(st.integers(0, 6), min_size=2, max_size=18)
+FEW = settings(max_examples=60, deadline=None)
+
+
+@pytest.mark.parametrize("name", ["metrics", "bootstrap", "curves", "__init__"])
+def test_docstring_examples(name):
+    module = "mulkinet.evaluation" + ("" if name == "__init__" else f".{name}")
+    failed, tried = doctest.testmod(importlib.import_module(module))
+    assert failed == 0
+    assert tried > 0
+
+
+def test_public_name():
+    assert mulkinet.evaluate is evaluate
+
+
+@FEW
+@given(WORKS, st.integers(1, 40), st.sampled_from([0.0005, 64]), st.integers(0, 2**32 - 1))
+def test_equals_plain_loops_on_any_ranking(works, n_distances, memory, seed):
+    rng = np.random.default_rng(seed)
+    distances = rng.integers(-3, n_distances, (len(works), len(works))) / 8
+    if len(works) == len(set(works)):
+        with pytest.raises(MulkinetError, match="at least one query"):
+            evaluate(distances, works, distance="precomputed")
+        return
+    found = evaluate(distances, works, distance="precomputed", memory=memory)
+    expected = {
+        **naive.scores(distances.tolist(), works),
+        **naive.thresholds(distances.tolist(), works),
+    }
+    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-12)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    WORKS,
+    st.sampled_from(["cosine", "euclidean", "sqeuclidean", "weighted_l1", "transposed_cosine"]),
+    st.integers(0, 2**32 - 1),
+)
+def test_same_for_every_block_size_and_order_to_the_last_bit(works, distance, seed):
+    rng = np.random.default_rng(seed)
+    works = np.array([*works, works[0]])
+    embeddings = rng.standard_normal((len(works), 12)).astype(np.float32)
+    # Duplicates, within and across works, must tie.
+    embeddings[rng.integers(len(works), size=3)] = embeddings[0]
+    weights = (rng.random(12), -1.0) if distance == "weighted_l1" else None
+    options = {"distance": distance, "weights": weights}
+    expected = evaluate(embeddings, works, **options)
+    assert evaluate(embeddings, works, memory=0.0003, **options) == expected
+    order = rng.permutation(len(works))
+    assert evaluate(embeddings[order], works[order], **options) == expected
+
+
+@pytest.mark.parametrize(
+    ("distance", "function"),
+    [
+        ("cosine", lambda a, b: 1 - a @ b / np.linalg.norm(a) / np.linalg.norm(b)),
+        ("euclidean", lambda a, b: np.linalg.norm(a - b)),
+        ("sqeuclidean", lambda a, b: np.mean((a - b) ** 2)),
+        ("weighted_l1", lambda a, b: 1 / (1 + np.exp(-(np.abs(a - b).sum() / 4 - 2)))),
+        (
+            "transposed_cosine",
+            lambda a, b: min(
+                1 - np.roll(a, n) @ b / np.linalg.norm(a) / np.linalg.norm(b) for n in range(8)
+            ),
+        ),
+    ],
+)
+def test_distances_are_what_they_are_called(rng, distance, function):
+    embeddings = rng.standard_normal((30, 8)) + 5
+    works = rng.integers(0, 8, 30)
+    weights = (np.full(8, 0.25), -2.0) if distance == "weighted_l1" else None
+    table = [[function(a, b) for b in embeddings] for a in embeddings]
+    found = evaluate(embeddings, works, distance=distance, weights=weights)
+    expected = naive.scores(table, works.tolist())
+    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-12)
+    assert found["EER"] == pytest.approx(naive.thresholds(table, works.tolist())["EER"], abs=1e-6)
+    wanted = {round(value, 5) for row in table for value in row}
+    assert round(found["EER_threshold"], 5) in wanted
+
+
+def test_lengths_that_differ_widely_keep_their_order(rng):
+    # One embedding a million times longer than the rest must not blur them.
+    embeddings = np.vstack([rng.standard_normal((20, 4)), np.full((2, 4), 1e6)])
+    works = np.repeat(np.arange(11), 2)
+    table = np.linalg.norm(embeddings[:, None] - embeddings[None], axis=2)
+    expected = naive.scores(table.tolist(), works.tolist())
+    found = evaluate(embeddings, works, distance="euclidean")
+    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-12)
+
+
+def test_equals_sklearn_where_covers_and_others_do_not_tie(rng):
+    works = rng.integers(0, 12, 80)
+    embeddings = rng.standard_normal((80, 16)) + 0.7 * rng.standard_normal((12, 16))[works]
+    unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    similarity = unit @ unit.T
+    precisions = [
+        average_precision_score(np.delete(works == works[i], i), np.delete(similarity[i], i))
+        for i in range(80)
+        if np.sum(works == works[i]) > 1
+    ]
+    assert evaluate(embeddings, works)["MAP"] == pytest.approx(np.mean(precisions), abs=1e-12)
+
+
+def test_hand_worked_case_with_a_tie_and_a_noise_work():
+    # Query a0: the noise work c0 ties with a1 at 1, so a1 is second. Query a1: a0 alone at 1, first.
+    # Query b0: b1 at 3 after a0 (2), c0 (2.5), tied with a1 (3): fourth. Query b1: b0 first.
+    distances = np.array(
+        [
+            [0, 1.0, 2, 3, 1],
+            [1, 0, 3, 4, 2],
+            [2, 3, 0, 3, 2.5],
+            [5, 4, 3, 0, 9],
+            [1, 2, 2, 2, 0],
+        ]
+    )
+    scores = evaluate(distances, ["a", "a", "b", "b", "c"], distance="precomputed")
+    assert scores["MAP"] == pytest.approx((1 / 2 + 1 + 1 / 4 + 1) / 4)
+    assert scores["MR1"] == pytest.approx((2 + 1 + 4 + 1) / 4)
+    assert scores["MRR"] == scores["MAP"]
+    assert scores["P@1"] == 0.5
+    assert scores["TOP10_total"] == 4
+    counts = ("tracks", "works", "queries", "references", "excluded_queries", "noise_works")
+    assert [scores[name] for name in counts] == [5, 3, 4, 5, 1, 1]
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+@pytest.mark.parametrize("distance", ["cosine", "euclidean", "weighted_l1"])
+def test_collapsed_network_scores_like_chance_at_best(value, distance):
+    works = np.repeat(np.arange(10), 3)
+    scores = evaluate(np.full((30, 4), value), works, distance=distance, conventions=True)
+    assert scores["MR1"] == 28  # After the 27 non-covers.
+    assert scores["MAP"] == pytest.approx((1 / 28 + 2 / 29) / 2)
+    assert scores["MAP"] < 2 / 29
+    assert scores["EER"] == 0.5
+    assert scores["accuracy"] == pytest.approx(27 / 29)  # Nothing is accepted.
+
+
+def test_query_list_against_reference_list():
+    # MIREX: 2 queries, one of which is a reference as well and does not find itself.
+    points = np.array([[0.0], [1.0], [1.2], [5.0], [9.0]])
+    works = ["a", "a", "b", "a", "b"]
+    scores = evaluate(points, works, queries=[0, 2], references=[1, 2, 3, 4], distance="euclidean")
+    # Query 0 ranks 1 (a), 2 (b), 3 (a), 4 (b); query 2 ranks 1 (a), 3 (a), 4 (b).
+    assert scores["MAP"] == pytest.approx(((1 + 2 / 3) / 2 + 1 / 3) / 2)
+    assert (scores["queries"], scores["references"], scores["tracks"]) == (2, 4, 5)
+
+
+def test_own_track_is_known_by_its_ids():
+    # A recording with two rows: as a query it does not find itself among the references.
+    points = np.array([[0.0], [0.0], [3.0], [4.0]])
+    works, tracks = ["a", "a", "b", "a"], ["x", "x", "y", "z"]
+    scores = evaluate(
+        points,
+        works,
+        track_ids=tracks,
+        queries=[0],
+        references=[1, 2, 3],
+        distance="euclidean",
+    )
+    assert scores["MR1"] == 2
+    assert scores["tracks"] == 3
+
+
+def test_queries_by_id():
+    points = np.array([[0.0], [1.0], [3.0], [4.0]])
+    works, tracks = ["a", "a", "b", "b"], ["x", "y", "x", "z"]
+    by_pair = {"queries": [("b", "x")], "references": [("a", "x"), ("b", "z")]}
+    scores = evaluate(points, works, track_ids=tracks, distance="euclidean", **by_pair)
+    assert (scores["queries"], scores["references"], scores["MAP"]) == (1, 2, 1.0)
+    scores = evaluate(points, works, track_ids=tracks, distance="euclidean", queries=["y"])
+    assert scores["queries"] == 1
+    with pytest.raises(MulkinetError, match=r"one track for 'x'.*found 2"):
+        evaluate(points, works, track_ids=tracks, queries=["x"])
+    with pytest.raises(MulkinetError, match=r"2 of 3 unknown \(no, \('a', 'z'\)\)"):
+        evaluate(points, works, track_ids=tracks, queries=["no", ("a", "z"), "y"])
+
+
+def test_own_distance_may_be_anything_and_others_may_not():
+    matrix = np.array([[np.nan, 1, 2], [1, np.inf, 2], [2, 2, -np.inf]])
+    assert evaluate(matrix, ["a", "a", "b"], distance="precomputed")["MAP"] == 1
+    matrix[0, 2] = np.nan
+    with pytest.raises(MulkinetError, match="row 0, column 2"):
+        evaluate(matrix, ["a", "a", "b"], distance="precomputed")
+
+
+def test_memory_mapped_distances(tmp_path, rng):
+    works = rng.integers(0, 4, 20)
+    matrix = rng.random((20, 20)).astype(np.float32)
+    np.save(tmp_path / "d.npy", matrix)
+    mapped = np.load(tmp_path / "d.npy", mmap_mode="r")
+    found = evaluate(mapped, works, distance="precomputed", memory=0.001)
+    assert found == evaluate(matrix, works, distance="precomputed")
+
+
+def test_large_works_are_ranked_the_same(rng):
+    # So many covers that chunks are sorted instead of compared.
+    works = np.repeat([0, 1], [200, 30])
+    distances = rng.integers(0, 50, (230, 230)).astype(float)
+    found = evaluate(distances, works, distance="precomputed", thresholds=False)
+    expected = naive.scores(distances.tolist(), works.tolist())
+    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"embeddings": [[0, np.nan], [1, 1]], "work_ids": "aa"}, "NaN or infinity in 1 of 2"),
+        ({"embeddings": [[0, np.inf], [1, 1]], "work_ids": "aa"}, "first in row 0"),
+        ({"embeddings": [[0, 1]], "work_ids": "aa"}, "one embedding per work_id, found 1 for 2"),
+        ({"embeddings": [0, 1], "work_ids": "aa"}, "expected embeddings as a matrix"),
+        ({"embeddings": [["x"], ["y"]], "work_ids": "aa"}, "matrix of numbers"),
+        ({"embeddings": [[0], [1]], "work_ids": "ab"}, "at least one query with another"),
+        ({"embeddings": [], "work_ids": ""}, "empty list of works"),
+        ({"queries": []}, "at least one track in queries"),
+        ({"references": [0, 9]}, "rows from 0 to 1, found 9"),
+        ({"queries": [0, 0]}, r"once in queries, found row 0 of work 'a' 2 times"),
+        ({"queries": ["t"]}, "track_ids to find queries by id"),
+        ({"track_ids": ["t"]}, "one track_id per work_id, found 1 for 2"),
+        ({"distance": "cosin"}, "found 'cosin'"),
+        ({"distance": "precomputed", "embeddings": np.zeros((2, 3))}, r"\(2, 2\), found \(2, 3\)"),
+        ({"distance": "precomputed", "embeddings": np.array([["x"] * 2] * 2)}, "as numbers"),
+        ({"weights": ([1.0], 0.0)}, "weights belong to"),
+        ({"distance": "weighted_l1", "weights": ([1.0, 2.0], 0.0)}, "expected 1 finite weights"),
+        ({"ks": (0,)}, "whole numbers from 1"),
+        ({"memory": 0}, "above 0 MB"),
+        ({"tau": np.nan}, "finite distance"),
+    ],
+)
+def test_wrong_input_is_one_clear_error(arguments, message):
+    given = {"embeddings": [[0.0], [1.0]], "work_ids": "aa", **arguments}
+    embeddings, works = given.pop("embeddings"), list(given.pop("work_ids"))
+    with pytest.raises(MulkinetError, match=message) as caught:
+        evaluate(embeddings, works, **given)
+    assert "\n" not in str(caught.value)
+
+
+def test_intervals_hold_the_scores_and_follow_the_seed(rng):
+    works = rng.integers(0, 15, 60)
+    embeddings = rng.standard_normal((60, 4)) + rng.standard_normal((15, 4))[works]
+    scores = evaluate(embeddings, works, ci=True)
+    for name, (low, high) in scores["intervals"].items():
+        assert low <= scores[name] <= high
+    assert scores["intervals"]["MAP"][0] < scores["intervals"]["MAP"][1]
+    assert evaluate(embeddings, works, ci=True) == scores
+    assert evaluate(embeddings, works, ci=True, seed=1)["intervals"] != scores["intervals"]
+
+
+def test_products_on_a_device_of_tensorflow_are_the_same(rng):
+    import tensorflow as tf
+
+    from mulkinet.evaluation.distances import _tensorflow_product
+
+    left, right = rng.integers(-9, 9, (7, 5)) / 8, rng.integers(-9, 9, (5, 4)) / 8
+    out = np.empty((7, 4))
+    _tensorflow_product(tf, "/CPU:0")(left, right, out=out)
+    assert (out == left @ right).all()
