@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ import mulkinet
 from mulkinet import MulkinetError
 from mulkinet.experiment import TrainingData, train
 from mulkinet.recipes import complete
+from tests.commands import invoke
 from tests.patterns import TINY, TINY_OPTIONS, write_pattern_store
 
 
@@ -186,16 +188,12 @@ def test_a_loss_that_is_not_finite_stops_with_its_batch(store_path, here):
     ],
 )
 def test_wrong_options_are_one_line(store_path, here, options, message):
-    from click.testing import CliRunner
-
     from mulkinet.cli.train import main
 
-    result = CliRunner().invoke(main, ["--data-dir", str(store_path), *options])
+    result = invoke(main, "--data-dir", store_path, *options)
     assert result.exit_code == 1
-    (line,) = result.output.splitlines()
+    (line,) = result.stderr.splitlines()
     assert line.startswith("Error: ")
-    import re
-
     assert re.search(message, line), line
     assert list(here.iterdir()) == []
 
