@@ -1,0 +1,206 @@
+"""`evaluate.py` and `mulkinet compare` as a user calls them."""
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from mulkinet.cli.compare import main as compare
+from mulkinet.cli.evaluate import main as evaluate
+from mulkinet.evaluation.inputs import Candidates
+from mulkinet.store import StoreWriter
+from tests.commands import invoke
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A store, lists, and the embeddings of somebody else's system."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    rng = np.random.default_rng(3)
+    tracks = [(f"w{n // 3}", f"t{n % 3}") for n in range(24)] + [("solo", "x")]
+    settings = {"n_bins": 12, "bin0": "C", "sr": 44100, "hop_length": 512, "frame_rate": 3.0}
+    songs = {work: rng.random(12) for work, _ in tracks}
+    titles = {"title": [f"Song {work}" for work, _ in tracks]}
+    with StoreWriter(folder / "songs.h5", name="songs", tracks=tracks, metadata=titles) as store:
+        store.add_feature("crema", n_frames=[80] * 25, settings=settings)
+        for work, track in tracks:
+            frames = songs[work] + rng.random((80, 12)) + 0.6 * rng.random(12)
+            store.write("crema", (work, track), np.roll(frames, rng.integers(12), axis=1))
+    ids = [f"{work}\t{track}\n" for work, track in tracks]
+    (folder / "all").write_text("".join(ids), encoding="utf-8")
+    (folder / "test").write_text("".join(ids[:12]), encoding="utf-8")
+    (folder / "val").write_text("".join(ids[12:24]), encoding="utf-8")
+    (folder / "queries").write_text("".join(ids[0:12:3]), encoding="utf-8")
+    embeddings = np.repeat(rng.standard_normal((9, 6)), 3, axis=0)[:25]
+    np.save(folder / "theirs.npy", embeddings + 0.4 * rng.standard_normal((25, 6)))
+    return folder
+
+
+def call(folder, *arguments, command=evaluate):
+    filled = [str(argument).replace("@", f"{folder}/") for argument in arguments]
+    return invoke(command, *filled)
+
+
+def test_baseline_as_a_table_and_json(folder, tmp_path):
+    result = call(
+        folder,
+        *("--baseline", "mean-chroma", "--data-dir", "@songs.h5", "--test-ls", "@test"),
+        *("--val-ls", "@val", "--ci", "--conventions", "--json", tmp_path / "scores.json"),
+    )
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("12 tracks, 4 works, 12 queries, 12 references;")
+    table = {line.split()[0]: line for line in lines[3:] if line}
+    content = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
+    scores = content["scores"]
+    assert f"{scores['MAP']:.4f}" in table["MAP"]
+    assert " to " in table["MAP"]
+    assert f"{scores['tau']:.4f}" in table["tau"]
+    assert "rank1" in table["CQTNet"]
+    assert len(content["queries"]["AP"]) == scores["queries"] == 12
+    assert content["settings"]["baseline"] == "mean-chroma"
+    assert content["settings"]["test_ls"] == f"{folder}/test"
+
+
+def test_query_list(folder):
+    arguments = ("--baseline", "2dftm", "--data-dir", "@songs.h5", "--query-ls", "@queries")
+    assert call(folder, *arguments).stdout.startswith("25 tracks, 9 works, 4 queries, 25 refer")
+    arguments = (*arguments, "--test-ls", "@test")
+    assert call(folder, *arguments).stdout.startswith("12 tracks, 4 works, 4 queries, 12 refer")
+
+
+def test_anybodys_embeddings_and_distances(folder, tmp_path):
+    arguments = ("--embeddings", "@theirs.npy", "--works", "@all")
+    result = call(folder, *arguments, "--out", tmp_path / "out", "--json", tmp_path / "a.json")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.startswith("25 tracks, 9 works, 24 queries, 25 references;")
+    # What --out writes can be scored again, alike.
+    out = ("--embeddings", tmp_path / "out/embeddings.npy", "--works", tmp_path / "out/tracks.txt")
+    assert call(folder, *out).stdout == result.stdout
+    embeddings = np.load(folder / "theirs.npy")
+    unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    np.save(tmp_path / "matrix.npy", 1 - unit @ unit.T)
+    result = call(
+        folder,
+        *("--distances", tmp_path / "matrix.npy", "--works", "@all", "--json", tmp_path / "b.json"),
+    )
+    assert result.exit_code == 0, result.stderr
+    a, b = (
+        json.loads((tmp_path / f"{n}.json").read_text(encoding="utf-8"))["scores"] for n in "ab"
+    )
+    assert b == pytest.approx(a, abs=1e-5)
+    result = call(folder, tmp_path / "a.json", tmp_path / "b.json", command=compare)
+    assert result.exit_code == 0
+    assert "24 queries in common" in result.stdout
+    assert result.stdout.splitlines()[-6].startswith("MAP")
+
+
+def test_lists_name_tracks_of_the_works_file(folder):
+    arguments = ("--embeddings", "@theirs.npy", "--works", "@all", "--distance", "euclidean")
+    result = call(folder, *arguments, "--test-ls", "@test", "--query-ls", "@queries")
+    assert result.stdout.startswith("12 tracks, 4 works, 4 queries, 12 references;")
+    result = call(folder, *arguments, "--val-ls", "@val", "--test-ls", "@test")
+    assert "precision@tau" in result.stdout
+
+
+def test_report_of_a_command(folder, tmp_path):
+    arguments = ("--baseline", "mean-chroma", "--data-dir", "@songs.h5", "--report", tmp_path)
+    result = call(folder, *arguments)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == f"report: {tmp_path}/index.html"
+    assert "Song w0" in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "expected one of --model-file, --baseline, --embeddings, --distances, found none"),
+        (("--baseline", "qmax", "--model-file", "x"), "found --model-file and --baseline"),
+        (("--embeddings", "@theirs.npy"), "--works goes with --embeddings"),
+        (("--baseline", "qmax", "--works", "@all"), "--works goes with --embeddings"),
+        (("--baseline", "qmax", "--memory", "0"), "--memory"),
+    ],
+)
+def test_wrong_usage(folder, arguments, message):
+    result = call(folder, *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--model-file", "@all", "--gpu", "-1"), "expected a model file"),
+        (("--baseline", "chroma", "--data-dir", "@songs.h5"), "found 'chroma'"),
+        (("--baseline", "2dftm", "--data-dir", "@none.h5"), "found no file"),
+        (("--embeddings", "@none.npy", "--works", "@all"), "No such file"),
+        (("--embeddings", "@all", "--works", "@all"), "a matrix in a .npy file"),
+        (("--embeddings", "@theirs.npy", "--works", "@test"), "found 25 for 12"),
+        (("--embeddings", "@theirs.npy", "--works", "@none"), "expected a works file"),
+        (("--embeddings", "@theirs.npy", "--works", "@songs.h5"), "expected a works file"),
+        (("--embeddings", "@theirs.npy", "--works", "@all", "--test-ls", "@none"), "list file"),
+    ],
+)
+def test_errors_are_one_line_and_write_nothing(folder, tmp_path, arguments, message):
+    result = call(folder, *arguments, "--json", tmp_path / "s.json", "--report", tmp_path / "r")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: ")
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_model_file_on_its_features(folder, tmp_path):
+    from mulkinet.modelfile import save_model
+    from mulkinet.models import build_model
+    from mulkinet.store import FeatureStore
+
+    options = {"block": "simple", "ki_block_num": 1, "ki_out_channel": 4, "n_frames": 200}
+    model = build_model("mulkinet", **options, embedding_len=8)
+    settings = FeatureStore(folder / "songs.h5").settings("crema")
+    model.metadata.update(feature="crema", feature_settings=settings)
+    save_model(model, tmp_path / "model.h5")
+    arguments = ("--data-dir", "@songs.h5", "--gpu", "-1", "--json", tmp_path / "scores.json")
+    result = call(folder, "--model-file", tmp_path / "model.h5", *arguments)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.startswith("25 tracks, 9 works, 24 queries")
+    found = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))["settings"]
+    assert (found["network"], found["distance"]) == ("mulkinet", "cosine")
+    model.metadata["feature_settings"] = {**settings, "hop_length": 1024}
+    save_model(model, tmp_path / "other.h5")
+    result = call(folder, "--model-file", tmp_path / "other.h5", *arguments)
+    assert result.exit_code == 1
+    assert "hop_length 512 instead of 1024" in result.stderr
+
+
+def test_no_data_named_is_the_demo_set(folder, tmp_path, monkeypatch):
+    class Demo:
+        store_path = folder / "songs.h5"
+        lists = {"TEST": folder / "test"}
+
+    demo = pytest.importorskip("mulkinet.sources.demo")
+    monkeypatch.setattr(demo, "ensure_demo", lambda: Demo)
+    assert call(folder, "--baseline", "mean-chroma").stdout.startswith("12 tracks, 4 works")
+
+
+def test_arguments_of_candidates_are_those_of_evaluate():
+    candidates = Candidates(np.zeros((2, 3)), np.array(["a", "a"]))
+    from mulkinet.evaluation import evaluate as score
+
+    assert score(**candidates.arguments)["queries"] == 2
+
+
+@pytest.mark.parametrize("command", [["evaluate.py"], ["-m", "mulkinet.cli.compare"]])
+def test_help_answers_at_once(repository, command):
+    if command == ["-m", "mulkinet.cli.compare"]:
+        command = ["-c", "from mulkinet.cli.compare import main; main()"]
+    start = time.perf_counter()
+    result = subprocess.run(
+        [sys.executable, *command, "-h"], cwd=repository, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert "Usage:" in result.stdout
+    assert time.perf_counter() - start < 1.5

@@ -1,0 +1,98 @@
+"""Baselines find transposed performances, and what they compute is what they say."""
+
+import numpy as np
+import pytest
+
+from mulkinet.errors import MulkinetError
+from mulkinet.evaluation import evaluate
+from mulkinet.evaluation.baselines import fourier_magnitude, mean_chroma
+from mulkinet.evaluation.inputs import baseline_source, open_tracks
+from mulkinet.evaluation.qmax import coarse_chroma
+from mulkinet.store import StoreWriter
+
+WORKS = {"one": 3, "two": 3, "three": 2, "noise": 1}
+SETTINGS = {"bin0": "A", "sr": 44100, "hop_length": 512, "frame_rate": 4.0}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Works are melodies of chords; performances are transposed and noisy."""
+    path = tmp_path_factory.mktemp("baselines") / "songs.h5"
+    rng = np.random.default_rng(11)
+    tracks = [(work, f"p{n}") for work, number in WORKS.items() for n in range(number)]
+    with StoreWriter(path, name="songs", tracks=tracks) as writer:
+        writer.add_feature("hpcp", n_frames=[200] * 9, settings={"n_bins": 12, **SETTINGS})
+        writer.add_feature("cqt", n_frames=[1] * 9, settings={"n_bins": 84, **SETTINGS})
+        melodies = {work: rng.random((50, 12)) ** 4 for work in WORKS}
+        for work, track in tracks:
+            frames = np.repeat(melodies[work], 4, axis=0) + 0.15 * rng.random((200, 12))
+            writer.write("hpcp", (work, track), np.roll(frames, rng.integers(12), axis=1))
+            writer.write("cqt", (work, track), np.zeros((1, 84)))
+    return path
+
+
+@pytest.mark.parametrize("name", ["mean-chroma", "2dftm", "qmax"])
+def test_transposed_performances_are_found(store, name):
+    lines = []
+    options = {"report": lines.append, "n_workers": 1}
+    candidates = baseline_source(name, store, **options)(None, None)
+    scores = evaluate(**candidates.arguments)
+    assert scores["MAP"] == 1
+    assert scores["excluded_queries"] == 1
+    assert candidates.settings["feature"] == "hpcp"
+    if name == "qmax":
+        assert lines[0].startswith("qmax: 36 alignments in 1 processes, about ")
+
+
+def test_qmax_of_a_query_list(store, tmp_path):
+    (tmp_path / "queries").write_text("one\tp0\n", encoding="utf-8")
+    (tmp_path / "references").write_text("one\tp0\none\tp1\ntwo\tp0\nnoise\tp0\n", encoding="utf-8")
+    source = baseline_source("qmax", store, n_workers=2)
+    candidates = source(tmp_path / "references", tmp_path / "queries")
+    assert candidates.embeddings.shape == (1, 4)
+    # In the order of the references; its own track is no candidate.
+    assert np.isinf(candidates.embeddings[0, 0])
+    assert np.argmin(candidates.embeddings[0]) == 1
+    assert evaluate(**candidates.arguments)["MR1"] == 1
+
+
+def test_mean_chroma():
+    chroma = np.array([[1.0, 3], [0, 4]])
+    assert mean_chroma(chroma).tolist() == [2, 2]
+
+
+def test_fourier_magnitude_does_not_change_with_key_or_time(rng):
+    chroma = rng.random((12, 75))
+    magnitude = fourier_magnitude(chroma)
+    assert magnitude.shape == (12 * 38,)
+    assert np.linalg.norm(magnitude) == pytest.approx(1)
+    moved = np.roll(chroma, (5, 20), axis=(0, 1))
+    np.testing.assert_allclose(fourier_magnitude(moved), magnitude, atol=1e-12)
+    # A naive transform of the one patch, contrast applied by hand.
+    lengths = np.sqrt((chroma**2).sum(axis=0))
+    powered = (chroma / lengths) ** 1.96
+    powered *= lengths / np.sqrt((powered**2).sum(axis=0))
+    naive = np.abs(np.fft.fft2(powered))[:, :38].ravel()
+    np.testing.assert_allclose(magnitude, naive / np.linalg.norm(naive), atol=1e-12)
+
+
+def test_fourier_magnitude_of_short_and_silent_tracks(rng):
+    assert np.isfinite(fourier_magnitude(rng.random((12, 3)))).all()
+    assert (fourier_magnitude(np.zeros((12, 100))) == 0).all()
+
+
+def test_coarse_chroma(store):
+    tracks = open_tracks(store)
+    fine = tracks.store.get(("one", "p0"), "hpcp")
+    row = tracks.store.row(("one", "p0"))
+    coarse = coarse_chroma(tracks.store, "hpcp", row, 0.5)
+    np.testing.assert_allclose(coarse[:, 3], fine[:, 6:8].mean(axis=1), rtol=1e-6)
+    assert coarse.shape == (12, 100)
+    assert coarse_chroma(tracks.store, "hpcp", row, 0.01).shape == (12, 200)
+
+
+def test_wrong_baseline_or_feature(store):
+    with pytest.raises(MulkinetError, match="mean-chroma, 2dftm, qmax, found 'chroma'"):
+        baseline_source("chroma", store)(None, None)
+    with pytest.raises(MulkinetError, match="12 bins.*found cqt"):
+        baseline_source("2dftm", store, feature="cqt")(None, None)
