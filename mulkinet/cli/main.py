@@ -43,6 +43,7 @@ class LazyGroup(Group):
         "preprocess": ("mulkinet.cli.preprocess", "Make a feature store from audio or a data set."),
         "train": ("mulkinet.cli.train", "Train a network."),
         "evaluate": ("mulkinet.cli.evaluate", "Rank a collection and score the ranking."),
+        "compare": ("mulkinet.cli.compare", "Set two evaluations side by side."),
         "import": ("mulkinet.cli.import_", "Convert published weights to a model file."),
     },
 )
