@@ -24,8 +24,8 @@ def batches(plan, store, *, feature, n_frames, pad="zero", augment=None, replica
         n_frames: Length of the crops.
         pad: What shorter tracks are filled up with at the end: "zero", or "wrap" for the track
             over again.
-        augment: Function of ((batch, n_bins, n_frames) float32, seed (2,) int32) to the same shape,
-            in TensorFlow; of a pair only the second track goes through it.
+        augment: mulkinet.augment.Augmentation, or None; of a pair only the second track goes
+            through it.
         replicas: (which replicas, of how many): each sees its part of every batch, one after the
             other.
 
@@ -37,49 +37,46 @@ def batches(plan, store, *, feature, n_frames, pad="zero", augment=None, replica
 
     n_bins = store.settings(feature)["n_bins"]
     rows, targets = plan.steps[0]
-    crop_shape = (None, *rows.shape[1:], n_bins, n_frames)
+    n_read = augment.source_frames(n_frames) if augment else n_frames
     here, n_replicas = replicas
 
     def read(i):
         step, replica = divmod(int(i), len(here))
         rows, targets = plan.steps[step]
         rng = np.random.default_rng((*plan.seed, step))
-        starts = _starts(store, feature, rows, n_frames, rng)
+        widths = np.full(rows.shape, n_read)
+        if rows.ndim == 2:
+            widths[:, 0] = n_frames
+        lengths = np.minimum(store.n_frames(feature)[rows], widths)
+        starts = rng.integers(0, store.n_frames(feature)[rows] - lengths + 1)
         part = np.array_split(np.arange(len(rows)), n_replicas)[here[replica]]
-        x = _crops(store, feature, rows[part].ravel(), starts[part].ravel(), n_frames, pad)
+        x = np.zeros((*rows[part].shape, n_bins, n_read), np.float32)
+        for at in np.ndindex(*rows[part].shape):
+            row, start, width = (array[part][at] for array in (rows, starts, widths))
+            _fill(x[at], store.read(feature, row, start, width), width, pad)
         seed = rng.integers(1 << 31, size=(n_replicas, 2), dtype=np.int32)[here[replica]]
-        return x.reshape(*rows[part].shape, n_bins, n_frames), targets[part], seed
+        return x, lengths[part].astype(np.int32), targets[part], seed
 
     def load(i):
-        kinds = (tf.float32, tf.int32, tf.int32)
-        x, y, seed = tf.numpy_function(read, [i], kinds, stateful=False)
-        x = tf.ensure_shape(x, crop_shape)
-        if augment is not None:
-            x = _augmented(x, tf.ensure_shape(seed, (2,)), augment)
+        kinds = (tf.float32, tf.int32, tf.int32, tf.int32)
+        x, lengths, y, seed = tf.numpy_function(read, [i], kinds, stateful=False)
+        x = tf.ensure_shape(x, (None, *rows.shape[1:], n_bins, n_read))
+        if augment:
+            lengths = tf.ensure_shape(lengths, (None, *rows.shape[1:]))
+            seed = tf.ensure_shape(seed, (2,))
+            if rows.ndim == 1:
+                x = augment(x, lengths, seed, n_frames=n_frames, pad=pad)
+            else:
+                other = augment(x[:, 1], lengths[:, 1], seed, n_frames=n_frames, pad=pad)
+                x = tf.stack([x[:, 0, :, :n_frames], other], axis=1)
         return x, tf.ensure_shape(y, (None, *targets.shape[1:]))
 
     steps = tf.data.Dataset.range(len(plan.steps) * len(here))
     return steps.map(load, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 
-def _augmented(x, seed, augment):
-    import tensorflow as tf
-
-    if x.shape.rank == 3:
-        return augment(x, seed)
-    return tf.stack([x[:, 0], augment(x[:, 1], seed)], axis=1)
-
-
-def _starts(store, feature, rows, n_frames, rng):
-    lengths = store.n_frames(feature)[rows]
-    return rng.integers(0, np.maximum(lengths - n_frames, 0) + 1)
-
-
-def _crops(store, feature, rows, starts, n_frames, pad):
-    x = np.zeros((len(rows), store.settings(feature)["n_bins"], n_frames), np.float32)
-    for crop, row, start in zip(x, rows, starts):
-        frames = store.read(feature, row, start, n_frames)
-        if pad == "wrap" and len(frames) < n_frames:
-            frames = np.resize(frames, (n_frames, frames.shape[1]))
-        crop[:, : len(frames)] = frames.T
-    return x
+def _fill(crop, frames, n_frames, pad):
+    """Frames (rows) into a crop (n_bins, at least n_frames), filled up to n_frames."""
+    if pad == "wrap" and len(frames) < n_frames:
+        frames = np.resize(frames, (n_frames, frames.shape[1]))
+    crop[:, : len(frames)] = frames.T

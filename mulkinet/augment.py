@@ -1,0 +1,292 @@
+"""Augmentation of pitch-class profiles, as a seeded stage of the tf.data road.
+
+Conventions: a batch is (batch, n_bins, n_frames) float32 with `lengths` (batch,) int32, the frames
+of each track that are music; what lies behind is padding. A step takes (x, lengths, seed) and
+returns (x, lengths); steps are chained by `Augmentation`. Everything drawn follows from the seed
+(2,) int32, so that a resumed run draws what an uninterrupted one would have drawn. Only TensorFlow
+operations are used: they run on all cores while the network trains.
+
+The probabilities of `augmentation("move")` are those of MOVE (Yesiler, Serra, Gomez, "Accurate and
+scalable version identification using musically-motivated embeddings", ICASSP 2020, section 2.3 and
+its code): every track is transposed by 0 to 11 semitones; with probability 0.3 it is stretched in
+time by a factor drawn as in `StretchTime`; with probability 0.3 its frames are silenced (0.3 of
+the cases, each frame with probability 0.1), duplicated (0.4, each with 0.15) or removed (0.3, each
+with 0.1). Those of `augmentation("siamese")` are those of the Siamese release (vignejs 2020), which
+starts from MOVE's, stretches by a normal factor and rolls the track in time first. Masks are those
+of SpecAugment (Park et al., Interspeech 2019).
+
+Public names: `Augmentation`, `augmentation`, `RollTime`, `RotatePitch`, `StretchTime`, `WarpTime`,
+`MaskBins`, `MaskFrames`.
+"""
+
+import dataclasses
+import math
+
+import tensorflow as tf
+
+from mulkinet.errors import MulkinetError
+
+__all__ = [
+    "Augmentation",
+    "MaskBins",
+    "MaskFrames",
+    "RollTime",
+    "RotatePitch",
+    "StretchTime",
+    "WarpTime",
+    "augmentation",
+]
+
+_N_PITCH_CLASSES = 12
+# What a crop may need before it is shortened: stretched by 0.7, and a tenth of its frames removed.
+_LEAST_KEPT = 0.7 * 0.9
+
+
+class Augmentation:
+    """Steps in a row, then a random crop.
+
+    Args:
+        steps: Objects called with (x, lengths, seed), which return (x, lengths).
+    """
+
+    def __init__(self, steps):
+        self.steps = tuple(steps)
+
+    def source_frames(self, n_frames):
+        """Frames to read of a track so that `n_frames` are left when it is shortened.
+
+        Args:
+            n_frames: int, length of the crop wanted.
+
+        Returns:
+            int.
+        """
+        return math.ceil(n_frames / _LEAST_KEPT)
+
+    def __call__(self, x, lengths, seed, *, n_frames, pad="zero"):
+        """Augments a batch and crops it.
+
+        Args:
+            x: (batch, n_bins, source frames) float32.
+            lengths: (batch,) int32 in [1, source frames]: what is music, from the beginning on.
+            seed: (2,) int32.
+            n_frames: Length of the crops; each begins at random.
+            pad: What fills up a track that is shorter: "zero", or "wrap" for the track over again.
+
+        Returns:
+            (batch, n_bins, n_frames) float32.
+        """
+        for number, step in enumerate(self.steps):
+            x, lengths = step(x, lengths, tf.random.experimental.stateless_fold_in(seed, number))
+        seed = tf.random.experimental.stateless_fold_in(seed, len(self.steps))
+        room = tf.cast(tf.maximum(lengths - n_frames, 0) + 1, tf.float32)
+        starts = tf.cast(tf.floor(_uniform(lengths, seed) * room), tf.int32)
+        frames = starts[:, None] + tf.range(n_frames)
+        if pad == "wrap":
+            return _gather_frames(x, frames % lengths[:, None])
+        cropped = _gather_frames(x, tf.minimum(frames, lengths[:, None] - 1))
+        return tf.where((frames < lengths[:, None])[:, None], cropped, 0.0)
+
+
+def augmentation(name):
+    """The augmentation of a published recipe.
+
+    Args:
+        name: "none", "move" or "siamese".
+
+    Returns:
+        Augmentation, or None for "none".
+
+    Raises:
+        MulkinetError: There is no such recipe.
+    """
+    recipes = {
+        "none": [],
+        "move": [RotatePitch(), StretchTime(probability=0.3), WarpTime(probability=0.3)],
+        "siamese": [
+            RollTime(),
+            RotatePitch(),
+            StretchTime(probability=0.3, factors="normal"),
+            WarpTime(probability=0.3),
+        ],
+    }
+    if name not in recipes:
+        raise MulkinetError(
+            f"expected an augmentation of {', '.join(recipes)}, found {name!r}; "
+            "choose one with --augment"
+        )
+    return Augmentation(recipes[name]) if recipes[name] else None
+
+
+@dataclasses.dataclass(frozen=True)
+class RollTime:
+    """Starts each track somewhere else: what is before comes at the end."""
+
+    def __call__(self, x, lengths, seed):
+        """See `Augmentation`."""
+        starts = tf.cast(_uniform(lengths, seed) * tf.cast(lengths, tf.float32), tf.int32)
+        frames = (tf.range(tf.shape(x)[2]) + starts[:, None]) % lengths[:, None]
+        return _gather_frames(x, frames), lengths
+
+
+@dataclasses.dataclass(frozen=True)
+class RotatePitch:
+    """Transposes each track by 0 to 11 semitones, all as likely, by rotating its pitch classes.
+
+    Raises:
+        MulkinetError: The batch does not have 12 bins: only pitch classes go round.
+    """
+
+    def __call__(self, x, lengths, seed):
+        """See `Augmentation`."""
+        if x.shape[1] != _N_PITCH_CLASSES:
+            raise MulkinetError(
+                f"expected a feature of 12 pitch classes to rotate, found {x.shape[1]} bins; "
+                "train with --augment none"
+            )
+        semitones = tf.random.stateless_uniform(
+            tf.shape(lengths), seed, maxval=_N_PITCH_CLASSES, dtype=tf.int32
+        )
+        bins = (tf.range(_N_PITCH_CLASSES) - semitones[:, None]) % _N_PITCH_CLASSES
+        return tf.gather(x, bins, axis=1, batch_dims=1), lengths
+
+
+@dataclasses.dataclass(frozen=True)
+class StretchTime:
+    """Plays some tracks faster or slower, by the nearest frame.
+
+    Attributes:
+        probability: In [0, 1], of a track to be stretched.
+        factors: How the factor of the length is drawn. "even" (MOVE): of p, uniform in [0, 1), it
+            is 1 - p but at least 0.7 where p <= 0.5, else 2 p but at most 1.5. "normal" (Siamese):
+            normal around 1 with deviation 1; outside of 0.7 to 1.3 the track stays as it is.
+    """
+
+    probability: float
+    factors: str = "even"
+
+    def __call__(self, x, lengths, seed):
+        """See `Augmentation`."""
+        chosen = _uniform(lengths, _part(seed, 0)) < self.probability
+        if self.factors == "even":
+            p = _uniform(lengths, _part(seed, 1))
+            factors = tf.where(p <= 0.5, tf.maximum(1 - p, 0.7), tf.minimum(2 * p, 1.5))
+        else:
+            factors = 1 + tf.random.stateless_normal(tf.shape(lengths), _part(seed, 1))
+            chosen &= (factors >= 0.7) & (factors <= 1.3)
+        factors = tf.where(chosen, factors, 1.0)
+        width = tf.shape(x)[2]
+        old = tf.cast(lengths, tf.float32)
+        new = tf.maximum(tf.floor(old * factors), 1.0)
+        # The first and the last frame stay the first and the last.
+        step = tf.math.divide_no_nan(old - 1, new - 1)
+        positions = tf.cast(tf.range(width), tf.float32) * step[:, None]
+        frames = tf.cast(tf.round(positions), tf.int32)
+        x = _gather_frames(x, tf.minimum(frames, lengths[:, None] - 1))
+        return x, tf.minimum(tf.cast(new, tf.int32), width)
+
+
+@dataclasses.dataclass(frozen=True)
+class WarpTime:
+    """Silences, duplicates or removes single frames of some tracks.
+
+    Attributes:
+        probability: In [0, 1], of a track to be warped.
+        shares: How often it is silenced, its frames duplicated, removed; they sum to 1.
+        frame_probabilities: Of each of its frames to be silenced, duplicated, removed.
+    """
+
+    probability: float
+    shares: tuple = (0.3, 0.4, 0.3)
+    frame_probabilities: tuple = (0.1, 0.15, 0.1)
+
+    def __call__(self, x, lengths, seed):
+        """See `Augmentation`."""
+        warped = _uniform(lengths, _part(seed, 0)) < self.probability
+        p = _uniform(lengths, _part(seed, 1))
+        silenced = warped & (p < self.shares[0])
+        removed = warped & (p >= 1 - self.shares[2])
+        duplicated = warped & ~silenced & ~removed
+        drawn = tf.random.stateless_uniform(tf.shape(x)[::2], _part(seed, 2))
+        hit = [
+            which[:, None] & (drawn < share)
+            for which, share in zip((silenced, duplicated, removed), self.frame_probabilities)
+        ]
+        x = tf.where(hit[0][:, None], 0.0, x)
+        return _repeat_frames(x, lengths, 1 + tf.cast(hit[1], tf.int32) - tf.cast(hit[2], tf.int32))
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskBins:
+    """Sets bands of neighbouring bins to zero (SpecAugment).
+
+    Attributes:
+        n_masks: Bands in each track.
+        widest: Most bins of a band; its width is drawn from 0 to this, its place at random.
+    """
+
+    n_masks: int = 1
+    widest: int = 3
+
+    def __call__(self, x, lengths, seed):
+        """See `Augmentation`."""
+        n_bins = tf.fill(tf.shape(lengths), x.shape[1])
+        masked = _bands(n_bins, x.shape[1], self.n_masks, self.widest, seed)
+        return tf.where(masked[:, :, None], 0.0, x), lengths
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskFrames:
+    """Sets stretches of frames to zero (SpecAugment).
+
+    Attributes:
+        n_masks: Stretches in each track.
+        widest: Most frames of a stretch; its width is drawn from 0 to this, its place at random.
+    """
+
+    n_masks: int = 2
+    widest: int = 40
+
+    def __call__(self, x, lengths, seed):
+        """See `Augmentation`."""
+        masked = _bands(lengths, tf.shape(x)[2], self.n_masks, self.widest, seed)
+        return tf.where(masked[:, None], 0.0, x), lengths
+
+
+def _part(seed, number):
+    return tf.random.experimental.stateless_fold_in(seed, number)
+
+
+def _uniform(like, seed):
+    return tf.random.stateless_uniform(tf.shape(like), seed)
+
+
+def _gather_frames(x, frames):
+    """x (batch, n_bins, T) at frames (batch, n) -> (batch, n_bins, n)."""
+    # Frames as rows make every frame one copy: several times as fast as gathering the last axis.
+    rows = tf.gather(tf.transpose(x, (0, 2, 1)), frames, axis=1, batch_dims=1)
+    return tf.transpose(rows, (0, 2, 1))
+
+
+def _repeat_frames(x, lengths, counts):
+    """Repeats frame t of each track counts[t] times (0 removes it); one frame always stays."""
+    width = tf.shape(x)[2]
+    counts = tf.where(tf.range(width) < lengths[:, None], counts, 0)
+    ends = tf.cumsum(counts, axis=1)
+    places = tf.tile(tf.range(width)[None], (tf.shape(x)[0], 1))
+    frames = tf.searchsorted(ends, places, side="right")
+    x = _gather_frames(x, tf.minimum(frames, lengths[:, None] - 1))
+    return x, tf.clip_by_value(ends[:, -1], 1, width)
+
+
+def _bands(lengths, width, n_masks, widest, seed):
+    """(batch, width) bool: true inside of the bands, which lie within the lengths."""
+    shape = (tf.shape(lengths)[0], n_masks)
+    limits = tf.cast(lengths, tf.float32)[:, None]
+    drawn = tf.random.stateless_uniform(shape, _part(seed, 0)) * (widest + 1)
+    widths = tf.minimum(tf.floor(drawn), limits)
+    starts = tf.random.stateless_uniform(shape, _part(seed, 1)) * (limits - widths + 1)
+    starts = tf.floor(starts)[:, :, None]
+    places = tf.cast(tf.range(width), tf.float32)
+    inside = (places >= starts) & (places < starts + widths[:, :, None])
+    return tf.reduce_any(inside, axis=1)
