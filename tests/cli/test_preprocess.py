@@ -49,7 +49,7 @@ def test_all_features_give_a_store_that_h5py_alone_opens(audio, tmp_path):
     chosen = [part for feature in features for part in ("-p", feature)]
     done = run("from-audio-dir", "-a", audio, "-o", tmp_path / "out", "-r", "single", *chosen)
     assert done.exit_code == 0
-    assert f"2 tracks of 2 works: {tmp_path}/out/audio.h5\n" in done.output
+    assert done.stdout == f"2 tracks of 2 works: {tmp_path}/out/audio.h5\n"
     with h5py.File(tmp_path / "out" / "audio.h5") as file:
         assert file["work_id"].asstr()[:].tolist() == ["work0", "work1"]
         for feature, n_bins in zip(features, (12, 12, 12, 84)):
@@ -64,7 +64,7 @@ def test_skipped_inputs_are_listed_and_the_exit_code_is_3(audio, tmp_path):
     (audio / "work2").mkdir()
     done = run("from-audio-dir", "-a", audio, "-o", tmp_path / "out", "-r", "single")
     assert done.exit_code == 3
-    listed = done.output.splitlines()[-3:]
+    listed = done.stderr.splitlines()[-3:]
     assert listed[0] == "2 skipped:"
     assert listed[1].endswith("work2: expected audio files in the work folder, found none")
     assert listed[2].endswith("bad.wav: expected audio, found an empty file")
@@ -106,8 +106,8 @@ def test_wrong_usage_is_exit_code_2(arguments):
 def test_errors_are_one_line_and_exit_code_1(audio, tmp_path, arguments, message):
     done = run("from-audio-dir", "-a", audio, "-o", tmp_path / "out", *arguments)
     assert done.exit_code == 1
-    assert len(done.output.splitlines()) == 1
-    assert message in done.output
+    assert len(done.stderr.splitlines()) == 1
+    assert message in done.stderr
     assert not (tmp_path / "out").exists()
 
 
