@@ -26,6 +26,8 @@ DEFAULT_MEMORY = 64.0
 _CACHE_COLUMNS = 16384
 # From so many thresholds on, sorting the chunk once is cheaper than comparing it with each.
 _SORT_FROM = 160
+# A copy of what is left pays when it is this many times shorter, and so many keys are to come.
+_WORTH_A_COPY = 4
 _MEGABYTE = 1 << 20
 
 
@@ -209,15 +211,22 @@ def _count_not_above(blocks, selection, keys, observers):
         for observer in observers:
             observer(block, first_row, first_column)
         mask = np.empty(block.shape[1], dtype=bool)
-        for offset, row in enumerate(block):
-            start, stop = starts[first_row + offset : first_row + offset + 2]
+        for row, start, stop in zip(block, starts[first_row:], starts[first_row + 1 :]):
             if stop - start < _SORT_FROM:
-                for index, key in enumerate(keys[start:stop].tolist(), start):
-                    np.less_equal(row, key, out=mask)
-                    not_above[index] += np.count_nonzero(mask)
+                _count_by_comparing(row, keys[start:stop], not_above[start:stop], mask)
             else:
                 found = np.searchsorted(np.sort(row), keys[start:stop], side="right")
                 not_above[start:stop] += found
 
     blocks.visit(count, "ranking")
     return not_above
+
+
+def _count_by_comparing(row, keys, counts, mask):
+    # From the farthest key on, so that what exceeds one need not be compared with the others.
+    for place in range(len(keys) - 1, -1, -1):
+        is_not_above = np.less_equal(row, keys[place], out=mask[: len(row)])
+        number = np.count_nonzero(is_not_above)
+        counts[place] += number
+        if number * _WORTH_A_COPY < len(row) and place >= _WORTH_A_COPY:
+            row = row[is_not_above]
