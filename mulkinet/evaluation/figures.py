@@ -169,7 +169,7 @@ def precision_by_size(sizes, values, numbers):
         axes.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:g}"))
     else:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.margins(x=0.12)
+        axes.set_xlim(sizes[0] - 1, sizes[-1] + 1)
     axes.set_ylim(0, 1.08)
     return figure
 
@@ -184,7 +184,7 @@ def similarity_matrix(distances, works):
     Returns:
         matplotlib.figure.Figure.
     """
-    figure = Figure((SIZE[0], SIZE[0] * 0.9), layout="constrained")
+    figure = Figure((SIZE[0], SIZE[0] * 0.75), layout="constrained")
     axes = figure.add_subplot()
     image = axes.imshow(distances, cmap="cividis", interpolation="nearest")
     changes = [place for place in range(1, len(works)) if works[place] != works[place - 1]]
