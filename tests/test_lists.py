@@ -1,7 +1,7 @@
 """List files: reading, writing, finding their tracks, holding works out."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mulkinet import FeatureStore, MulkinetError
@@ -11,6 +11,7 @@ from tests.test_store import write_store
 IDS = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1)
 
 
+@settings(deadline=None)
 @given(pairs=st.lists(st.tuples(IDS, IDS), min_size=1, unique=True))
 def test_round_trip(tmp_path_factory, pairs):
     path = tmp_path_factory.getbasetemp() / "LIST"

@@ -49,6 +49,10 @@ def run_in_processes(function, items, n_workers):
     """
     import joblib
 
+    if n_workers == 1:  # no joblib: what `_call` sets is not for this process
+        for item in items:
+            yield item, function(item)
+        return
     threads = max(1, (os.cpu_count() or 1) // n_workers)
     call = functools.partial(joblib.delayed(_call), function, threads)
     waiting = list(items)

@@ -41,6 +41,17 @@ def test_workers_share_the_cores_and_leave_the_gpu_alone():
     assert dict(run_in_processes(thread_limits, [1], 2)) == {1: (threads, "-1")}
 
 
+def test_one_worker_leaves_the_environment_alone(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+    assert dict(
+        run_in_processes(os.getenv, ["CUDA_VISIBLE_DEVICES", "TF_NUM_INTRAOP_THREADS"], 1)
+    ) == {
+        "CUDA_VISIBLE_DEVICES": "0",
+        "TF_NUM_INTRAOP_THREADS": None,
+    }
+
+
 def test_count_workers():
     assert count_workers(3) == 3
     assert count_workers(-1) == os.cpu_count()
