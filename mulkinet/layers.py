@@ -8,15 +8,19 @@ many there were (`n_rows`) and counts the repeated ones twice, which gives the s
 
 Public names: `KeyInvariantConv2D`, `RowWeightedBatchNorm`, `ChannelAttention`, `TemporalAttention`,
 `TimeSummary`, `WeightedL1`, `L2Normalize`, `SeededDropout`, `N_PITCH_CLASSES`, `LEAKY_SLOPE`,
-`SUMMARIES`, `wrap_rows`, `row_weights`.
+`SUMMARIES`, `row_weights`.
 
 Papers: Cao 2020 (ISSPIT), MulKINet; Xu, Chen, Lin 2018 (ICASSP), key-invariant convolution; Woo et al. 2018
 (arXiv:1807.06521), the form of the attention; McFee, Salamon, Bello 2018 (arXiv:1804.10070), autopool; Yesiler, Serra,
 Gomez 2020 (arXiv:1910.12551), the attention summaries.
 """
 
+import contextlib
+
 import numpy as np
 import tensorflow as tf
+
+from mulkinet.dft_convolution import choose_form
 
 __all__ = [
     "LEAKY_SLOPE",
@@ -31,7 +35,6 @@ __all__ = [
     "TimeSummary",
     "WeightedL1",
     "row_weights",
-    "wrap_rows",
 ]
 
 N_PITCH_CLASSES = 12
@@ -39,19 +42,6 @@ LEAKY_SLOPE = 0.3
 SUMMARIES = ("max", "mean", "autopool", "attention", "adaptive-attention")
 
 _register = tf.keras.utils.register_keras_serializable(package="mulkinet")
-
-
-def wrap_rows(x, n_extra):
-    """Appends the first rows again, as if the row axis were a circle.
-
-    Args:
-        x: (batch, 12, n_frames, channels).
-        n_extra: Rows to append, 0 to 12.
-
-    Returns:
-        (batch, 12 + n_extra, n_frames, channels).
-    """
-    return tf.concat([x, x[:, :n_extra]], axis=1) if n_extra else x
 
 
 def row_weights(n_rows):
@@ -78,8 +68,12 @@ def _mean_over_rows(x, n_rows):
 class KeyInvariantConv2D(tf.keras.layers.Conv2D):
     """Convolution that treats the 12 pitch classes as a circle: transposing the input rotates the output rows.
 
-    Input (batch, 12, n_frames, channels) -> (batch, 12, n_frames - width + 1, filters). The weights are those of an
-    ordinary convolution over the written-out rows: `kernel` (height, width, channels, filters) and `bias` (filters,).
+    Input (batch, 12, n_frames, channels) -> (batch, 12, n_frames - width + 1, filters); or 1 row in and out, with a
+    kernel of height 1. The weights are those of an ordinary convolution over the written-out rows: `kernel` (height,
+    width, channels, filters) and `bias` (filters,). How it is computed follows from the shape alone.
+
+    Attributes:
+        form: A form of `mulkinet.dft_convolution`, once the layer is built.
 
     Args:
         filters: Output channels.
@@ -89,10 +83,30 @@ class KeyInvariantConv2D(tf.keras.layers.Conv2D):
 
     def __init__(self, filters, kernel_size, **kwargs):
         super().__init__(filters, kernel_size, padding="valid", **kwargs)
+        self._transformed = None
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        _, n_rows, n_frames, _ = input_shape
+        shape = tuple(self.kernel.shape)
+        self.form = choose_form(shape, n_rows, n_frames, self.dilation_rate[1])
+
+    def transformed_kernel(self):
+        """The kernel as its form takes it; for `using`."""
+        return self.form.transform(self.kernel)
+
+    @contextlib.contextmanager
+    def using(self, transformed):
+        """Within this context calls take a kernel transformed earlier."""
+        self._transformed = transformed
+        try:
+            yield
+        finally:
+            self._transformed = None
 
     def call(self, inputs):
-        rows = wrap_rows(inputs, self.kernel_size[0] - 1)
-        outputs = self.convolution_op(rows, self.kernel)
+        transformed = self.transformed_kernel() if self._transformed is None else self._transformed
+        outputs = self.form.convolve(inputs, transformed)
         if self.use_bias:
             outputs = tf.nn.bias_add(outputs, self.bias)
         return self.activation(outputs)

@@ -19,7 +19,6 @@ from mulkinet.layers import (
     TimeSummary,
     WeightedL1,
     row_weights,
-    wrap_rows,
 )
 
 LAYERS = [
@@ -73,7 +72,6 @@ def test_transposing_rotates_the_rows(rng):
 def test_row_weights():
     np.testing.assert_allclose(row_weights(15), [2 / 15] * 3 + [1 / 15] * 9, rtol=1e-6)
     np.testing.assert_allclose(row_weights(12), [1 / 12] * 12, rtol=1e-6)
-    assert wrap_rows(tf.zeros((1, 12, 2, 1)), 0).shape[1] == 12
 
 
 @pytest.mark.parametrize("n_rows", [15, 23])

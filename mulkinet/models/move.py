@@ -85,7 +85,7 @@ def _convolutions(inputs, n_filters, invariance, doubled):
     for i, dilation in enumerate(DILATIONS, start=2):
         is_last = i == len(DILATIONS) + 1
         filters = 2 * n_filters if is_last and doubled else n_filters
-        x = _convolution(tf.keras.layers.Conv2D, x, i, filters, (1, WIDTH), dilation)
+        x = _convolution(KeyInvariantConv2D, x, i, filters, (1, WIDTH), dilation)
     return x
 
 

@@ -182,8 +182,7 @@ class _Graph:
         height, width = kernel
         self.rows -= height - 1
         n_rows = self.rows if self.rows > N_PITCH_CLASSES and not self.strict else None
-        convolution = KeyInvariantConv2D if (height, width) != (1, 1) and x.shape[1] > 1 else None
-        convolution = convolution or tf.keras.layers.Conv2D
+        convolution = tf.keras.layers.Conv2D if kernel == (1, 1) else KeyInvariantConv2D
         x = convolution(
             filters,
             kernel,
