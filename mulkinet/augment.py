@@ -262,7 +262,7 @@ def _uniform(like, seed):
 
 
 def _gather_frames(x, frames):
-    """x (batch, n_bins, T) at frames (batch, n) -> (batch, n_bins, n)."""
+    """Of x (batch, n_bins, T) the frames (batch, n): (batch, n_bins, n)."""
     # Frames as rows make every frame one copy: several times as fast as gathering the last axis.
     rows = tf.gather(tf.transpose(x, (0, 2, 1)), frames, axis=1, batch_dims=1)
     return tf.transpose(rows, (0, 2, 1))

@@ -332,6 +332,7 @@ class StoreWriter:
         self._name = name
         self._attributes = dict(attributes or {})
         self._metadata = dict(metadata or {})
+        self._datasets = {}
         self._offsets = {}
         self._written = {}
 
@@ -376,7 +377,8 @@ class StoreWriter:
         offsets = np.concatenate([[0], np.cumsum(n_frames[self._order])])
         group = self._file.create_group(feature)
         group.create_dataset("offsets", data=offsets)
-        group.create_dataset("frames", (int(offsets[-1]), int(settings["n_bins"])), dtype)
+        shape = (int(offsets[-1]), int(settings["n_bins"]))
+        self._datasets[feature] = group.create_dataset("frames", shape, dtype)
         _set_attributes(group.attrs, settings)
         self._offsets[feature] = offsets
         self._written[feature] = np.zeros(len(self._tracks), bool)
@@ -389,17 +391,28 @@ class StoreWriter:
             track: (work_id, track_id).
             frames: (n_frames, n_bins): frames are rows.
         """
-        row = self._row_of[tuple(track)]
-        start, end = self._offsets[feature][row : row + 2]
-        dataset = self._file[feature]["frames"]
+        self.write_run(feature, [track], frames)
+
+    def write_run(self, feature, tracks, frames):
+        """Writes tracks that follow each other in the store, in one go.
+
+        Args:
+            feature: A feature that was added.
+            tracks: (work_id, track_id) pairs, in the order of the store.
+            frames: (their n_frames, n_bins): frames are rows.
+        """
+        first = self._row_of[tuple(tracks[0])]
+        last = first + len(tracks)
+        start, end = self._offsets[feature][[first, last]]
+        dataset = self._datasets[feature]
         if frames.shape != (end - start, dataset.shape[1]):
             raise MulkinetError(
-                f"expected {feature} of {track} as {(end - start, dataset.shape[1])}, "
+                f"expected {feature} of {tracks[0]} as {(end - start, dataset.shape[1])}, "
                 f"found {frames.shape}"
             )
         dataset[start:end] = frames
         self._check_disk()
-        self._written[feature][row] = True
+        self._written[feature][first:last] = True
 
     def _write_header(self):
         _set_attributes(self._file.attrs, {"mulkinet_version": mulkinet.__version__})

@@ -3,16 +3,25 @@
 Conventions: (12, n_frames), bin 0 is C, each frame has Euclidean length 1.
 Method: Mueller and Ewert, "Chroma Toolbox", ISMIR 2011.
 
-Public names: `Extractor`.
+Public names: `Extractor`, `SETTINGS`.
 """
 
 import numpy as np
 
 from mulkinet.features.provenance import SR, made_by
 
-__all__ = ["Extractor"]
+__all__ = ["Extractor", "SETTINGS"]
 
 _HOP_LENGTH = 512
+
+# What the profile depends on beside the extractor's version; data sets bring features made so.
+SETTINGS = {
+    "n_bins": 12,
+    "bin0": "C",
+    "sr": SR,
+    "hop_length": _HOP_LENGTH,
+    "frame_rate": SR / _HOP_LENGTH,
+}
 
 
 class Extractor:
@@ -23,14 +32,7 @@ class Extractor:
     """
 
     def __init__(self):
-        self.settings = {
-            **made_by("librosa"),
-            "n_bins": 12,
-            "bin0": "C",
-            "sr": SR,
-            "hop_length": _HOP_LENGTH,
-            "frame_rate": SR / _HOP_LENGTH,
-        }
+        self.settings = {**made_by("librosa"), **SETTINGS}
 
     def __call__(self, y):
         """Extracts the profile.

@@ -4,19 +4,30 @@ Conventions: (84, n_frames), bin 0 is C1 (about 32.7 Hz), 12 bins an octave.
 Paper: Yu et al., "Learning a representation for cover song identification using convolutional
 neural network", ICASSP 2020.
 
-Public names: `Extractor`.
+Public names: `Extractor`, `SETTINGS`.
 """
 
 import numpy as np
 
 from mulkinet.features.provenance import SR, made_by
 
-__all__ = ["Extractor"]
+__all__ = ["Extractor", "SETTINGS"]
 
 _SR = 22050
 _HOP_LENGTH = 512
 _N_BINS = 84
 _MEAN_OF_FRAMES = 20
+
+# What the spectrum depends on beside the extractor's version; data sets bring features made so.
+SETTINGS = {
+    "n_bins": _N_BINS,
+    "bin0": "C",
+    "sr": _SR,
+    "hop_length": _HOP_LENGTH,
+    "frame_rate": _SR / (_HOP_LENGTH * _MEAN_OF_FRAMES),
+    "mean_of_frames": _MEAN_OF_FRAMES,
+    "resampling": "soxr_hq",
+}
 
 
 class Extractor:
@@ -28,16 +39,7 @@ class Extractor:
     """
 
     def __init__(self):
-        self.settings = {
-            **made_by("librosa"),
-            "n_bins": _N_BINS,
-            "bin0": "C",
-            "sr": _SR,
-            "hop_length": _HOP_LENGTH,
-            "frame_rate": _SR / (_HOP_LENGTH * _MEAN_OF_FRAMES),
-            "mean_of_frames": _MEAN_OF_FRAMES,
-            "resampling": "soxr_hq",
-        }
+        self.settings = {**made_by("librosa"), **SETTINGS}
 
     def __call__(self, y):
         """Extracts the spectrum.

@@ -3,7 +3,7 @@
 Conventions: (12, n_frames), bin 0 is C, each value the network's probability of that pitch class.
 Paper: McFee and Bello, "Structured training for large-vocabulary chord recognition", ISMIR 2017.
 
-Public names: `Extractor`.
+Public names: `Extractor`, `SETTINGS`.
 """
 
 import os
@@ -12,11 +12,23 @@ import numpy as np
 
 from mulkinet.features.provenance import SR, made_by, quiet
 
-__all__ = ["Extractor"]
+__all__ = ["Extractor", "SETTINGS"]
 
 _HOP_LENGTH = 512
 _MODEL_HOP_LENGTH = 4096
 _OUTPUT = "chord_pitch"
+
+# What the profile depends on beside the extractor's version; data sets bring features made so.
+SETTINGS = {
+    "n_bins": 12,
+    "bin0": "C",
+    "sr": SR,
+    "hop_length": _HOP_LENGTH,
+    "frame_rate": SR / _HOP_LENGTH,
+    "model_hop_length": _MODEL_HOP_LENGTH,
+    "output": _OUTPUT,
+    "resampling": "nearest",
+}
 
 
 class Extractor:
@@ -29,17 +41,7 @@ class Extractor:
     """
 
     def __init__(self):
-        self.settings = {
-            **made_by("crema"),
-            "n_bins": 12,
-            "bin0": "C",
-            "sr": SR,
-            "hop_length": _HOP_LENGTH,
-            "frame_rate": SR / _HOP_LENGTH,
-            "model_hop_length": _MODEL_HOP_LENGTH,
-            "output": _OUTPUT,
-            "resampling": "nearest",
-        }
+        self.settings = {**made_by("crema"), **SETTINGS}
         self._model = None
 
     def __call__(self, y):

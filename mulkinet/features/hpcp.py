@@ -3,14 +3,14 @@
 Conventions: (12, n_frames), bin 0 is A, each frame's maximum is 1; a silent frame is all zero.
 Method: Gomez, "Tonal description of music audio signals", PhD thesis, 2006.
 
-Public names: `Extractor`.
+Public names: `Extractor`, `SETTINGS`.
 """
 
 import numpy as np
 
 from mulkinet.features.provenance import SR, made_by
 
-__all__ = ["Extractor"]
+__all__ = ["Extractor", "SETTINGS"]
 
 _HOP_LENGTH = 512
 _FRAME_SIZE = 4096
@@ -25,6 +25,20 @@ _PEAKS = {
 _WHITENING_MAX_HZ = 3500
 _PROFILE = {"size": 12, "harmonics": 8, "referenceFrequency": 440, "nonLinear": False}
 
+# What the profile depends on beside the extractor's version; data sets bring features made so.
+SETTINGS = {
+    "n_bins": 12,
+    "bin0": "A",
+    "sr": SR,
+    "hop_length": _HOP_LENGTH,
+    "frame_rate": SR / _HOP_LENGTH,
+    "frame_size": _FRAME_SIZE,
+    "window": _WINDOW,
+    "peaks": _PEAKS,
+    "whitening_max_hz": _WHITENING_MAX_HZ,
+    "profile": _PROFILE,
+}
+
 
 class Extractor:
     """essentia's HPCP of Blackman-Harris frames of 4096 samples, whitened spectral peaks.
@@ -34,19 +48,7 @@ class Extractor:
     """
 
     def __init__(self):
-        self.settings = {
-            **made_by("essentia"),
-            "n_bins": 12,
-            "bin0": "A",
-            "sr": SR,
-            "hop_length": _HOP_LENGTH,
-            "frame_rate": SR / _HOP_LENGTH,
-            "frame_size": _FRAME_SIZE,
-            "window": _WINDOW,
-            "peaks": _PEAKS,
-            "whitening_max_hz": _WHITENING_MAX_HZ,
-            "profile": _PROFILE,
-        }
+        self.settings = {**made_by("essentia"), **SETTINGS}
         self._algorithms = None
 
     def __call__(self, y):

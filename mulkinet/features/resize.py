@@ -118,9 +118,8 @@ def wrap(x, n_frames):
     Returns:
         (n_bins, n_frames).
     """
-    if n_frames > x.shape[1]:
-        x = np.tile(x, (1, -(-n_frames // x.shape[1])))
-    return x[:, :n_frames]
+    times, rest = divmod(n_frames, x.shape[1])
+    return np.concatenate([x] * times + [x[:, :rest]], axis=1)
 
 
 def downsample(x, factor):

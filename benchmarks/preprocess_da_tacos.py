@@ -1,0 +1,153 @@
+"""Speed and memory of `preprocess.py da-tacos` against a plain loop of h5py and OpenCV.
+
+Makes files as Da-TACOS has them (15226 frames of 12 bins, gzip and shuffle, the chunks and about
+the size of the real files), converts them to 500 frames both ways in the same run, three times each
+in turn, and prints the medians and their ratio. The loop is that of the Siamese release: read,
+turn, wrap around to 15500 frames, cv2.resize with INTER_AREA, keep; it writes one array at the end.
+
+    python benchmarks/preprocess_da_tacos.py [--tracks 1000] [--feature crema]
+"""
+
+import multiprocessing
+import resource
+import shutil
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import click
+import cv2
+import h5py
+import numpy as np
+
+from mulkinet.features.resize import Framing
+from mulkinet.sources.da_tacos import convert_subset
+
+N_FRAMES = 15226
+N_CONTENTS = 20
+CHUNKS = {"crema": (1, N_FRAMES), "hpcp": (1365, 12)}
+
+
+def make_files(data_dir, feature, n_tracks):
+    """Files of distinct names and 20 different contents, in the layout of one folder per feature."""
+    rng = np.random.default_rng(0)
+    originals = []
+    for number in range(N_CONTENTS):
+        originals.append(data_dir / f"{number}.h5")
+        with h5py.File(originals[-1], "w") as file:
+            x = contents(feature, rng)
+            chunks = CHUNKS[feature]
+            file.create_dataset(feature, data=x, chunks=chunks, compression=9, shuffle=True)
+    folder = data_dir / f"da-tacos_coveranalysis_subset_{feature}"
+    for number in range(n_tracks):
+        work, track = f"W_{number // 2}", f"P_{number}"
+        path = folder / f"{work}_{feature}" / f"{track}_{feature}.h5"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(originals[number % N_CONTENTS], path)
+        with h5py.File(path, "r+") as file:
+            file.attrs["label"], file.attrs["track_id"] = np.bytes_(work), np.bytes_(track)
+    return sorted(folder.glob("*/*.h5"))
+
+
+def contents(feature, rng):
+    """Values that compress about as the real ones: crema holds each of its own frames 8 times."""
+    if feature == "crema":
+        return np.repeat(rng.random((12, N_FRAMES // 8 + 1), np.float32), 8, axis=1)[:, :N_FRAMES]
+    x = rng.random((N_FRAMES, 12), np.float32)
+    return np.where(x < 0.1, 0, x).astype(np.float32)
+
+
+def plain_loop(paths, feature, output):
+    """What one writes without this package."""
+    resized = np.empty((len(paths), 12, 500), np.float32)
+    for i, path in enumerate(paths):
+        with h5py.File(path, "r") as file:
+            x = file[feature][()].astype(np.float32)
+        if x.shape[1] == 12:
+            x = x.T
+        x = x[:, :15500]
+        x = np.pad(x, ((0, 0), (0, 15500 - x.shape[1])), mode="wrap")
+        resized[i] = cv2.resize(x, (500, 12), interpolation=cv2.INTER_AREA)
+    with h5py.File(output, "w") as file:
+        file["frames"] = resized
+
+
+def seconds_of(function, *arguments, **options):
+    """Wall-clock time of a call."""
+    start = time.perf_counter()
+    function(*arguments, **options)
+    return time.perf_counter() - start
+
+
+def peak_memory(data_dir, output, feature):
+    """Megabytes: the most that a conversion in a fresh process, and each of its own, held."""
+    context = multiprocessing.get_context("spawn")
+    receiving, sending = context.Pipe(duplex=False)
+    process = context.Process(target=_measure, args=(data_dir, output, feature, sending))
+    process.start()
+    peak = receiving.recv()
+    process.join()
+    return peak
+
+
+def _measure(data_dir, output, feature, pipe):
+    convert(data_dir, output, feature)
+    usage = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    pipe.send(tuple(one.ru_maxrss / 1024 for one in usage))
+
+
+def convert(data_dir, output, feature):
+    """What `preprocess.py da-tacos -s 500` does."""
+    options = {"features": (feature,), "framing": Framing(500), "force": True, "progress": False}
+    convert_subset(data_dir, "coveranalysis", output, **options)
+
+
+@click.command()
+@click.option("--tracks", default=1000, help="Files to make.")
+@click.option("--feature", type=click.Choice(list(CHUNKS)), default="crema", show_default=True)
+def main(tracks, feature):
+    """Measure and print."""
+    cv2.setNumThreads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        paths = make_files(folder, feature, tracks)
+        size = paths[0].stat().st_size / 1000
+        print(f"{tracks} tracks of {feature}, {N_FRAMES} x 12, {size:.0f} kB each")
+        loop, ours = [], []
+        for _ in range(3):
+            loop.append(seconds_of(plain_loop, paths, feature, folder / "loop.h5"))
+            ours.append(seconds_of(convert, folder, folder / "store.h5", feature))
+        check(folder / "loop.h5", folder / "store.h5", feature, paths)
+        loop, ours = statistics.median(loop), statistics.median(ours)
+        print(f"h5py + cv2.resize, one after the other: {loop:.2f} s, {tracks / loop:.0f} tracks/s")
+        print(f"mulkinet preprocess da-tacos:           {ours:.2f} s, {tracks / ours:.0f} tracks/s")
+        print(f"ratio: {loop / ours:.2f}")
+        print_memory(folder, feature, paths)
+
+
+def check(loop_path, store_path, feature, paths):
+    """Both ways gave the same numbers."""
+    from mulkinet import FeatureStore
+
+    store = FeatureStore(store_path)
+    with h5py.File(loop_path, "r") as file:
+        frames = file["frames"]
+        for i in range(0, len(paths), max(1, len(paths) // 50)):
+            track = paths[i].stem.rsplit("_", 1)[0]
+            np.testing.assert_allclose(store.get(track, feature), frames[i], atol=1e-5)
+
+
+def print_memory(folder, feature, paths):
+    """Peak memory for all tracks and for a quarter of them."""
+    for n_tracks in (len(paths), len(paths) // 4):
+        for path in paths[n_tracks:]:
+            path.unlink()
+        parent, child = peak_memory(folder, folder / "memory.h5", feature)
+        print(
+            f"{n_tracks} tracks: at most {parent:.0f} MB in the parent, {child:.0f} MB in a worker"
+        )
+
+
+if __name__ == "__main__":
+    main()

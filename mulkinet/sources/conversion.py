@@ -1,0 +1,256 @@
+"""One data set into one store: what every source of ready-made features shares.
+
+A source says which tracks there are and how one is read; `convert` reads them on all cores, lists
+what it has to skip, goes on where a killed run was, and writes the store. Memory does not grow with
+the number of tracks, but for their names.
+
+Beside the store `<name>.h5` an unfinished conversion keeps the folder `.<name>.part`; it is removed
+when the store is whole. A store that is there and was made from the same files with the same
+settings is kept.
+
+Public names: `Item`, `Conversion`, `convert`, `file_signature`.
+"""
+
+import contextlib
+import fcntl
+import functools
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from mulkinet.atomic import atomic_path, remove_leftovers
+from mulkinet.errors import MulkinetError, SkippedInput
+from mulkinet.sources.forks import n_cores, run_in_forks
+from mulkinet.sources.parts import PartReader, PartWriter, read_journals
+from mulkinet.store import FeatureStore, StoreWriter, natural_key
+
+__all__ = ["Item", "Conversion", "convert", "file_signature"]
+
+# Fewer tracks are read sooner than processes start.
+_TRACKS_PER_WORKER = 16
+_TRACKS_PER_WRITE = 64
+
+
+class Item(NamedTuple):
+    """One track to convert.
+
+    Attributes:
+        key: (work_id, track_id).
+        source: What the source's `read` takes.
+        signature: str that changes when the input does.
+    """
+
+    key: tuple
+    source: Any
+    signature: str
+
+
+class Conversion(NamedTuple):
+    """What a conversion made.
+
+    Attributes:
+        store_path: pathlib.Path of the store.
+        n_works: Works in it.
+        n_tracks: Tracks in it.
+        skipped: list of (input, reason) of what could not be used.
+        was_there: True when the store was there already, and was kept.
+    """
+
+    store_path: Path
+    n_works: int
+    n_tracks: int
+    skipped: list
+    was_there: bool
+
+
+def convert(
+    items, read, path, *, name, settings, attributes, metadata=None, force=False, progress=True
+):
+    """Reads the tracks of a data set and writes its store.
+
+    Args:
+        items: list of Item, each key once.
+        read: Function of an Item's source to {feature: (n_frames, n_bins) float32}, for each
+            feature of `settings`; it raises SkippedInput for a track that cannot be used. It runs
+            in other processes.
+        path: The store to make.
+        name: Name of the data set.
+        settings: dict of feature to its settings.
+        attributes: dict of what made the store; a store that is there is kept if it has the same.
+        metadata: dict of field to {key: str}; tracks it does not know get an empty str.
+        force: Make the store again, whatever is there.
+        progress: Show a progress bar.
+
+    Returns:
+        Conversion.
+
+    Raises:
+        MulkinetError: There is another store or file, no track can be used, another run is making
+            the same store, or it cannot be written.
+    """
+    path = Path(path)
+    recipe = {**attributes, "inputs": _digest(items)}
+    if path.exists() and not force:
+        return _kept(path, settings, recipe)
+    with _part_folder(path, {"settings": settings, **attributes}) as folder:
+        finished, skipped = _read_all(items, read, folder, list(settings), name, progress)
+        if not finished:
+            shutil.rmtree(folder)
+            first = f"; the first, {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
+            raise MulkinetError(
+                f"expected at least one usable track for {path}, found none, "
+                f"{len(skipped)} skipped{first}"
+            )
+        _write_store(
+            path, name, settings, {**recipe, "n_skipped": len(skipped)}, finished, metadata
+        )
+        shutil.rmtree(folder)
+    n_works = len({work for work, _ in finished})
+    return Conversion(path, n_works, len(finished), skipped, was_there=False)
+
+
+def file_signature(*paths):
+    """str that changes when one of the files gets another size or time of change."""
+    stats = [Path(path).stat() for path in paths]
+    return " ".join(f"{stat.st_size}:{stat.st_mtime_ns}" for stat in stats)
+
+
+def _digest(items):
+    digest = hashlib.sha256()
+    for item in sorted(items, key=lambda item: item.key):
+        digest.update(json.dumps([*item.key, item.signature]).encode())
+    return digest.hexdigest()[:16]
+
+
+def _kept(path, settings, recipe):
+    """The Conversion of a store that is there; an error if it is another."""
+    try:
+        store = FeatureStore(path)
+    except MulkinetError as error:
+        raise MulkinetError(f"{error}; --force writes over it") from error
+    found = {key: store.attributes.get(key) for key in recipe}
+    differing = [key for key, value in recipe.items() if found[key] != value]
+    if set(store.features) != set(settings):
+        differing.append("features " + ", ".join(store.features))
+    else:
+        differing += [
+            f"{key} {store.settings(feature).get(key)}"
+            for feature, made in settings.items()
+            for key, value in made.items()
+            if store.settings(feature).get(key) != _as_stored(value)
+        ]
+    if differing:
+        raise MulkinetError(
+            f"expected no store at {path}, or one of the same files and settings, found another "
+            f"({', '.join(dict.fromkeys(differing))}); name another folder with -o, or --force"
+        )
+    return Conversion(path, len(set(store.work_ids)), len(store), [], was_there=True)
+
+
+def _as_stored(value):
+    return value if isinstance(value, (str, bool, int, float)) else json.dumps(value)
+
+
+@contextlib.contextmanager
+def _part_folder(path, recipe):
+    """The folder of an unfinished conversion, held by this process alone."""
+    folder = path.with_name(f".{path.stem}.part")
+    recipe = json.dumps(recipe, sort_keys=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / "lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            recipe_path = folder / "recipe.json"
+            if not recipe_path.exists() or recipe_path.read_text() != recipe:
+                for part in folder.glob("*.journal"):
+                    part.unlink()
+                for part in folder.glob("*.frames"):
+                    part.unlink()
+                with atomic_path(recipe_path) as temporary:
+                    temporary.write_text(recipe)
+            remove_leftovers(path.parent)
+            yield folder
+    except BlockingIOError as error:
+        raise MulkinetError(
+            f"expected to be alone with {folder}, found another run that makes {path}; wait for it"
+        ) from error
+    except OSError as error:
+        raise MulkinetError(
+            f"cannot write {folder}: {error.strerror or error}; "
+            "check that the folder is writable and the disk has room"
+        ) from error
+
+
+def _read_all(items, read, folder, features, name, progress):
+    """Reads what is not there yet -> ({key: Finished}, [(input, reason)] of the skipped)."""
+    journals = _journals(folder)
+    signatures = {item.key: item.signature for item in items}
+    finished = {
+        key: part
+        for key, part in read_journals(journals, verify=True).items()
+        if signatures.get(key) == part.signature
+    }
+    todo = [item for item in items if item.key not in finished]
+    work = functools.partial(_read_some, todo, read, folder, features)
+    n_workers = max(1, min(n_cores(), len(todo) // _TRACKS_PER_WORKER))
+    with tqdm(
+        total=len(items),
+        initial=len(items) - len(todo),
+        unit="track",
+        desc=name,
+        disable=None if progress else True,
+    ) as bar:
+        skipped = run_in_forks(work, len(todo), n_workers, bar.update)
+    written = [journal for journal in _journals(folder) if journal not in journals]
+    finished.update(read_journals(written, verify=False))
+    return finished, [("/".join(todo[number].key), reason) for number, reason in skipped]
+
+
+def _journals(folder):
+    return sorted(folder.glob("*.journal"))
+
+
+def _read_some(items, read, folder, features, numbers):
+    """Runs in a worker: yields (number, reason) of what it skips."""
+    with PartWriter(folder) as parts:
+        for number in numbers:
+            item = items[number]
+            try:
+                arrays = read(item.source)
+            except SkippedInput as error:
+                yield number, str(error)
+            else:
+                parts.append(item.key, item.signature, [arrays[feature] for feature in features])
+
+
+def _write_store(path, name, settings, attributes, finished, metadata):
+    keys = sorted(finished, key=lambda key: tuple(map(natural_key, key)))
+    fields = {
+        field: [values.get(key, "") for key in keys] for field, values in (metadata or {}).items()
+    }
+    n_bins = [made["n_bins"] for made in settings.values()]
+    with (
+        StoreWriter(path, name=name, tracks=keys, attributes=attributes, metadata=fields) as store,
+        PartReader() as parts,
+    ):
+        for number, (feature, made) in enumerate(settings.items()):
+            n_frames = [finished[key].n_frames[number] for key in keys]
+            store.add_feature(feature, n_frames=n_frames, settings=made)
+        for start in range(0, len(keys), _TRACKS_PER_WRITE):
+            run = keys[start : start + _TRACKS_PER_WRITE]
+            features = zip(*(_split(parts.read(finished[k]), finished[k], n_bins) for k in run))
+            for feature, frames in zip(settings, features):
+                store.write_run(feature, run, np.concatenate(frames))
+
+
+def _split(values, finished, n_bins):
+    """The values of a track, (n_frames, n_bins) of each feature."""
+    start = 0
+    for rows, bins in zip(finished.n_frames, n_bins):
+        yield values[start : start + rows * bins].reshape(rows, bins)
+        start += rows * bins

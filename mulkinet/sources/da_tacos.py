@@ -1,0 +1,256 @@
+"""Da-TACOS (Yesiler et al., ISMIR 2019), as it is downloaded, to feature stores.
+
+Conventions: a subset comes in one of two layouts below the data folder. Either one file with every
+feature for each track, `da-tacos_<subset>_subset_single_files/W_<w>/P_<p>.h5`, or a folder for each
+feature, `da-tacos_<subset>_subset_<feature>/W_<w>_<feature>/P_<p>_<feature>.h5`, where chroma_cens
+is called cens. The files are HDF5 as deepdish wrote it: the work is the root attribute `label`,
+the track `track_id`. crema is (12, frames), hpcp and chroma_cens (frames, 12); bin 0 is A for hpcp
+and C for the others. All have 86.13 frames per second.
+
+Public names: `SUBSETS`, `FEATURES`, `convert_subset`, `find_subsets`, `read_track`.
+"""
+
+import functools
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+
+from mulkinet.errors import MulkinetError, SkippedInput
+from mulkinet.features import chroma_cens, crema, hpcp
+from mulkinet.sources.conversion import Item, convert, file_signature
+from mulkinet.sources.hdf5_arrays import find_array, open_hdf5, read_array
+
+__all__ = ["FEATURES", "SUBSETS", "convert_subset", "find_subsets", "read_track"]
+
+SUBSETS = ("benchmark", "coveranalysis")
+
+_MADE_BY = {
+    "crema": ("crema", crema),
+    "hpcp": ("essentia", hpcp),
+    "chroma_cens": ("librosa", chroma_cens),
+}
+FEATURES = tuple(_MADE_BY)
+
+_N_BINS = 12
+_SHORT_NAMES = {"chroma_cens": "cens"}
+# Title, artist, year: field of the store to field of the metadata file.
+_METADATA = {
+    "title": "perf_title",
+    "artist": "perf_artist",
+    "work_title": "work_title",
+    "work_artist": "work_artist",
+    "year": "release_year",
+}
+
+
+def find_subsets(data_dir):
+    """The subsets whose folders are there.
+
+    Args:
+        data_dir: The folder that holds the folders of the data set.
+
+    Returns:
+        list of names from `SUBSETS`.
+
+    Raises:
+        MulkinetError: There is none.
+    """
+    there = [
+        subset for subset in SUBSETS if any(Path(data_dir).glob(f"da-tacos_{subset}_subset_*/"))
+    ]
+    if not there:
+        raise MulkinetError(
+            f"expected folders such as da-tacos_benchmark_subset_crema in {data_dir}, found none; "
+            "name the folder they are in with -d, or fetch them with --download"
+        )
+    return there
+
+
+def convert_subset(data_dir, subset, path, *, features, framing, force=False, progress=True):
+    """Makes the store of a subset.
+
+    Args:
+        data_dir: The folder that holds the folders of the data set.
+        subset: One of `SUBSETS`.
+        path: The store to make.
+        features: Names from `FEATURES`.
+        framing: mulkinet.features.resize.Framing.
+        force: Make the store again, whatever is there.
+        progress: Show a progress bar.
+
+    Returns:
+        mulkinet.sources.conversion.Conversion; tracks that the metadata file names and the folders
+        lack are among the skipped.
+
+    Raises:
+        MulkinetError: Both layouts or neither is there, or see `convert`.
+    """
+    folders = _folders(Path(data_dir), subset, features)
+    files, skipped = _find_files(folders)
+    metadata = _read_metadata(Path(data_dir), subset)
+    named = {(work, track) for work, tracks in metadata.items() for track in tracks}
+    skipped += [
+        ("/".join(key), "named in the metadata, but there is no file of it")
+        for key in sorted(named - set(files))
+    ]
+    items = []
+    for key, paths in sorted(files.items()):
+        missing = [feature for feature in features if feature not in paths]
+        if missing:
+            skipped.append(("/".join(key), f"there is no file of its {', '.join(missing)}"))
+            continue
+        signature = file_signature(*dict.fromkeys(paths.values()))
+        items.append(Item(key, (key, paths), signature))
+    settings = {
+        feature: framing.settings(
+            {"extractor": extractor, "extractor_version": "that of Da-TACOS", **module.SETTINGS}
+        )
+        for feature, (extractor, module) in _MADE_BY.items()
+        if feature in features
+    }
+    result = convert(
+        items,
+        functools.partial(read_track, framing=framing),
+        path,
+        name=f"da-tacos {subset}",
+        settings=settings,
+        attributes={"source": "da-tacos", "subset": subset, "licence": "CC BY-NC-SA 4.0"},
+        metadata=_fields(metadata),
+        force=force,
+        progress=progress,
+    )
+    return result._replace(skipped=skipped + result.skipped)
+
+
+def read_track(source, framing):
+    """Reads one track.
+
+    Args:
+        source: ((work_id, track_id), {feature: path}).
+        framing: mulkinet.features.resize.Framing.
+
+    Returns:
+        dict of feature to (n_frames, 12) float32.
+
+    Raises:
+        SkippedInput: A file is not of this track, damaged, or lacks the feature.
+    """
+    key, paths = source
+    arrays = {}
+    for path in dict.fromkeys(paths.values()):
+        with open_hdf5(path) as file:
+            _check_identity(file, key)
+            for feature in (feature for feature in paths if paths[feature] == path):
+                x = _as_bins_by_frames(read_array(find_array(file, feature)), feature)
+                frames = framing.apply(x, _MADE_BY[feature][1].SETTINGS["frame_rate"]).T
+                if not np.isfinite(frames).all():
+                    raise SkippedInput(
+                        f"expected finite values, found NaN or infinity in {feature}"
+                    )
+                arrays[feature] = frames
+    return arrays
+
+
+def _folders(data_dir, subset, features):
+    """{feature: (folder, ending of names in it)} of the one layout that is there."""
+    single = data_dir / f"da-tacos_{subset}_subset_single_files"
+    short = {feature: _SHORT_NAMES.get(feature, feature) for feature in FEATURES}
+    apart = {f: data_dir / f"da-tacos_{subset}_subset_{name}" for f, name in short.items()}
+    there = [folder for folder in apart.values() if folder.is_dir()]
+    if single.is_dir() and there:
+        raise MulkinetError(
+            f"expected one layout of da-tacos {subset}, found both {single.name} and "
+            f"{there[0].name} in {data_dir}; move one of them elsewhere"
+        )
+    if single.is_dir():
+        return {feature: (single, "") for feature in features}
+    missing = [apart[feature].name for feature in features if not apart[feature].is_dir()]
+    if missing:
+        raise MulkinetError(
+            f"expected {missing[0]} in {data_dir}, found no such folder; "
+            "name the folder it is in with -d, another feature with -p, or add --download"
+        )
+    return {feature: (apart[feature], f"_{short[feature]}") for feature in features}
+
+
+def _find_files(folders):
+    """({key: {feature: path}}, [(path, reason)] of what does not belong there)."""
+    files, foreign = {}, []
+    for feature, (folder, ending) in folders.items():
+        expected = re.compile(rf"(W_[^/]+?){ending}/(P_[^/]+?){ending}\.h5")
+        for path in sorted(folder.glob("*/*")):
+            name = path.relative_to(folder).as_posix()
+            if path.name.startswith("."):
+                continue
+            found = expected.fullmatch(name)
+            if found:
+                files.setdefault(found.groups(), {})[feature] = path
+            else:
+                wanted = f"W_<work>{ending}/P_<track>{ending}.h5"
+                foreign.append((path, f"expected {wanted}, found another name"))
+    return files, list(dict.fromkeys(foreign))
+
+
+def _check_identity(file, key):
+    found = []
+    for attribute in ("label", "track_id"):
+        value = file.attrs.get(attribute)
+        if value is None:
+            raise SkippedInput(f"expected the attribute {attribute}, found none")
+        found.append(value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value))
+    if tuple(found) != key:
+        raise SkippedInput(
+            f"expected the track its path names, found {'/'.join(found)}; it is in a wrong place"
+        )
+
+
+def _as_bins_by_frames(x, feature):
+    """(12, n_frames) float32: the axis of 12 is that of the bins; where both are, as published."""
+    if _N_BINS not in x.shape:
+        raise SkippedInput(f"expected {feature} with an axis of 12 bins, found shape {x.shape}")
+    is_rows = feature != "crema" if x.shape == (_N_BINS, _N_BINS) else x.shape[1] == _N_BINS
+    return (x.T if is_rows else x).astype(np.float32, copy=False)
+
+
+def _read_metadata(data_dir, subset):
+    """{work: {track: dict}}; empty where there is no metadata file."""
+    name = f"da-tacos_{subset}_subset_metadata.json"
+    for path in (data_dir / name, data_dir / "da-tacos_metadata" / name):
+        if path.is_file():
+            break
+    else:
+        return {}
+    try:
+        metadata = json.loads(path.read_text(encoding="utf-8"))
+        tracks = [track for tracks in metadata.values() for track in tracks.values()]
+    except (ValueError, AttributeError) as error:
+        raise MulkinetError(
+            f"expected {{work: {{track: ...}}}} as JSON in {path}, found otherwise ({error}); "
+            "get it again, or move it away to do without titles"
+        ) from error
+    if not all(isinstance(track, dict) for track in tracks):
+        raise MulkinetError(
+            f"expected {{work: {{track: {{...}}}}}} as JSON in {path}; get it again"
+        )
+    return metadata
+
+
+def _fields(metadata):
+    """{field of the store: {key: str}}."""
+    if not metadata:
+        return {}
+    tracks = [
+        ((work, track), about)
+        for work, tracks in metadata.items()
+        for track, about in tracks.items()
+    ]
+    return {
+        field: {key: _text(about.get(name)) for key, about in tracks}
+        for field, name in _METADATA.items()
+    }
+
+
+def _text(value):
+    return "" if value is None else str(value)
