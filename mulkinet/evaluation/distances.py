@@ -140,6 +140,12 @@ class _Keys:
         out = np.empty(keys.shape, dtype=np.float32)
         return np.add(keys, self._offset, out=out, casting="same_kind")
 
+    def key_above(self, measure):
+        """A key that no key of this measure, or of a lesser one, exceeds."""
+        # Rounding to float32 may have brought down what was up to half a step above.
+        with np.errstate(over="ignore"):
+            return float(np.nextafter(np.float32(measure), np.float32(np.inf))) - self._offset
+
     def distance_of_measure(self, measures):
         """Distances of measures given as float64."""
         return self._finish(measures) if self._finish else measures

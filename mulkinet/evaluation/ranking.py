@@ -24,9 +24,9 @@ __all__ = ["Ranking", "rank_relevant", "tie_ends", "Blocks"]
 DEFAULT_MEMORY = 64.0
 # A chunk of a row stays in the processor's cache while all thresholds are compared with it.
 _CACHE_COLUMNS = 16384
-# From so many thresholds on, sorting the chunk once is cheaper than comparing it with each.
-_SORT_FROM = 160
-# A copy of what is left pays when it is this many times shorter, and so many keys are to come.
+# Sorting so many numbers takes as long as comparing them with one key.
+_SORTED_PER_KEY = 64
+# A copy of what is left pays when it is this many times shorter.
 _WORTH_A_COPY = 4
 _MEGABYTE = 1 << 20
 
@@ -212,21 +212,22 @@ def _count_not_above(blocks, selection, keys, observers):
             observer(block, first_row, first_column)
         mask = np.empty(block.shape[1], dtype=bool)
         for row, start, stop in zip(block, starts[first_row:], starts[first_row + 1 :]):
-            if stop - start < _SORT_FROM:
-                _count_by_comparing(row, keys[start:stop], not_above[start:stop], mask)
-            else:
-                found = np.searchsorted(np.sort(row), keys[start:stop], side="right")
-                not_above[start:stop] += found
+            _count_row(row, keys[start:stop], not_above[start:stop], mask)
 
     blocks.visit(count, "ranking")
     return not_above
 
 
-def _count_by_comparing(row, keys, counts, mask):
-    # From the farthest key on, so that what exceeds one need not be compared with the others.
+def _count_row(row, keys, counts, mask):
+    # Adds to `counts` how many of the row do not exceed each key. From the farthest key on, so that
+    # what exceeds one need not be compared with the others; the few that are left are sorted.
     for place in range(len(keys) - 1, -1, -1):
+        if len(row) <= _SORTED_PER_KEY * (place + 1):
+            near = keys[: place + 1]
+            counts[: place + 1] += np.searchsorted(np.sort(row), near, side="right")
+            return
         is_not_above = np.less_equal(row, keys[place], out=mask[: len(row)])
         number = np.count_nonzero(is_not_above)
         counts[place] += number
-        if number * _WORTH_A_COPY < len(row) and place >= _WORTH_A_COPY:
+        if number * _WORTH_A_COPY <= len(row):
             row = row[is_not_above]

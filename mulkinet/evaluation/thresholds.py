@@ -144,13 +144,17 @@ class _PairCounter:
 
     def refine(self, bins):
         """Counts the non-covers of some bins by code."""
-        slots = np.full(_N_HIGH, -1, dtype=np.int64)
+        slots = np.full(_N_HIGH, -1, dtype=np.int16)
         slots[bins] = np.arange(len(bins))
         counts = np.zeros(len(bins) * _N_LOW, dtype=np.int64)
-        lock = threading.Lock()
+        keys, lock = self._blocks.keys, threading.Lock()
+        # Most pairs are farther apart than the last of the bins.
+        farthest = keys.key_above(_measure_of_code((max(bins) + 1) * _N_LOW - 1))
 
         def visit(block, _first_row, _first_column):
-            found = [_slotted(slots, _codes(self._blocks.keys, part)) for part in _parts(block)]
+            # Faster than a boolean index where many remain.
+            near = (part.take(np.flatnonzero(part <= farthest)) for part in _parts(block))
+            found = [_slotted(slots, _codes(keys, part)) for part in near]
             here = np.bincount(np.concatenate(found), minlength=len(counts))
             with lock:
                 counts[:] += here
@@ -259,14 +263,17 @@ def _count_bins(codes):
 def _slotted(slots, codes):
     slot = slots[codes >> _LOW_BITS]
     inside = slot >= 0
-    return slot[inside] * _N_LOW + (codes[inside] & (_N_LOW - 1))
+    return slot[inside].astype(np.int64) * _N_LOW + (codes[inside] & (_N_LOW - 1))
+
+
+def _measure_of_code(code):
+    code = min(max(int(code), 0), _LAST_CODE)
+    bits = code ^ (1 << 31) if code >> 31 else code ^ _LAST_CODE
+    return float(np.array([bits], dtype=np.uint32).view(np.float32)[0])
 
 
 def _distance_of_code(keys, code):
-    code = min(max(int(code), 0), _LAST_CODE)
-    bits = code ^ (1 << 31) if code >> 31 else code ^ _LAST_CODE
-    single = np.array([bits], dtype=np.uint32).view(np.float32)
-    return float(keys.distance_of_measure(single.astype(np.float64))[0])
+    return float(keys.distance_of_measure(np.array([_measure_of_code(code)]))[0])
 
 
 def _code_of_distance(keys, distance):
