@@ -16,6 +16,7 @@ _PUBLIC = {
     "import_weights": "mulkinet.published",
     "embed": "mulkinet.evaluation.embeddings",
     "evaluate": "mulkinet.evaluation",
+    "Index": "mulkinet.index",
 }
 
 __all__ = [*_PUBLIC, "losses"]

@@ -44,6 +44,9 @@ class LazyGroup(Group):
         "train": ("mulkinet.cli.train", "Train a network."),
         "evaluate": ("mulkinet.cli.evaluate", "Rank a collection and score the ranking."),
         "compare": ("mulkinet.cli.compare", "Set two evaluations side by side."),
+        "index": ("mulkinet.cli.index", "Make and keep the index of a collection."),
+        "identify": ("mulkinet.cli.identify", "Name the works of recordings."),
+        "calibrate": ("mulkinet.cli.calibrate", "Fit an index's threshold and probabilities."),
         "import": ("mulkinet.cli.import_", "Convert published weights to a model file."),
     },
 )

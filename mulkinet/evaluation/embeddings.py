@@ -4,7 +4,7 @@ A network of fixed length sees the first `n_frames` frames of a track; a shorter
 with zeros, or tiled (`pad="wrap"`). A network of any length sees the whole track, in batches of
 tracks of equal length, so that nothing is padded that would not be padded alone.
 
-Public names: `embed`, `check_compatible`, `prepare_track`.
+Public names: `embed`, `embed_arrays`, `check_compatible`, `prepare_track`.
 """
 
 import logging
@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from mulkinet.errors import MulkinetError
 
-__all__ = ["check_compatible", "embed", "prepare_track"]
+__all__ = ["check_compatible", "embed", "embed_arrays", "prepare_track"]
 
 PADS = ("zero", "wrap")
 # A feature map of 12 rows and 256 channels of so many frames takes 200 MB.
@@ -54,6 +54,23 @@ def embed(model, store, *, rows=None, feature=None, batch_size=32, pad=None, pro
             x = np.stack([_load(model, store, feature, rows[i], pad) for i in batch])
             embeddings[batch] = model.embed_batch(x)
             bar.update(len(batch))
+    return embeddings
+
+
+def embed_arrays(model, arrays, *, batch_size=32):
+    """Embeds features that are in memory, in batches of equal length.
+
+    Args:
+        model: EmbeddingNetwork.
+        arrays: (n_bins, frames) arrays, each as `prepare_track` gives it.
+        batch_size: As for `embed`.
+
+    Returns:
+        (len(arrays), embedding_len) float32.
+    """
+    embeddings = np.empty((len(arrays), model.embedding_len), np.float32)
+    for batch in _batches([x.shape[1] for x in arrays], batch_size):
+        embeddings[batch] = model.embed_batch(np.stack([arrays[i] for i in batch]))
     return embeddings
 
 

@@ -3,7 +3,7 @@
 Conventions: a work folder's name is the work_id, a file's name without its ending the track_id;
 works and tracks come in natural order. Hidden files and files that are no audio are passed over.
 
-Public names: `Track`, `find_tracks`.
+Public names: `Track`, `find_tracks`, `find_flat_tracks`, `find_audio`.
 """
 
 import os
@@ -14,7 +14,7 @@ from mulkinet.errors import MulkinetError
 from mulkinet.features.audio import AUDIO_SUFFIXES
 from mulkinet.store import natural_key
 
-__all__ = ["Track", "find_tracks"]
+__all__ = ["Track", "find_tracks", "find_flat_tracks", "find_audio"]
 
 _SHOWN = 3
 # File systems take 255 bytes; the rest is for the endings of temporary feature files.
@@ -73,6 +73,40 @@ def find_tracks(audio_dir, *, leave_out=()):
             "arrange the audio as <dir>/<work>/<track>.<ext>"
         )
     return tracks, skipped
+
+
+def find_flat_tracks(audio_dir):
+    """Lists the audio files of a folder of which every file is a work of its own.
+
+    Args:
+        audio_dir: The folder.
+
+    Returns:
+        (tracks, skipped) as `find_tracks`: the work_id is the track_id. (None, None) when no audio
+        file lies directly in the folder, or other audio deeper.
+
+    Raises:
+        MulkinetError: The folder cannot be read.
+    """
+    top = _entries(Path(audio_dir))
+    files = [path for path in top if _is_audio(path)]
+    if not files or any(_audio_below(path) for path in top if path.is_dir()):
+        return None, None
+    tracks, skipped = [], []
+    _add_work(Path(audio_dir), files, tracks, skipped)
+    return [track._replace(work_id=track.track_id) for track in tracks], skipped
+
+
+def find_audio(folder):
+    """Lists the audio files of a folder and of all below it.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        list of pathlib.Path in natural order.
+    """
+    return sorted(_audio_below(Path(folder)), key=lambda path: natural_key(str(path)))
 
 
 _ADVICE_HIGH = (

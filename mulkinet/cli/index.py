@@ -1,0 +1,121 @@
+"""`mulkinet index`: makes and keeps the index of a collection. Public names: `main`."""
+
+import functools
+import os
+
+import click
+
+from mulkinet.cli.errors import Group, report_skipped
+
+__all__ = ["main"]
+
+_INDEX = click.Path(dir_okay=False)
+_workers = click.option("-n", "--n-workers", default=-1, help="Processes; -1 is one per core.")
+_batchsize = click.option(
+    "--batchsize", default=16, type=click.IntRange(1), help="Tracks embedded at a time."
+)
+_index = click.option("--index", "path", required=True, type=_INDEX, help="The index.")
+_model_file = click.option(
+    "--model-file",
+    type=click.Path(dir_okay=False),
+    help="The index's model.  [where it was when the index was built]",
+)
+
+
+@click.group(cls=Group)
+def main():
+    """Make and keep the index of a collection, for mulkinet identify."""
+
+
+@main.command()
+@click.argument("collection", type=click.Path())
+@click.option("--model-file", required=True, type=click.Path(), help="Model of a trained network.")
+@click.option("-o", "--output", required=True, type=_INDEX, help="The index to make.")
+@_workers
+@_batchsize
+def build(collection, model_file, output, n_workers, batchsize):
+    """Make the index of a folder of audio, or of a feature store.
+
+    A folder is <dir>/<work>/<track>.<ext>, or flat: every file its own work. A run that was interrupted
+    goes on where it was.
+    """
+    index = _import_index().build(
+        output,
+        collection,
+        model_file,
+        n_workers=n_workers,
+        batch_size=batchsize,
+        report=_say,
+    )
+    _report(index)
+
+
+@main.command()
+@click.argument("collection", type=click.Path())
+@_index
+@_model_file
+@_workers
+@_batchsize
+def add(collection, path, model_file, n_workers, batchsize):
+    """Add the tracks of COLLECTION that are new or changed to an index."""
+    index = _import_index().open(path, model_file, report=_say)
+    index.add(collection, n_workers=n_workers, batch_size=batchsize)
+    _report(index)
+
+
+@main.command()
+@click.argument("names", nargs=-1, required=True, metavar="WORK[/TRACK]...")
+@_index
+@_model_file
+def remove(names, path, model_file):
+    """Take works, or single tracks of them, out of an index."""
+    index = _import_index().open(path, model_file, report=_say)
+    index.remove(names)
+    _report(index)
+
+
+@main.command()
+@click.argument("path", type=_INDEX, metavar="INDEX")
+def info(path):
+    """Show what an index holds and what it was made with."""
+    click.echo(_facts(_import_index().open(path).info()))
+
+
+def _import_index():
+    # Before TensorFlow is loaded: it greets the user with a page of notes otherwise.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from mulkinet.index import Index
+
+    return Index
+
+
+_say = functools.partial(click.echo, err=True)
+
+
+def _report(index):
+    changes = index.changes
+    numbers = [(name, getattr(changes, name)) for name in ("added", "replaced", "unchanged")]
+    numbers += [("removed", changes.removed), ("embedded", changes.embedded)]
+    told = ", ".join(f"{number} {name}" for name, number in numbers if number)
+    click.echo(f"{len(index)} tracks of {index.n_works} works: {index.path} ({told})")
+    report_skipped(changes.skipped)
+
+
+def _facts(info):
+    calibration = info.pop("calibration")
+    settings = info.pop("feature_settings")
+    scalars = {k: v for k, v in settings.items() if not isinstance(v, (str, list, dict))}
+    info["feature"] += " (" + ", ".join(f"{k} {v:g}" for k, v in scalars.items()) + ")"
+    lines = list(info.items())
+    if calibration is None:
+        lines.append(("calibration", "none: no probabilities; see mulkinet calibrate"))
+    else:
+        source = calibration.pop("source")
+        lines.append(("calibrated on", f"{source['data_dir']}, {source['val_ls']}"))
+        lines += calibration.items()
+    width = max(len(name) for name, _ in lines)
+    return "\n".join(f"{name.replace('_', ' ').ljust(width)}  {_text(v)}" for name, v in lines)
+
+
+def _text(value):
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

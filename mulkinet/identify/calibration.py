@@ -1,0 +1,184 @@
+"""What a distance means: a threshold tau, and the probability that two recordings are covers.
+
+Fitted on all pairs of a validation list, as the evaluator counts them. tau is the distance of equal
+error, or the largest at which no more than a chosen share of non-covers is accepted. The probability
+is logistic in the distance (Platt, "Probabilistic outputs for support vector machines", 1999), two
+numbers fitted by maximum likelihood, the slope below 0, so that it never grows with the distance.
+
+How many pairs are covers differs between a validation list and an index: of a thousand works' tracks
+hardly any is the query's. The odds are therefore moved from the list's base rate to the index's:
+a share `known` of all queries is taken to be of a work of the index, any of them equally likely, so
+that a track is the query's cover with probability known / works before it is heard.
+
+Public names: `calibrate`, `stored_tracks`, `probability`, `base_rate`.
+"""
+
+import numpy as np
+
+from mulkinet.errors import MulkinetError
+from mulkinet.evaluation.embeddings import check_compatible
+from mulkinet.evaluation.evaluator import run_evaluation
+from mulkinet.identify.updating import in_batches
+from mulkinet.lists import read_list, select
+from mulkinet.store import FeatureStore
+
+__all__ = ["calibrate", "stored_tracks", "probability", "base_rate"]
+
+_BATCH = 64
+_STEPS = 100
+_CONVERGED = 1e-10
+
+
+def calibrate(embeddings, work_ids, track_ids, *, distance, weights, false_accept_rate, known):
+    """Fits tau and the logistic curve.
+
+    Args:
+        embeddings: (N, embedding_len) of tracks that the model was not trained on.
+        work_ids: (N,) their works; some have several tracks.
+        track_ids: (N,) their ids.
+        distance: Name of the distance.
+        weights: (kernel, bias) of "weighted_l1", or None.
+        false_accept_rate: Share of non-cover pairs to accept at tau, in (0, 1); None for equal error.
+        known: Share of queries taken to be of a work of the index, in (0, 1).
+
+    Returns:
+        dict: tau, criterion, false_accepts and false_rejects (rates at tau), intercept, slope,
+        fitted_base_rate, known, pairs, cover_pairs, tracks, works. Plain and JSON-able.
+
+    Raises:
+        MulkinetError: No work has two tracks, there are too few pairs for the rate, or distances tell
+            nothing.
+    """
+    evaluation = run_evaluation(
+        embeddings, work_ids, track_ids=track_ids, distance=distance, weights=weights, ks=(1,)
+    )
+    pairs, scores = evaluation.pairs, evaluation.scores
+    n_covers, n_others = pairs.covers.sum(), pairs.others.sum()
+    if not n_others:
+        raise MulkinetError("expected several works to calibrate on, found one; name a longer list")
+    if false_accept_rate is None:
+        tau, criterion = scores["EER_threshold"], "equal error"
+    else:
+        tau = _threshold_of(pairs, n_others, false_accept_rate)
+        criterion = f"false-accept rate {false_accept_rate:g}"
+    accepted = pairs.distances <= tau
+    intercept, slope = _fit(pairs.distances, pairs.covers, pairs.others)
+    return {
+        "tau": float(tau),
+        "criterion": criterion,
+        "false_accepts": float(pairs.others[accepted].sum() / n_others),
+        "false_rejects": float(1 - pairs.covers[accepted].sum() / n_covers),
+        "intercept": intercept,
+        "slope": slope,
+        "fitted_base_rate": float(n_covers / (n_covers + n_others)),
+        "known": float(known),
+        "pairs": int(n_covers + n_others),
+        "cover_pairs": int(n_covers),
+        "tracks": int(scores["tracks"]),
+        "works": int(scores["works"]),
+    }
+
+
+def stored_tracks(data_dir, val_ls, extraction):
+    """Embeds tracks of a store as the index's own were embedded.
+
+    Args:
+        data_dir: A feature store.
+        val_ls: List of its tracks, or None for all.
+        extraction: Extraction of the index's model.
+
+    Returns:
+        (embeddings, work_ids, track_ids): (N, embedding_len) float32 and (N,) arrays of str.
+
+    Raises:
+        MulkinetError: The store or the list cannot be used, or was not made for the model.
+    """
+    store = FeatureStore(data_dir)
+    feature = check_compatible(extraction.model, store)
+    rows = np.arange(len(store))
+    if val_ls is not None:
+        rows = select(store, read_list(val_ls), val_ls)
+    store.check_finite(feature, rows)
+    works, tracks = store.work_ids[rows], store.track_ids[rows]
+    recordings = (extraction.from_features(store.get(key, feature)) for key in zip(works, tracks))
+    parts = [extraction.embed(part) for part in in_batches(recordings, _BATCH)]
+    return np.concatenate(parts), works, tracks
+
+
+def base_rate(calibration, n_works):
+    """Probability that a track of the index is a cover of a query, before hearing either.
+
+    Args:
+        calibration: dict of `calibrate`.
+        n_works: Works of the index.
+    """
+    return calibration["known"] / n_works
+
+
+def probability(calibration, distances, n_works):
+    """Probability that pairs at given distances are covers.
+
+    Args:
+        calibration: dict of `calibrate`.
+        distances: (n,) distances between a query and tracks of the index.
+        n_works: Works of the index.
+
+    Returns:
+        (n,) float64 in [0, 1], not growing with the distance.
+    """
+    log_odds = calibration["intercept"] + calibration["slope"] * np.asarray(distances)
+    log_odds += _log_odds(base_rate(calibration, n_works))
+    log_odds -= _log_odds(calibration["fitted_base_rate"])
+    # tanh does not overflow.
+    return 0.5 + 0.5 * np.tanh(0.5 * log_odds)
+
+
+def _threshold_of(pairs, n_others, rate):
+    if rate * n_others < 1:
+        raise MulkinetError(
+            f"expected at least {int(np.ceil(1 / rate))} pairs of different works for a false-accept "
+            f"rate of {rate:g}, found {n_others}; name a longer list or a larger rate"
+        )
+    within = np.cumsum(pairs.others) <= rate * n_others
+    if not within[0]:
+        return np.nextafter(pairs.distances[0], -np.inf)
+    return pairs.distances[np.flatnonzero(within)[-1]]
+
+
+def _fit(distances, covers, others):
+    """Maximum-likelihood (intercept, slope) of log-odds over the distance, by Newton's method."""
+    counts = covers + others
+    # Platt's targets: as if one more pair of either kind had been seen, so that no number is infinite.
+    positive, negative = (covers.sum() + 1) / (covers.sum() + 2), 1 / (others.sum() + 2)
+    shares = (covers * positive + others * negative) / counts
+    centre, width = distances.mean(), distances.std() or 1.0
+    x = np.stack([np.ones(len(distances)), (distances - centre) / width], axis=1)
+    beta = np.array([_log_odds(np.average(shares, weights=counts)), 0.0])
+    loss = _loss(x @ beta, shares, counts)
+    for _ in range(_STEPS):
+        p = 0.5 + 0.5 * np.tanh(0.5 * (x @ beta))
+        gradient = x.T @ (counts * (p - shares))
+        hessian = (x * (counts * p * (1 - p))[:, None]).T @ x
+        step = np.linalg.solve(hessian + 1e-9 * np.eye(2), gradient)
+        # Newton may step too far where the curve is steep: halve until it gains.
+        while _loss(x @ (beta - step), shares, counts) > loss and np.abs(step).max() > _CONVERGED:
+            step /= 2
+        beta -= step
+        loss = _loss(x @ beta, shares, counts)
+        if np.abs(step).max() < _CONVERGED:
+            break
+    slope = beta[1] / width
+    if not slope < 0:
+        raise MulkinetError(
+            "expected covers to be nearer than others in the list to calibrate on, found the "
+            "contrary; use a trained model, or check the list's works"
+        )
+    return float(beta[0] - slope * centre), float(slope)
+
+
+def _loss(log_odds, shares, counts):
+    return (counts * (np.logaddexp(0, log_odds) - shares * log_odds)).sum()
+
+
+def _log_odds(p):
+    return np.log(p) - np.log1p(-p)

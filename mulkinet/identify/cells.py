@@ -1,0 +1,117 @@
+"""Approximate search of large indexes: k-means cells, of which a search looks into the nearest few.
+
+FAISS's IVF. What is stored are plain arrays, the cells' centroids and each track's cell; opening an
+index never lets FAISS read a serialised index of its own. New tracks join the cells that are there;
+the cells are chosen again when the index has doubled. The number of cells looked into is the least
+that finds `RECALL` of the exact 10 nearest of a sample of the index's own tracks.
+
+Public names: `FROM_TRACKS`, `RECALL`, `divide`, `build_cells_index`.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from mulkinet.identify.index_file import Cells
+
+__all__ = ["FROM_TRACKS", "RECALL", "divide", "build_cells_index"]
+
+# Up to here the exact search takes tens of milliseconds a query.
+FROM_TRACKS = 200_000
+RECALL = 0.98
+_NEIGHBOURS = 10
+_SAMPLE = 1000
+_TRAINING_POINTS_A_CELL = 64
+_ITERATIONS = 10
+_FIRST_PROBES = 8
+_SEED = 0
+
+
+def divide(points, cells=None):
+    """Divides an index into cells.
+
+    Args:
+        points: (N, embedding_len) float32, see `search.comparable`.
+        cells: Cells of the first tracks of `points`, to be extended; None chooses new ones.
+
+    Returns:
+        Cells, whose recall has been measured.
+    """
+    import faiss
+
+    if cells is None or len(points) > 2 * cells.trained_on:
+        # About 4 sqrt(N) cells, FAISS's advice, as a power of two.
+        n_cells = 1 << round(np.log2(4 * np.sqrt(len(points))))
+        means = faiss.Kmeans(
+            points.shape[1],
+            n_cells,
+            niter=_ITERATIONS,
+            seed=_SEED,
+            max_points_per_centroid=_TRAINING_POINTS_A_CELL,
+        )
+        means.train(points)
+        cells = Cells(means.centroids, np.empty(0, np.int32), _FIRST_PROBES, 0.0, len(points))
+    new = points[len(cells.cell) :]
+    joined = _nearest(cells.centroids, new)
+    cells = replace(cells, cell=np.concatenate([cells.cell, joined]))
+    return _measure(points, cells)
+
+
+def build_cells_index(points, cells):
+    """FAISS's index of given cells.
+
+    Args:
+        points: (N, embedding_len) float32; it is copied.
+        cells: Cells of all of them.
+
+    Returns:
+        faiss.IndexIVFFlat.
+    """
+    import faiss
+
+    centroids = np.ascontiguousarray(cells.centroids)
+    quantizer = faiss.IndexFlatL2(points.shape[1])
+    quantizer.add(centroids)
+    index = faiss.IndexIVFFlat(quantizer, points.shape[1], len(centroids), faiss.METRIC_L2)
+    # Python's reference to the quantizer must live as long as the index.
+    index.own_fields = True
+    quantizer.this.disown()
+    index.is_trained = True
+    cell = np.ascontiguousarray(cells.cell, dtype=np.int64)
+    index.add_core(len(points), faiss.swig_ptr(points), None, faiss.swig_ptr(cell))
+    index.nprobe = cells.probes
+    return index
+
+
+def _measure(points, cells):
+    """Cells with the least probes that reach `RECALL`, and the recall."""
+    import faiss
+
+    rng = np.random.default_rng(_SEED)
+    rows = np.sort(rng.choice(len(points), min(_SAMPLE, len(points)), replace=False))
+    # A track is its own nearest, and is no neighbour.
+    exact = _without_self(faiss.knn(points[rows], points, _NEIGHBOURS + 1)[1], rows)
+    index = build_cells_index(points, cells)
+    probes = _FIRST_PROBES
+    while True:
+        index.nprobe = min(probes, len(cells.centroids))
+        found = _without_self(index.search(points[rows], _NEIGHBOURS + 1)[1], rows)
+        shared = [len(np.intersect1d(a, b)) for a, b in zip(exact, found)]
+        recall = float(np.mean(shared)) / _NEIGHBOURS
+        if recall >= RECALL or probes >= len(cells.centroids):
+            return replace(cells, probes=index.nprobe, recall=recall)
+        probes = int(np.ceil(probes * 1.25))
+
+
+def _without_self(neighbours, rows):
+    return [row[row != own][:_NEIGHBOURS] for row, own in zip(neighbours, rows)]
+
+
+def _nearest(centroids, points):
+    import faiss
+
+    index = faiss.IndexFlatL2(centroids.shape[1])
+    index.add(np.ascontiguousarray(centroids))
+    if not len(points):
+        return np.empty(0, np.int32)
+    return index.search(points, 1)[1][:, 0].astype(np.int32)

@@ -1,0 +1,147 @@
+"""The tracks of a collection: a folder of audio, or a feature store.
+
+A folder is `<dir>/<work>/<track>.<ext>`, or flat, `<dir>/<track>.<ext>`, where every file is a work of
+its own. A track's content is the SHA-256 of its audio file, or of its frames in the store.
+
+Public names: `Entry`, `open_collection`.
+"""
+
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mulkinet.evaluation.embeddings import check_compatible
+from mulkinet.features.provenance import quiet
+from mulkinet.identify.extraction import read_recordings
+from mulkinet.sources.layout import find_flat_tracks, find_tracks
+from mulkinet.store import FeatureStore
+
+__all__ = ["Entry", "open_collection"]
+
+_BLOCK_BYTES = 1 << 20
+
+
+class Entry(NamedTuple):
+    """One track of a collection.
+
+    Attributes:
+        work_id: Its work.
+        track_id: Its id within the work.
+        title: What a person calls it; empty if unknown.
+        path: The audio file; empty if unknown.
+        content: SHA-256 in hexadecimal digits.
+    """
+
+    work_id: str
+    track_id: str
+    title: str
+    path: str
+    content: str
+
+
+def open_collection(path, extraction):
+    """Opens a folder of audio or a feature store.
+
+    Args:
+        path: The folder, or the store's file.
+        extraction: Extraction of the model that is to embed it.
+
+    Returns:
+        An object with `entries`, list of Entry; `skipped`, list of (path, reason); and
+        `recordings(entries, n_workers)`, which yields (entry, Recording or reason) as they end.
+
+    Raises:
+        MulkinetError: Neither, unreadable, or not made with the model's settings.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return _StoredTracks(FeatureStore(path), extraction)
+    return _AudioFiles(path, extraction)
+
+
+class _AudioFiles:
+    """The audio files of a folder."""
+
+    def __init__(self, folder, extraction):
+        extraction.raw_frame_rate  # noqa: B018 - a model that cannot hear audio is refused at once
+        self._extraction = extraction
+        tracks, self.skipped = find_flat_tracks(folder)
+        if tracks is None:
+            tracks, self.skipped = find_tracks(folder)
+        self.entries = []
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for track, content in zip(tracks, pool.map(_file_content, tracks)):
+                if content is None:
+                    self.skipped.append((track.path, "cannot read it"))
+                    continue
+                work_id, track_id, path = track
+                title = _tagged_title(path) or track_id
+                self.entries.append(Entry(work_id, track_id, title, os.path.abspath(path), content))
+
+    def recordings(self, entries, n_workers):
+        by_path = {Path(entry.path): entry for entry in entries}
+        for path, result in read_recordings(list(by_path), self._extraction, n_workers):
+            yield by_path[path], result
+
+
+class _StoredTracks:
+    """The tracks of a feature store."""
+
+    def __init__(self, store, extraction):
+        self._store = store
+        self._extraction = extraction
+        self._feature = check_compatible(extraction.model, store)
+        self.skipped = []
+        title, artist, path = (
+            store.metadata.get(name, np.full(len(store), ""))
+            for name in ("title", "artist", "path")
+        )
+        self.entries = [
+            Entry(
+                str(store.work_ids[row]),
+                str(store.track_ids[row]),
+                f"{title[row]} ({artist[row]})" if artist[row] else str(title[row]),
+                str(path[row]),
+                hashlib.sha256(
+                    np.ascontiguousarray(store.read(self._feature, row)).data
+                ).hexdigest(),
+            )
+            for row in range(len(store))
+        ]
+
+    def recordings(self, entries, _n_workers):
+        for entry in entries:
+            x = self._store.get((entry.work_id, entry.track_id), self._feature)
+            if np.isfinite(x).all():
+                yield entry, self._extraction.from_features(x)
+            else:
+                yield entry, f"expected finite values, found NaN or infinity in its {self._feature}"
+
+
+def _file_content(track):
+    sha = hashlib.sha256()
+    try:
+        with open(track.path, "rb") as file:
+            while block := file.read(_BLOCK_BYTES):
+                sha.update(block)
+    except OSError:
+        return None
+    return sha.hexdigest()
+
+
+def _tagged_title(path):
+    """Title and artist of the file's tags; empty where it has none."""
+    import soundfile
+
+    try:
+        with quiet(), soundfile.SoundFile(path) as file:
+            tags = file.copy_metadata()
+    except (soundfile.SoundFileError, OSError):
+        # Whatever is wrong with the file is told when it is decoded.
+        return ""
+    title, artist = tags.get("title", ""), tags.get("artist", "")
+    return f"{title} ({artist})" if title and artist else title

@@ -1,0 +1,256 @@
+"""The index of a collection: one HDF5 file, readable with h5py alone.
+
+Layout: root attributes `format = "mulkinet-index"`, `version`, `mulkinet_version`, `digest`, `config` and,
+once calibrated, `calibration` (both JSON). `/work_id`, `/track_id`, `/title`, `/path`, `/content` (N,)
+UTF-8, where content is the SHA-256 of the audio file (or of a store's frames), by which an unchanged
+track is known again; `/embedding` (N, embedding_len) float32, as the network gives them. Large indexes
+have `/cells/centroids` (n_cells, embedding_len) and `/cells/cell` (N,), see `cells.py`.
+
+`config` holds model_file, fingerprint, network, distance, feature, feature_settings and trained_sec.
+`digest` is the SHA-256 of all the rest: a file that was damaged is refused.
+
+A writer holds the lock `<index>.lock` from reading to renaming: writers follow each other, readers see
+the file before or after. The lock belongs to the process and dies with it.
+
+Public names: `IndexData`, `Cells`, `read_index`, `write_index`, `locked`, `fingerprint`.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+import h5py
+import numpy as np
+
+import mulkinet
+from mulkinet.errors import MulkinetError
+from mulkinet.hdf5 import atomic_hdf5
+
+__all__ = ["IndexData", "Cells", "read_index", "write_index", "locked", "fingerprint"]
+
+FORMAT = "mulkinet-index"
+VERSION = 1
+IDS = ("work_id", "track_id", "title", "path", "content")
+_STRINGS = h5py.string_dtype("utf-8")
+_CONFIG = (
+    *("model_file", "fingerprint", "network", "distance", "feature"),
+    *("feature_settings", "trained_sec"),
+)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The division of an index into cells, for approximate search.
+
+    Attributes:
+        centroids: (n_cells, embedding_len) float32.
+        cell: (N,) int32, each track's cell.
+        probes: Cells that a search looks into.
+        recall: Share of the exact 10 nearest that it finds, as measured.
+        trained_on: Number of tracks when the centroids were chosen.
+    """
+
+    centroids: np.ndarray
+    cell: np.ndarray
+    probes: int
+    recall: float
+    trained_on: int
+
+
+@dataclass(frozen=True)
+class IndexData:
+    """What an index file holds.
+
+    Attributes:
+        config: dict, see the module.
+        ids: dict of work_id, track_id, title, path and content to (N,) object arrays of str.
+        embeddings: (N, embedding_len) float32.
+        calibration: dict of `calibration.calibrate`, or None.
+        cells: Cells, or None.
+    """
+
+    config: dict
+    ids: dict
+    embeddings: np.ndarray
+    calibration: Optional[dict] = None
+    cells: Optional[Cells] = None
+
+    def __len__(self):
+        return len(self.embeddings)
+
+
+def write_index(path, data):
+    """Writes an index; a file of that name is replaced when the new one is whole.
+
+    Args:
+        path: The file.
+        data: IndexData.
+
+    Raises:
+        MulkinetError: It cannot be written.
+    """
+    with atomic_hdf5(path) as (file, check):
+        file.attrs["format"] = FORMAT
+        file.attrs["version"] = VERSION
+        file.attrs["mulkinet_version"] = mulkinet.__version__
+        file.attrs["digest"] = _digest(data)
+        file.attrs["config"] = json.dumps(data.config)
+        if data.calibration is not None:
+            file.attrs["calibration"] = json.dumps(data.calibration)
+        for name in IDS:
+            file.create_dataset(name, data=data.ids[name].tolist(), dtype=_STRINGS)
+        file["embedding"] = data.embeddings
+        check()
+        if data.cells is not None:
+            file["cells/centroids"] = data.cells.centroids
+            file["cells/cell"] = data.cells.cell
+            for name in ("probes", "recall", "trained_on"):
+                file["cells"].attrs[name] = getattr(data.cells, name)
+
+
+def read_index(path):
+    """Reads and checks an index.
+
+    Args:
+        path: A file that `write_index` wrote.
+
+    Returns:
+        IndexData.
+
+    Raises:
+        MulkinetError: No such file, no index, of a newer version, or damaged.
+    """
+    path = Path(path)
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "no file"
+        raise MulkinetError(
+            f"expected an index at {path}, found {found}; make one with mulkinet index build"
+        )
+    try:
+        with h5py.File(path, "r") as file:
+            _check_header(file, path)
+            data = _read(file)
+            if _digest(data) != file.attrs["digest"]:
+                raise ValueError("its content is not what was written")
+    except MulkinetError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise MulkinetError(
+            f"expected an index, found {path}, which is damaged or no HDF5 file ({reason}); "
+            "make it again with mulkinet index build"
+        ) from error
+    return data
+
+
+@contextlib.contextmanager
+def locked(path, report):
+    """Holds the lock of an index, waiting for another writer to end.
+
+    Args:
+        path: The index, which need not exist.
+        report: Called with a line to show when there is another writer.
+
+    Raises:
+        MulkinetError: The folder cannot be written to.
+    """
+    path = Path(path)
+    lock = path.with_name(path.name + ".lock")
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        file = open(lock, "a")
+    except OSError as error:
+        raise MulkinetError(
+            f"cannot write {lock}: {error.strerror}; check that the folder is writable"
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            report(f"another process is writing {path}; waiting for it to end")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def fingerprint(model):
+    """What tells one trained network from another, whatever file it is in.
+
+    Args:
+        model: EmbeddingNetwork.
+
+    Returns:
+        str of 64 hexadecimal digits: SHA-256 of options, distance, feature settings and weights.
+    """
+    from mulkinet.modelfile import named_weights
+
+    settings = model.metadata.get("feature_settings", {})
+    description = {
+        "network": model.network,
+        "options": model.options,
+        "distance": model.distance,
+        "feature": model.metadata.get("feature"),
+        "feature_settings": settings,
+        "n_frames": model.metadata.get("n_frames"),
+    }
+    sha = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
+    for name, variable in named_weights(model).items():
+        sha.update(name.encode())
+        sha.update(np.ascontiguousarray(variable.numpy()).tobytes())
+    return sha.hexdigest()
+
+
+def _check_header(file, path):
+    found = file.attrs.get("format")
+    if found != FORMAT:
+        raise MulkinetError(
+            f"expected an index (attribute format = {FORMAT!r}), found {path} with format = "
+            f"{found!r}; make one with mulkinet index build"
+        )
+    version = int(file.attrs["version"])
+    if version > VERSION:
+        raise MulkinetError(
+            f"expected an index of version {VERSION} or older, found {path} of version {version}; "
+            "upgrade mulkinet"
+        )
+
+
+def _read(file):
+    config = json.loads(file.attrs["config"])
+    missing = [name for name in _CONFIG if name not in config]
+    if missing:
+        raise ValueError(f"its config lacks {', '.join(missing)}")
+    embeddings = file["embedding"][:]
+    ids = {name: file[name].asstr()[:] for name in IDS}
+    lengths = {len(values) for values in (embeddings, *ids.values())}
+    if embeddings.ndim != 2 or embeddings.dtype != np.float32 or len(lengths) != 1:
+        raise ValueError(f"embeddings of shape {embeddings.shape} for {sorted(lengths)} tracks")
+    if not np.isfinite(embeddings).all():
+        raise ValueError("embeddings that are not finite")
+    calibration = file.attrs.get("calibration")
+    return IndexData(
+        config,
+        ids,
+        embeddings,
+        None if calibration is None else json.loads(calibration),
+        _read_cells(file["cells"]) if "cells" in file else None,
+    )
+
+
+def _read_cells(group):
+    facts = {name: group.attrs[name].item() for name in ("probes", "recall", "trained_on")}
+    return Cells(group["centroids"][:], group["cell"][:], **facts)
+
+
+def _digest(data):
+    sha = hashlib.sha256(json.dumps([data.config, data.calibration]).encode())
+    for name in IDS:
+        sha.update("\0".join(data.ids[name]).encode())
+    sha.update(np.ascontiguousarray(data.embeddings).data)
+    if data.cells is not None:
+        sha.update(np.ascontiguousarray(data.cells.centroids).data)
+        sha.update(np.ascontiguousarray(data.cells.cell).data)
+    return sha.hexdigest()

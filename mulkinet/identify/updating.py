@@ -1,0 +1,184 @@
+"""A collection's embeddings into an index, without making again what is there.
+
+A track's key is the pair (work_id, track_id). An embedding is taken over wherever the content is
+known: from the index, from an interrupted run's journal, or from a copy within the collection.
+
+Public names: `Changes`, `update`, `remove`, `in_batches`.
+"""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from mulkinet.errors import MulkinetError
+from mulkinet.identify.index_file import IDS
+
+__all__ = ["Changes", "update", "remove", "in_batches"]
+
+_SHOWN = 3
+
+
+class Changes(NamedTuple):
+    """What became of the tracks.
+
+    Attributes:
+        added: Tracks that were not in the index.
+        replaced: Tracks whose content was another.
+        unchanged: Tracks that were in the index already.
+        removed: Tracks taken out.
+        embedded: Embeddings that had to be made.
+        skipped: list of (path, reason) of tracks that cannot be used.
+    """
+
+    added: int = 0
+    replaced: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    embedded: int = 0
+    skipped: list = []
+
+
+def update(data, collection, extraction, journal, *, n_workers, batch_size, progress):
+    """Adds a collection to an index.
+
+    Args:
+        data: IndexData; empty for a new index.
+        collection: What `open_collection` gives.
+        extraction: Extraction of the index's model.
+        journal: Journal of this index.
+        n_workers: Processes that extract features.
+        batch_size: Tracks embedded at a time.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        (IndexData, Changes).
+
+    Raises:
+        MulkinetError: No track of the collection can be used.
+    """
+    known = dict(zip(data.ids["content"], data.embeddings))
+    known.update(journal.embeddings)
+    missing = {entry.content: entry for entry in collection.entries if entry.content not in known}
+    reasons = {}
+    with tqdm(
+        total=len(collection.entries),
+        initial=len(collection.entries) - len(missing),
+        unit="track",
+        disable=not progress,
+    ) as bar:
+        for batch in in_batches(
+            collection.recordings(list(missing.values()), n_workers), batch_size
+        ):
+            reasons.update(
+                (entry.content, found) for entry, found in batch if isinstance(found, str)
+            )
+            heard = [pair for pair in batch if not isinstance(pair[1], str)]
+            _embed(heard, extraction, journal, batch_size)
+            bar.update(len(batch))
+    known.update(journal.embeddings)
+    usable = [entry for entry in collection.entries if entry.content in known]
+    skipped = collection.skipped + [
+        (entry.path or f"{entry.work_id}/{entry.track_id}", reasons[entry.content])
+        for entry in collection.entries
+        if entry.content in reasons
+    ]
+    if not usable:
+        first = f", the first {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
+        raise MulkinetError(
+            f"expected at least one usable track, found none, {len(skipped)} skipped{first}"
+        )
+    changed, changes = _merge(data, usable, known)
+    return changed, changes._replace(embedded=len(missing) - len(reasons), skipped=skipped)
+
+
+def remove(data, names):
+    """Takes works or tracks out of an index.
+
+    Args:
+        data: IndexData.
+        names: Of each what to remove: a work_id, or `<work_id>/<track_id>`.
+
+    Returns:
+        (IndexData, Changes).
+
+    Raises:
+        MulkinetError: The index does not hold one of them, or would be left empty.
+    """
+    works, tracks = data.ids["work_id"], data.ids["track_id"]
+    paths = np.array([f"{work}/{track}" for work, track in zip(works, tracks)], dtype=object)
+    is_out = np.zeros(len(data), bool)
+    unknown = []
+    for name in names:
+        found = (works == name) | (paths == name)
+        is_out |= found
+        if not found.any():
+            unknown.append(name)
+    if unknown:
+        more = ", ..." if len(unknown) > _SHOWN else ""
+        raise MulkinetError(
+            f"expected works or <work>/<track> of the index, found {len(unknown)} that it does not "
+            f"hold ({', '.join(unknown[:_SHOWN])}{more}); nothing was removed"
+        )
+    if is_out.all():
+        raise MulkinetError(
+            f"expected tracks to be left, found that all {len(data)} would go; delete the file"
+        )
+    return _keep(data, ~is_out), Changes(removed=int(is_out.sum()))
+
+
+def in_batches(items, size):
+    """Lists of `size` items, the last one perhaps shorter."""
+    batch = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _embed(heard, extraction, journal, batch_size):
+    if not heard:
+        return
+    embeddings = extraction.embed([recording for _, recording in heard], batch_size)
+    finite = np.isfinite(embeddings).all(axis=1)
+    if not finite.all():
+        raise MulkinetError(
+            f"expected finite embeddings, found NaN or infinity for {heard[np.argmin(finite)][0].path}; "
+            "the model has diverged, use another"
+        )
+    journal.append([entry.content for entry, _ in heard], embeddings)
+
+
+def _merge(data, entries, embeddings):
+    keys = zip(data.ids["work_id"], data.ids["track_id"])
+    content_of = dict(zip(keys, data.ids["content"]))
+    new = [entry for entry in entries if entry[:2] not in content_of]
+    n_same = sum(content_of.get(entry[:2]) == entry.content for entry in entries)
+    # What is there already is written anew all the same: its path or title may be another now.
+    given = {entry[:2] for entry in entries}
+    kept = _keep(data, np.array([key not in given for key in content_of], bool))
+    columns = {
+        name: np.concatenate([kept.ids[name], _strings(getattr(entry, name) for entry in entries)])
+        for name in IDS
+    }
+    rows = np.stack([embeddings[entry.content] for entry in entries]).astype(np.float32)
+    merged = replace(kept, ids=columns, embeddings=np.concatenate([kept.embeddings, rows]))
+    n_replaced = len(entries) - len(new) - n_same
+    return merged, Changes(added=len(new), replaced=n_replaced, unchanged=n_same)
+
+
+def _keep(data, mask):
+    cells = data.cells and replace(data.cells, cell=data.cells.cell[mask])
+    ids = {name: data.ids[name][mask] for name in IDS}
+    return replace(data, ids=ids, embeddings=data.embeddings[mask], cells=cells)
+
+
+def _strings(values):
+    values = list(values)
+    column = np.empty(len(values), dtype=object)
+    column[:] = values
+    return column
