@@ -102,6 +102,7 @@ def _source(model_file, baseline, embeddings, distances, works, distance, data_d
         )
     if bool(embeddings or distances) != bool(works):
         raise click.UsageError("--works goes with --embeddings or --distances")
+    _use_gpu(options["gpu"], with_tensorflow=bool(model_file))
     if works:
         return inputs.file_source(
             works, embeddings=embeddings, distances=distances, distance=distance
@@ -115,7 +116,6 @@ def _source(model_file, baseline, embeddings, distances, works, distance, data_d
             progress=True,
             report=lambda line: click.echo(line, err=True),
         )
-    _use_gpu(options["gpu"])
     return inputs.network_source(
         model_file,
         data_dir,
@@ -125,12 +125,17 @@ def _source(model_file, baseline, embeddings, distances, works, distance, data_d
     )
 
 
-def _use_gpu(gpu):
+def _use_gpu(gpu, with_tensorflow):
     # Before TensorFlow is loaded: it greets the user with a page of notes otherwise.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from mulkinet.devices import parse_gpus, strategy_of
 
-    strategy_of(parse_gpus(gpu), lambda line: click.echo(line, err=True))
+    gpus = parse_gpus(gpu)
+    if with_tensorflow:
+        strategy_of(gpus, lambda line: click.echo(line, err=True))
+    elif not gpus:
+        # What needs no network loads TensorFlow only to use a GPU.
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
 
 def _summary(evaluation):

@@ -256,7 +256,11 @@ class _DirectKeys(_Keys):
 
 
 class _MatrixKeys(_Keys):
-    """Keys read from a precomputed distance matrix."""
+    """Keys read from a precomputed distance matrix.
+
+    A track's distance to itself, for which many write infinity or NaN, is taken as 0: it is in
+    every block, and no candidate.
+    """
 
     def __init__(self, matrix, selection):
         super().__init__()
@@ -274,19 +278,10 @@ class _MatrixKeys(_Keys):
     def fill(self, out, rows, columns):
         """Writes the distances of a block, (rows, columns), into `out`."""
         out[...] = self._matrix[self._selection.positions[rows], columns]
-        finite = np.abs(out) <= _LARGEST
-        if not finite.all():
-            self._check(finite, rows, columns)
-
-    def pairs(self, rows, columns):
-        """(n,) distances of the pairs (rows[i], columns[i])."""
-        return self._matrix[self._selection.positions[rows], columns].astype(np.float64)
-
-    def _check(self, finite, rows, columns):
-        # Many write infinity or NaN for a track's distance to itself, which is never looked at.
         own = self._selection.own[rows] - columns.start
-        inside = np.flatnonzero((own >= 0) & (own < finite.shape[1]))
-        finite[inside, own[inside]] = True
+        inside = np.flatnonzero((own >= 0) & (own < out.shape[1]))
+        out[inside, own[inside]] = 0
+        finite = np.abs(out) <= _LARGEST
         if not finite.all():
             row, column = np.argwhere(~finite)[0]
             raise MulkinetError(
@@ -294,6 +289,12 @@ class _MatrixKeys(_Keys):
                 f"{self._selection.positions[rows][row]}, column {columns.start + column}; only a "
                 "track's distance to itself may be anything"
             )
+
+    def pairs(self, rows, columns):
+        """(n,) distances of the pairs (rows[i], columns[i])."""
+        found = self._matrix[self._selection.positions[rows], columns].astype(np.float64)
+        found[columns == self._selection.own[rows]] = 0
+        return found
 
 
 def _sigmoid(x):
