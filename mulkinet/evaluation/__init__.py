@@ -7,8 +7,13 @@
     thresholds   EER and accuracy over all pairs
     bootstrap    confidence intervals over works
     conventions  the same ranking as published code would have printed it
+    evaluator    one evaluation, from embeddings to all of these
+
+    inputs       what there is to evaluate: a network, a baseline, anybody's files
     embeddings   embeddings of a store's tracks
-    baselines    what a network has to beat
+    baselines    what a network has to beat; qmax
+    results      an evaluation as files; compare sets two side by side
+    report       a page about it: curves, figures
 
 The definitions are those of MIREX and Da-TACOS. A query's own track is never a candidate. A query
 without another performance among its candidates is no query, but its tracks are candidates for

@@ -49,7 +49,7 @@ def test_equals_plain_loops_on_any_ranking(works, n_distances, memory, seed):
     assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-12)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     WORKS,
     st.sampled_from(["cosine", "euclidean", "sqeuclidean", "weighted_l1", "transposed_cosine"]),
