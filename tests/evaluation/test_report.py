@@ -8,6 +8,7 @@ import pytest
 from mulkinet.evaluation.evaluator import run_evaluation
 from mulkinet.evaluation.inputs import Candidates
 from mulkinet.evaluation.report import write_report
+from tests.commands import invoke
 from tests.evaluation.browser import Browser
 
 FIGURES = {
@@ -101,3 +102,37 @@ def test_browser_shows_every_figure_and_asks_for_nothing(report, tmp_path, width
     outside = [url for url in browser.requests if not url.startswith("data:")]
     assert outside == [report.as_uri()]
     assert (tmp_path / "page.png").stat().st_size > 20_000
+
+
+@pytest.mark.slow
+def test_report_of_a_demo_run(tmp_path):
+    """The whole road: a small demo set, a network trained on it for two epochs, its report."""
+    executable = shutil.which("chromium")
+    if not executable:
+        pytest.skip("chromium is not installed (apt-get install chromium)")
+    from mulkinet.cli.evaluate import main as evaluate
+    from mulkinet.cli.train import main as train
+    from mulkinet.sources.demo import DemoSize, make_demo
+
+    size = DemoSize(train_works=4, val_works=3, test_works=4, performances=3, noise_works=2)
+    lists = tmp_path / "meta"
+    demo = make_demo(tmp_path, list_dir=lists, size=size, length_sec=(20, 25), progress=False)
+    data = ("--data-dir", demo.store_path, "--val-ls", lists / "DEMO-VAL", "--gpu", "-1")
+    network = ("--block", "simple", "--ki-out-channel", 8, "--embedding-len", 16)
+    training = ("--train-ls", lists / "DEMO-TRAIN", "--max-epoch", 2, *network)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        result = invoke(train, *data, *training)
+        assert result.exit_code == 0, result.stderr
+        testing = ("--test-ls", lists / "DEMO-TEST", "--ci", "--report", "report")
+        result = invoke(evaluate, "--model-file", "models/test/best.h5", *data, *testing)
+        assert result.exit_code == 0, result.stderr
+    page = tmp_path / "report" / "index.html"
+    with Browser(executable) as browser:
+        browser.open(page.as_uri(), 1280, 900)
+        shown = browser.evaluate(
+            "[...document.images].filter(i => i.naturalWidth > 100).map(i => i.parentElement.id)"
+        )
+    assert set(shown) == FIGURES
+    assert browser.messages == []
+    assert [url for url in browser.requests if not url.startswith("data:")] == [page.as_uri()]
