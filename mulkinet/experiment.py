@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from mulkinet.checks import shared_works
 from mulkinet.errors import MulkinetError
-from mulkinet.lists import hold_out, read_list, select, write_list
-from mulkinet.store import FeatureStore
+from mulkinet.lists import hold_out, select, tracks_of_list, write_list
+from mulkinet.sources.npy_dir import open_data
 
 __all__ = ["TrainingData", "train"]
 
@@ -27,6 +28,8 @@ class TrainingData:
         lists: {"TRAIN": pairs, "VAL": pairs} of (work_id, track_id).
         train_rows: (N,) int64 rows of the store to train on.
         validation_rows: (M,) int64 rows to validate with.
+        notes: list of str, what the user should know of the lists: tracks that were left out,
+            works that both have.
     """
 
     store: object
@@ -34,17 +37,23 @@ class TrainingData:
     lists: dict
     train_rows: np.ndarray
     validation_rows: np.ndarray
+    notes: list
 
     @classmethod
-    def open(cls, data_dir=None, train_ls=None, val_ls=None, feature=None, *, seed=0):
+    def open(
+        cls, data_dir=None, train_ls=None, val_ls=None, feature=None, *, seed=0, skip_missing=False
+    ):
         """Finds the tracks.
 
         Args:
-            data_dir: A feature store; without one the demo set, made first when it is not there.
+            data_dir: A feature store or a folder of .npy files; without one the demo set, made
+                first when it is not there.
             train_ls: List to train on; all tracks of the store by default (the demo set has one).
             val_ls: List to validate with; by default a tenth of the training works is held out.
             feature: Feature of the store; may be left out where there is only one.
             seed: int >= 0, of what is held out.
+            skip_missing: Leave out tracks of the lists that the store lacks, and works of which
+                one is left for that reason.
 
         Returns:
             TrainingData.
@@ -59,18 +68,35 @@ class TrainingData:
             data_dir = demo.store_path
             train_ls = train_ls or demo.lists["TRAIN"]
             val_ls = val_ls or demo.lists["VAL"]
-        store = FeatureStore(data_dir)
+        store = open_data(data_dir)
         feature = choose_feature(store, feature)
-        train_pairs = read_list(train_ls) if train_ls else list(store.rows_by_key)
+        listed = {
+            path: tracks_of_list(store, path, skip_missing=skip_missing)
+            for path in (train_ls, val_ls)
+            if path
+        }
+        train_pairs = listed[train_ls].pairs if train_ls else list(store.rows_by_key)
         if val_ls:
-            validation_pairs = read_list(val_ls)
+            validation_pairs = listed[val_ls].pairs
         else:
             train_pairs, validation_pairs = hold_out(train_pairs, _HELD_OUT_SHARE, seed)
         train_rows = select(store, train_pairs, train_ls)
         validation_rows = select(store, validation_pairs, val_ls)
         store.check_finite(feature, np.concatenate([train_rows, validation_rows]))
         lists = {"TRAIN": train_pairs, "VAL": validation_pairs}
-        return cls(store, feature, lists, train_rows, validation_rows)
+        notes = [left.describe(path) for path, left in listed.items() if left.n_missing]
+        notes += _leakage(train_pairs, validation_pairs)
+        return cls(store, feature, lists, train_rows, validation_rows, notes)
+
+
+def _leakage(train_pairs, validation_pairs):
+    shared = shared_works(train_pairs, validation_pairs)
+    if not shared:
+        return []
+    return [
+        f"warning: {len(shared)} works are in the training and in the validation list, such as "
+        f"{shared[0]}: the validation MAP will look better than it is"
+    ]
 
 
 def choose_feature(store, feature=None):
@@ -154,6 +180,8 @@ def train(
         f"{settings['model']}: {network.count_params()} parameters; {len(data.train_rows)} tracks "
         f"to train on, {len(data.validation_rows)} to validate with"
     )
+    for note in data.notes:
+        report(note)
     options = {"patience": patience, "strategy": strategy, "report": report}
     if settings["pretrain_epochs"]:
         pretraining = {**settings, "loss": "softmax", "max_epoch": settings["pretrain_epochs"]}
@@ -183,6 +211,7 @@ def _run_stage(network, settings, data, folder, *, patience, strategy, resume, r
         n_frames=network.n_frames,
         pad=settings["pad"],
         classes=stage.classes.tolist(),
+        notes=data.notes,
     )
     model_dir, max_epoch = Path("models") / folder, settings["max_epoch"]
     trainer = Trainer(

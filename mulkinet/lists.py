@@ -2,17 +2,28 @@
 
 One track a line, `<work_id> TAB <track_id>`, UTF-8, as SHS100K's lists. See meta/README.md.
 
-Public names: `read_list`, `write_list`, `select`, `hold_out`.
+Public names: `read_list`, `write_list`, `select`, `hold_out`, `tracks_of_list`, `drop_missing`,
+`Remaining`.
 """
 
+import collections
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from mulkinet.atomic import atomic_path
 from mulkinet.errors import MulkinetError
 
-__all__ = ["read_list", "write_list", "select", "hold_out"]
+__all__ = [
+    "Remaining",
+    "drop_missing",
+    "hold_out",
+    "read_list",
+    "select",
+    "tracks_of_list",
+    "write_list",
+]
 
 _SHOWN = 3
 
@@ -101,7 +112,8 @@ def select(store, pairs, source="the list"):
         more = ", ..." if len(missing) > _SHOWN else ""
         raise MulkinetError(
             f"expected every track of {source} in {store.path}, found {len(missing)} of "
-            f"{len(pairs)} missing ({shown}{more}); preprocess them or take them out of the list"
+            f"{len(pairs)} missing ({shown}{more}); preprocess them, take them out of the list, or "
+            "leave them out with --skip-missing"
         )
     return np.asarray(rows, dtype=np.int64)
 
@@ -133,3 +145,72 @@ def hold_out(pairs, share, seed):
     held = set(np.random.default_rng(seed).choice(eligible, n_held, replace=False).tolist())
     kept = [pair for pair in pairs if pair[0] not in held]
     return kept, [pair for pair in pairs if pair[0] in held]
+
+
+class Remaining(NamedTuple):
+    """What is left of a list in a store that lacks some of its tracks.
+
+    Attributes:
+        pairs: list of (work_id, track_id), in the order of the list.
+        n_missing: Tracks of the list that the store lacks.
+        n_dropped: Tracks that were left out besides, the last ones of their works.
+    """
+
+    pairs: list
+    n_missing: int
+    n_dropped: int
+
+    def describe(self, path):
+        """One line that says what was left out of the list at `path`; empty if nothing was."""
+        if not self.n_missing:
+            return ""
+        return (
+            f"{self.n_missing} tracks of {path} are missing, {self.n_dropped} more are the only ones "
+            f"left of their works; {len(self.pairs)} remain"
+        )
+
+
+def tracks_of_list(store, path, *, skip_missing=False):
+    """What a store has of a list.
+
+    Args:
+        store: FeatureStore.
+        path: List file.
+        skip_missing: Leave out what the store lacks, as `drop_missing` does.
+
+    Returns:
+        Remaining.
+
+    Raises:
+        MulkinetError: The list cannot be read, tracks are missing and not to be left out, or none
+            is left.
+    """
+    pairs = read_list(path)
+    if not skip_missing:
+        select(store, pairs, path)
+    return drop_missing(store, pairs)
+
+
+def drop_missing(store, pairs):
+    """Leaves out the tracks that a store lacks, and works that have one track left for that reason.
+
+    Args:
+        store: FeatureStore.
+        pairs: (work_id, track_id) pairs.
+
+    Returns:
+        Remaining. A work of which the list has a single track stays: it is there to be mistaken.
+
+    Raises:
+        MulkinetError: Nothing is left.
+    """
+    there = [pair for pair in pairs if tuple(pair) in store.rows_by_key]
+    listed = collections.Counter(work for work, _ in pairs)
+    left = collections.Counter(work for work, _ in there)
+    kept = [pair for pair in there if left[pair[0]] > 1 or listed[pair[0]] == 1]
+    if not kept:
+        raise MulkinetError(
+            f"expected tracks of the list in {store.path}, found none of its {len(pairs)}; "
+            "is it the list of another data set?"
+        )
+    return Remaining(kept, len(pairs) - len(there), len(there) - len(kept))

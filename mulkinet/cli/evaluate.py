@@ -27,11 +27,18 @@ _FOLDER = click.Path(file_okay=False)
 @click.option(
     "--works", type=_FILE, help="One <work> or <work> TAB <track> a line, in their order."
 )
-@click.option("--distance", default="cosine", help="How --embeddings are compared.")
-@click.option("--data-dir", type=click.Path(), help="Feature store.  [the demo set]")
+@click.option(
+    "--distance",
+    default="cosine",
+    help="How --embeddings are compared: cosine, euclidean, sqeuclidean or transposed_cosine.",
+)
+@click.option(
+    "--data-dir", type=click.Path(), help="Feature store, or folder of .npy.  [the demo set]"
+)
 @click.option("--test-ls", type=_FILE, help="List to rank.  [all tracks; the demo's test list]")
 @click.option("--query-ls", type=_FILE, help="List of the queries.  [the tracks to rank]")
 @click.option("--val-ls", type=_FILE, help="List to choose the threshold tau on.")
+@click.option("--skip-missing", is_flag=True, help="Leave out listed tracks that are not there.")
 @click.option("--feature", help="Feature.  [the model's; for a baseline the first of 12 bins]")
 @click.option("--gpu", default="0", help="0, or -1 for the CPU.")
 @click.option("--batchsize", default=32, type=click.IntRange(1), help="Tracks embedded at a time.")
@@ -75,6 +82,8 @@ def main(test_ls, query_ls, val_ls, memory, ci, conventions, json_file, out, rep
         progress=True,
     )
     click.echo(_summary(evaluation))
+    if "missing" in candidates.settings:
+        click.echo(candidates.settings["missing"])
     if conventions:
         click.echo(_conventions(evaluation.conventions))
     if json_file:
@@ -112,6 +121,7 @@ def _source(model_file, baseline, embeddings, distances, works, distance, data_d
             baseline,
             data_dir,
             feature=options["feature"],
+            skip_missing=options["skip_missing"],
             n_workers=options["n_workers"],
             progress=True,
             report=lambda line: click.echo(line, err=True),
@@ -122,6 +132,7 @@ def _source(model_file, baseline, embeddings, distances, works, distance, data_d
         feature=options["feature"],
         batch_size=options["batchsize"],
         progress=True,
+        skip_missing=options["skip_missing"],
     )
 
 

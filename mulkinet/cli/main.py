@@ -47,6 +47,7 @@ class LazyGroup(Group):
         "index": ("mulkinet.cli.index", "Make and keep the index of a collection."),
         "identify": ("mulkinet.cli.identify", "Name the works of recordings."),
         "calibrate": ("mulkinet.cli.calibrate", "Fit an index's threshold and probabilities."),
+        "check": ("mulkinet.cli.check", "Say what is in a store or folder, and what is wrong."),
         "import": ("mulkinet.cli.import_", "Convert published weights to a model file."),
     },
 )

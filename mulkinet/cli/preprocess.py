@@ -16,6 +16,16 @@ _SOURCES = {
         "mulkinet.cli.preprocess_audio_dir",
         "Extract features from a folder of audio, <dir>/<work>/<track>.<ext>.",
     ),
+    "da-tacos": ("mulkinet.cli.preprocess_da_tacos", "Convert (and download) Da-TACOS."),
+    "cover1000": ("mulkinet.cli.preprocess_cover1000", "Convert Cover-1000."),
+    "npy-dir": (
+        "mulkinet.cli.preprocess_npy_dir",
+        "Convert a folder of <song>_<version>.npy, such as SHS100K's.",
+    ),
+    "siamese-testset": (
+        "mulkinet.cli.preprocess_siamese_testset",
+        "Convert the pandas store of the Siamese release.",
+    ),
     "demo": ("mulkinet.cli.preprocess_demo", "Compose, render and extract the demo set."),
 }
 

@@ -75,9 +75,12 @@ def _options(options):
 @click.option("--recipe", help="A system's published training.  [that of the model]")
 @click.option("--show", is_flag=True, help="Print the options of the run and stop.")
 @click.option("--tag", default="test", help="Name of the run: models/<tag>/ and log/<tag>/.")
-@click.option("--data-dir", type=click.Path(), help="Feature store.  [the demo set]")
+@click.option(
+    "--data-dir", type=click.Path(), help="Feature store, or folder of .npy.  [the demo set]"
+)
 @click.option("--train-ls", type=click.Path(), help="List to train on.  [all tracks]")
 @click.option("--val-ls", type=click.Path(), help="List to validate with.  [a tenth of the works]")
+@click.option("--skip-missing", is_flag=True, help="Leave out listed tracks that are not there.")
 @click.option("--feature", help="Feature of the store.  [the only one there]")
 @_options(_NETWORK_OPTIONS)
 @_options(_TRAINING_OPTIONS)
@@ -99,6 +102,7 @@ def main(
     data_dir,
     train_ls,
     val_ls,
+    skip_missing,
     feature,
     init_from,
     patience,
@@ -132,7 +136,9 @@ def main(
     best, path = train(
         network_options,
         settings,
-        TrainingData.open(data_dir, train_ls, val_ls, feature, seed=seed),
+        TrainingData.open(
+            data_dir, train_ls, val_ls, feature, seed=seed, skip_missing=skip_missing
+        ),
         tag=tag,
         gpus=gpus,
         patience=patience,

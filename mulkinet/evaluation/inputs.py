@@ -14,7 +14,8 @@ import numpy as np
 
 from mulkinet.errors import MulkinetError
 from mulkinet.evaluation.baselines import run_baseline
-from mulkinet.lists import read_list, select
+from mulkinet.lists import read_list, select, tracks_of_list
+from mulkinet.sources.npy_dir import open_data
 from mulkinet.store import FeatureStore
 
 __all__ = [
@@ -79,14 +80,17 @@ class Candidates:
         return {name: getattr(self, name) for name in (*names, "weights")}
 
 
-def open_tracks(data_dir=None, test_ls=None, query_ls=None):
+def open_tracks(data_dir=None, test_ls=None, query_ls=None, *, skip_missing=False):
     """Finds the tracks to evaluate on.
 
     Args:
-        data_dir: A feature store; without one the demo set, made first when it is not there.
+        data_dir: A feature store or a folder of .npy files; without one the demo set, made first
+            when it is not there.
         test_ls: List of the references, which are the queries as well unless `query_ls` says
             otherwise. By default all tracks of the store; of the demo set, its test list.
         query_ls: List of the queries.
+        skip_missing: Leave out tracks of the lists that the store lacks, and works of which one is
+            left for that reason; `Tracks.names` says how many.
 
     Returns:
         Tracks.
@@ -99,11 +103,18 @@ def open_tracks(data_dir=None, test_ls=None, query_ls=None):
 
         demo = ensure_demo()
         data_dir, test_ls = demo.store_path, test_ls or demo.lists["TEST"]
-    store = FeatureStore(data_dir)
-    reference_rows = _listed(store, test_ls) if test_ls else np.arange(len(store))
-    query_rows = _listed(store, query_ls) if query_ls else reference_rows
-    rows = np.union1d(reference_rows, query_rows)
+    store = open_data(data_dir)
     names = {"store": str(store.path), "test_ls": test_ls, "query_ls": query_ls}
+    rows_of, missing = {}, []
+    for path in filter(None, (test_ls, query_ls)):
+        left = tracks_of_list(store, path, skip_missing=skip_missing)
+        rows_of[path] = select(store, left.pairs, path)
+        if left.n_missing:
+            missing.append(left.describe(path))
+    reference_rows = rows_of[test_ls] if test_ls else np.arange(len(store))
+    query_rows = rows_of[query_ls] if query_ls else reference_rows
+    names["missing"] = "; ".join(missing)
+    rows = np.union1d(reference_rows, query_rows)
     return Tracks(
         store,
         rows,
@@ -113,7 +124,9 @@ def open_tracks(data_dir=None, test_ls=None, query_ls=None):
     )
 
 
-def network_source(model_file, data_dir=None, *, feature=None, batch_size=32, progress=False):
+def network_source(
+    model_file, data_dir=None, *, feature=None, batch_size=32, progress=False, skip_missing=False
+):
     """A network's embeddings.
 
     Args:
@@ -122,6 +135,7 @@ def network_source(model_file, data_dir=None, *, feature=None, batch_size=32, pr
         feature: The store's feature; by default the one the model was trained on.
         batch_size: Tracks embedded at a time.
         progress: Whether to show a progress bar.
+        skip_missing: As for `open_tracks`.
 
     Returns:
         A source; it raises MulkinetError when the store's features are not the model's.
@@ -136,7 +150,7 @@ def network_source(model_file, data_dir=None, *, feature=None, batch_size=32, pr
     system = {"model_file": str(model_file), "network": model.network, **model.options}
 
     def source(test_ls, query_ls):
-        tracks = open_tracks(data_dir, test_ls, query_ls)
+        tracks = open_tracks(data_dir, test_ls, query_ls, skip_missing=skip_missing)
         embeddings = embed(
             model,
             tracks.store,
@@ -150,13 +164,14 @@ def network_source(model_file, data_dir=None, *, feature=None, batch_size=32, pr
     return source
 
 
-def baseline_source(name, data_dir=None, *, feature=None, **options):
+def baseline_source(name, data_dir=None, *, feature=None, skip_missing=False, **options):
     """A baseline's embeddings or distances.
 
     Args:
         name: One of `baselines.BASELINES`.
         data_dir: A feature store; without one the demo set.
         feature: The store's feature; by default its first of 12 bins.
+        skip_missing: As for `open_tracks`.
         **options: n_workers, progress and report of `baselines.run_baseline`.
 
     Returns:
@@ -164,7 +179,7 @@ def baseline_source(name, data_dir=None, *, feature=None, **options):
     """
 
     def source(test_ls, query_ls):
-        tracks = open_tracks(data_dir, test_ls, query_ls)
+        tracks = open_tracks(data_dir, test_ls, query_ls, skip_missing=skip_missing)
         result = run_baseline(name, tracks, feature=feature, **options)
         system = {"baseline": name, "feature": result.feature}
         return _of_tracks(result.embeddings, result.distance, None, tracks, system)
@@ -208,10 +223,6 @@ def file_source(works, *, embeddings=None, distances=None, distance="cosine"):
         )
 
     return source
-
-
-def _listed(store, path):
-    return select(store, read_list(path), path)
 
 
 def _of_tracks(embeddings, distance, weights, tracks, system):

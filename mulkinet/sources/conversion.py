@@ -57,7 +57,8 @@ class Conversion(NamedTuple):
         store_path: pathlib.Path of the store.
         n_works: Works in it.
         n_tracks: Tracks in it.
-        skipped: list of (input, reason) of what could not be used.
+        skipped: list of (input, reason) of what could not be used; not of a store that was there.
+        n_skipped: How many inputs were skipped when the store was made.
         was_there: True when the store was there already, and was kept.
     """
 
@@ -65,6 +66,7 @@ class Conversion(NamedTuple):
     n_works: int
     n_tracks: int
     skipped: list
+    n_skipped: int
     was_there: bool
 
 
@@ -94,7 +96,7 @@ def convert(
             the same store, or it cannot be written.
     """
     path = Path(path)
-    recipe = {**attributes, "inputs": _digest(items)}
+    recipe = {**attributes, "input_digest": _digest(items)}
     if path.exists() and not force:
         return _kept(path, settings, recipe)
     with _part_folder(path, {"settings": settings, **attributes}) as folder:
@@ -111,11 +113,11 @@ def convert(
         )
         shutil.rmtree(folder)
     n_works = len({work for work, _ in finished})
-    return Conversion(path, n_works, len(finished), skipped, was_there=False)
+    return Conversion(path, n_works, len(finished), skipped, len(skipped), was_there=False)
 
 
 def file_signature(*paths):
-    """str that changes when one of the files gets another size or time of change."""
+    """A str that changes when one of the files gets another size or time of change."""
     stats = [Path(path).stat() for path in paths]
     return " ".join(f"{stat.st_size}:{stat.st_mtime_ns}" for stat in stats)
 
@@ -133,23 +135,23 @@ def _kept(path, settings, recipe):
         store = FeatureStore(path)
     except MulkinetError as error:
         raise MulkinetError(f"{error}; --force writes over it") from error
+    differing = [f"one without {key}" for key in settings if key not in store.features]
+    differing += [
+        f"{key} {made.get(key)} of {feature}"
+        for feature, made in ((f, store.settings(f)) for f in settings if f in store.features)
+        for key, value in settings[feature].items()
+        if made.get(key) != _as_stored(value)
+    ]
+    differing += [f"one with {f} too" for f in store.features if f not in settings]
     found = {key: store.attributes.get(key) for key in recipe}
-    differing = [key for key, value in recipe.items() if found[key] != value]
-    if set(store.features) != set(settings):
-        differing.append("features " + ", ".join(store.features))
-    else:
-        differing += [
-            f"{key} {store.settings(feature).get(key)}"
-            for feature, made in settings.items()
-            for key, value in made.items()
-            if store.settings(feature).get(key) != _as_stored(value)
-        ]
+    differing += [f"{key} {found[key]}" for key in recipe if found[key] != recipe[key]]
     if differing:
         raise MulkinetError(
-            f"expected no store at {path}, or one of the same files and settings, found another "
-            f"({', '.join(dict.fromkeys(differing))}); name another folder with -o, or --force"
+            f"expected no store at {path}, or one of the same files and settings, found another: "
+            f"{differing[0]}; name another folder with -o, or write over it with --force"
         )
-    return Conversion(path, len(set(store.work_ids)), len(store), [], was_there=True)
+    n_works, n_skipped = len(set(store.work_ids)), store.attributes["n_skipped"]
+    return Conversion(path, n_works, len(store), [], n_skipped, was_there=True)
 
 
 def _as_stored(value):

@@ -7,7 +7,8 @@ is called cens. The files are HDF5 as deepdish wrote it: the work is the root at
 the track `track_id`. crema is (12, frames), hpcp and chroma_cens (frames, 12); bin 0 is A for hpcp
 and C for the others. All have 86.13 frames per second.
 
-Public names: `SUBSETS`, `FEATURES`, `convert_subset`, `find_subsets`, `read_track`.
+Public names: `SUBSETS`, `FEATURES`, `convert_subset`, `extraction_settings`, `find_subsets`,
+`read_track`.
 """
 
 import functools
@@ -15,14 +16,20 @@ import json
 import re
 from pathlib import Path
 
-import numpy as np
-
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.features import chroma_cens, crema, hpcp
+from mulkinet.sources.arrays import frames_as_rows, refuse_non_finite
 from mulkinet.sources.conversion import Item, convert, file_signature
 from mulkinet.sources.hdf5_arrays import find_array, open_hdf5, read_array
 
-__all__ = ["FEATURES", "SUBSETS", "convert_subset", "find_subsets", "read_track"]
+__all__ = [
+    "FEATURES",
+    "SUBSETS",
+    "convert_subset",
+    "extraction_settings",
+    "find_subsets",
+    "read_track",
+]
 
 SUBSETS = ("benchmark", "coveranalysis")
 
@@ -33,7 +40,6 @@ _MADE_BY = {
 }
 FEATURES = tuple(_MADE_BY)
 
-_N_BINS = 12
 _SHORT_NAMES = {"chroma_cens": "cens"}
 # Title, artist, year: field of the store to field of the metadata file.
 _METADATA = {
@@ -43,6 +49,19 @@ _METADATA = {
     "work_artist": "work_artist",
     "year": "release_year",
 }
+
+
+def extraction_settings(feature):
+    """Settings of a feature as Da-TACOS has it, before it is resized.
+
+    Args:
+        feature: One of `FEATURES`.
+
+    Returns:
+        dict.
+    """
+    extractor, module = _MADE_BY[feature]
+    return {"extractor": extractor, "extractor_version": "that of Da-TACOS", **module.SETTINGS}
 
 
 def find_subsets(data_dir):
@@ -58,7 +77,9 @@ def find_subsets(data_dir):
         MulkinetError: There is none.
     """
     there = [
-        subset for subset in SUBSETS if any(Path(data_dir).glob(f"da-tacos_{subset}_subset_*/"))
+        subset
+        for subset in SUBSETS
+        if any(p.is_dir() for p in Path(data_dir).glob(f"da-tacos_{subset}_subset_*"))
     ]
     if not there:
         raise MulkinetError(
@@ -104,10 +125,8 @@ def convert_subset(data_dir, subset, path, *, features, framing, force=False, pr
         signature = file_signature(*dict.fromkeys(paths.values()))
         items.append(Item(key, (key, paths), signature))
     settings = {
-        feature: framing.settings(
-            {"extractor": extractor, "extractor_version": "that of Da-TACOS", **module.SETTINGS}
-        )
-        for feature, (extractor, module) in _MADE_BY.items()
+        feature: framing.settings(extraction_settings(feature))
+        for feature in FEATURES
         if feature in features
     }
     result = convert(
@@ -143,12 +162,11 @@ def read_track(source, framing):
         with open_hdf5(path) as file:
             _check_identity(file, key)
             for feature in (feature for feature in paths if paths[feature] == path):
-                x = _as_bins_by_frames(read_array(find_array(file, feature)), feature)
-                frames = framing.apply(x, _MADE_BY[feature][1].SETTINGS["frame_rate"]).T
-                if not np.isfinite(frames).all():
-                    raise SkippedInput(
-                        f"expected finite values, found NaN or infinity in {feature}"
-                    )
+                x = read_array(find_array(file, feature))
+                # The published orientation decides where a track has 12 frames.
+                x = frames_as_rows(x, feature, when_square=feature != "crema")
+                frames = framing.apply(x.T, _MADE_BY[feature][1].SETTINGS["frame_rate"]).T
+                refuse_non_finite(frames, feature)
                 arrays[feature] = frames
     return arrays
 
@@ -165,7 +183,7 @@ def _folders(data_dir, subset, features):
             f"{there[0].name} in {data_dir}; move one of them elsewhere"
         )
     if single.is_dir():
-        return {feature: (single, "") for feature in features}
+        return dict.fromkeys(features, (single, ""))
     missing = [apart[feature].name for feature in features if not apart[feature].is_dir()]
     if missing:
         raise MulkinetError(
@@ -204,14 +222,6 @@ def _check_identity(file, key):
         raise SkippedInput(
             f"expected the track its path names, found {'/'.join(found)}; it is in a wrong place"
         )
-
-
-def _as_bins_by_frames(x, feature):
-    """(12, n_frames) float32: the axis of 12 is that of the bins; where both are, as published."""
-    if _N_BINS not in x.shape:
-        raise SkippedInput(f"expected {feature} with an axis of 12 bins, found shape {x.shape}")
-    is_rows = feature != "crema" if x.shape == (_N_BINS, _N_BINS) else x.shape[1] == _N_BINS
-    return (x.T if is_rows else x).astype(np.float32, copy=False)
 
 
 def _read_metadata(data_dir, subset):

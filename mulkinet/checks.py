@@ -1,0 +1,135 @@
+"""What is in a data set, and what is wrong with it, before a long run finds out.
+
+Looked for: tracks of a list that are missing; NaN and infinite values; silent tracks, in which
+every value is 0; tracks with the very same values as another; works that two lists share, which is
+leakage from training to testing.
+
+Public names: `FeatureReport`, `ListReport`, `check_feature`, `check_list`, `shared_works`.
+"""
+
+import collections
+import hashlib
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from mulkinet.errors import MulkinetError
+
+__all__ = ["FeatureReport", "ListReport", "check_feature", "check_list", "shared_works"]
+
+
+class FeatureReport(NamedTuple):
+    """What one feature of a store holds.
+
+    Attributes:
+        n_bins: Bins of a frame.
+        frame_rate: Frames per second.
+        lengths: (N,) int64, frames of each track.
+        unreadable: list of ((work_id, track_id), reason) of tracks that cannot be read.
+        non_finite: list of (work_id, track_id) with NaN or infinite values.
+        silent: list of (work_id, track_id) of which every value is 0.
+        duplicates: list of lists of (work_id, track_id) that have the very same values.
+    """
+
+    n_bins: int
+    frame_rate: float
+    lengths: np.ndarray
+    unreadable: list
+    non_finite: list
+    silent: list
+    duplicates: list
+
+
+class ListReport(NamedTuple):
+    """What a list names.
+
+    Attributes:
+        n_tracks: Tracks in the list.
+        sizes: {tracks of a work: how many works have so many}.
+        missing: list of (work_id, track_id) that the store lacks.
+    """
+
+    n_tracks: int
+    sizes: dict
+    missing: list
+
+
+def check_feature(store, feature, *, progress=False):
+    """Looks at every value of a feature, one track at a time.
+
+    Args:
+        store: FeatureStore, or NpyFolder.
+        feature: One of its features.
+        progress: Show a progress bar.
+
+    Returns:
+        FeatureReport.
+    """
+    keys = list(store.rows_by_key)
+    unreadable, non_finite, silent = [], [], []
+    same = collections.defaultdict(list)
+    for row, key in enumerate(
+        tqdm(keys, desc=f"check {feature}", unit="track", disable=None if progress else True)
+    ):
+        try:
+            frames = np.ascontiguousarray(store.read(feature, row))
+        except MulkinetError as error:
+            unreadable.append((key, str(error)))
+            continue
+        if not np.isfinite(frames).all():
+            non_finite.append(key)
+        elif not frames.any():
+            silent.append(key)
+        else:
+            same[frames.shape, hashlib.blake2b(frames, digest_size=16).digest()].append(key)
+    settings = store.settings(feature)
+    return FeatureReport(
+        settings["n_bins"],
+        settings["frame_rate"],
+        store.n_frames(feature),
+        unreadable,
+        non_finite,
+        silent,
+        [group for group in same.values() if len(group) > 1],
+    )
+
+
+def check_list(store, pairs):
+    """Compares a list with a store.
+
+    Args:
+        store: FeatureStore, or NpyFolder.
+        pairs: (work_id, track_id) pairs.
+
+    Returns:
+        ListReport.
+    """
+    missing = [tuple(pair) for pair in pairs if tuple(pair) not in store.rows_by_key]
+    return ListReport(len(pairs), sizes_of_works(pairs), missing)
+
+
+def sizes_of_works(pairs):
+    """How many works have how many tracks.
+
+    Args:
+        pairs: (work_id, track_id) pairs.
+
+    Returns:
+        dict of tracks to works, the smallest first.
+    """
+    tracks = collections.Counter(work for work, _ in pairs)
+    return dict(sorted(collections.Counter(tracks.values()).items()))
+
+
+def shared_works(first, second):
+    """The works that two lists share: what is learnt of them is no test.
+
+    Args:
+        first: (work_id, track_id) pairs.
+        second: (work_id, track_id) pairs.
+
+    Returns:
+        sorted list of work_id.
+    """
+    return sorted({work for work, _ in first} & {work for work, _ in second})

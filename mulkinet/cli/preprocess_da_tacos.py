@@ -1,0 +1,73 @@
+"""`preprocess.py da-tacos`. Public names: `command`."""
+
+from pathlib import Path
+
+import click
+
+from mulkinet.cli.errors import Command
+from mulkinet.cli.preprocess_conversion import (
+    force_option,
+    list_dir_option,
+    output_option,
+    report,
+    write_lists,
+)
+from mulkinet.cli.preprocess_options import downsample_option, feature_option, spect_len_option
+
+__all__ = ["command"]
+
+
+@click.command("da-tacos", cls=Command)
+@click.option(
+    "-d",
+    "--data-dir",
+    default="datasets",
+    type=click.Path(),
+    help="Folder of da-tacos_<subset>_subset_... folders.",
+)
+@output_option()
+@feature_option(default="crema", among=("crema", "hpcp", "chroma_cens"))
+@spect_len_option()
+@downsample_option()
+@click.option(
+    "--subset",
+    "subsets",
+    type=click.Choice(["benchmark", "coveranalysis"]),
+    multiple=True,
+    help="May be given twice.  [those that are there; with --download both]",
+)
+@list_dir_option("DATACOS-BENCHMARK and DATACOS-COVERANALYSIS")
+@click.option("--download", is_flag=True, help="Fetch from Zenodo what is not there (CC BY-NC-SA).")
+@force_option()
+def command(data_dir, output, features, spect_len, downsample, subsets, list_dir, download, force):
+    """Make stores of Da-TACOS: <output>/benchmark.h5 and coveranalysis.h5.
+
+    Reads both layouts, one file for each track or one folder for each feature. -s 500 is what the
+    Siamese system used, -s full --downsample 8 what MOVE did. A run that was interrupted goes on
+    when it is started again.
+    """
+    from mulkinet.features.resize import Framing
+    from mulkinet.sources import da_tacos
+    from mulkinet.store import FeatureStore
+
+    framing = Framing(spect_len, downsample)
+    if download:
+        subsets = subsets or da_tacos.SUBSETS
+        _download(data_dir, subsets, features)
+    conversions = []
+    for subset in subsets or da_tacos.find_subsets(data_dir):
+        path = Path(output or data_dir) / f"{subset}.h5"
+        made = da_tacos.convert_subset(
+            data_dir, subset, path, features=features, framing=framing, force=force
+        )
+        conversions.append(made)
+        write_lists(list_dir, {f"DATACOS-{subset.upper()}": FeatureStore(path).rows_by_key})
+    report(conversions)
+
+
+def _download(data_dir, subsets, features):
+    from mulkinet.sources.download import da_tacos_archives, fetch
+
+    click.echo("Da-TACOS, Music Technology Group, UPF: licence CC BY-NC-SA 4.0")
+    for archive in da_tacos_archives(subsets, features):
+        click.echo(f"{fetch(archive, data_dir)}")

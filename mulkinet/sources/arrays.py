@@ -1,0 +1,46 @@
+"""Other people's arrays of features, turned the way a store has them.
+
+Conventions: a stored array is (n_frames, n_bins) float32, finite.
+
+Public names: `frames_as_rows`, `refuse_non_finite`.
+"""
+
+import numpy as np
+
+from mulkinet.errors import SkippedInput
+
+__all__ = ["frames_as_rows", "refuse_non_finite"]
+
+
+def frames_as_rows(x, feature, n_bins=12, *, when_square):
+    """Tells the axis of the bins by its length, and turns the array where it has to.
+
+    Args:
+        x: Two axes, of which one is the bins.
+        feature: What to call it in an error.
+        n_bins: Length of the axis of the bins.
+        when_square: True if frames are rows in an array with `n_bins` frames too.
+
+    Returns:
+        (n_frames, n_bins) float32; a view of `x` where that is possible.
+
+    Raises:
+        SkippedInput: No axis has that length.
+    """
+    if n_bins not in x.shape:
+        raise SkippedInput(
+            f"expected {feature} with an axis of {n_bins} bins, found shape {x.shape}"
+        )
+    is_rows = when_square if x.shape[0] == x.shape[1] else x.shape[1] == n_bins
+    return (x if is_rows else x.T).astype(np.float32, copy=False)
+
+
+def refuse_non_finite(frames, feature):
+    """Raises SkippedInput where a track has NaN or infinite values.
+
+    Args:
+        frames: (n_frames, n_bins).
+        feature: What to call it in the error.
+    """
+    if not np.isfinite(frames).all():
+        raise SkippedInput(f"expected finite values, found NaN or infinity in {feature}")

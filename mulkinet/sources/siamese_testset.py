@@ -1,0 +1,136 @@
+"""The Siamese release's own store (`testset.h5`, `trainset.h5`, `valset.h5`), read with h5py alone.
+
+Conventions: a pandas HDFStore; `/<feature>/table` is a compound data set of rows, 12 consecutive
+rows are one track: `values_block_0` its 500 frames, `chroma_bins` the bin from 0 to 11, `track_id`
+and `work_id` bytes. The tracks' first 180 s are resized to those frames by area, as
+`mulkinet.features.resize` does. Attributes of the file that hold pickled objects are never read.
+
+Source: vignejs, cover-song-identification, release 0.1.0 (MIT licence).
+
+Public names: `convert_testset`.
+"""
+
+import functools
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from mulkinet.errors import MulkinetError, SkippedInput
+from mulkinet.features.resize import Framing
+from mulkinet.sources.arrays import refuse_non_finite
+from mulkinet.sources.conversion import Item, convert, file_signature
+from mulkinet.sources.da_tacos import FEATURES, extraction_settings
+from mulkinet.sources.hdf5_arrays import open_hdf5
+
+__all__ = ["convert_testset"]
+
+_N_BINS = 12
+_COLUMNS = ("chroma_bins", "track_id", "work_id")
+_VALUES = "values_block_0"
+_ROWS_AT_ONCE = 12 * 1024
+
+
+def convert_testset(hdf_path, path, *, force=False, progress=True):
+    """Makes a store of a file of the Siamese release, with every feature in it.
+
+    Args:
+        hdf_path: The pandas HDFStore.
+        path: The store to make.
+        force: Make the store again, whatever is there.
+        progress: Show a progress bar.
+
+    Returns:
+        mulkinet.sources.conversion.Conversion; tracks that not all features have are skipped.
+
+    Raises:
+        MulkinetError: The file is not in the format, or see `convert`.
+    """
+    try:
+        with open_hdf5(hdf_path) as file:
+            tables = {f: _find_table(file, f, hdf_path) for f in FEATURES if f in file}
+            lengths = {feature: table.dtype[_VALUES].shape[0] for feature, table in tables.items()}
+            rows = {feature: _find_tracks(table, feature) for feature, table in tables.items()}
+    except SkippedInput as error:
+        raise MulkinetError(f"{hdf_path}: {error}") from error
+    if not rows:
+        raise MulkinetError(
+            f"expected the group of a feature ({', '.join(FEATURES)}) in {hdf_path}, found none; "
+            "is it the testset.h5 of the Siamese release?"
+        )
+    everywhere = set.intersection(*map(set, rows.values()))
+    skipped = [
+        ("/".join(key), "not every feature of the file has it")
+        for key in sorted(set().union(*rows.values()) - everywhere)
+    ]
+    signature = file_signature(hdf_path)
+    result = convert(
+        [
+            Item(key, {feature: rows[feature][key] for feature in rows}, signature)
+            for key in sorted(everywhere)
+        ],
+        functools.partial(_read_track, hdf_path),
+        path,
+        name=Path(path).stem,
+        settings={
+            feature: Framing(n_frames).settings(extraction_settings(feature))
+            for feature, n_frames in lengths.items()
+        },
+        attributes={"source": "siamese-testset"},
+        force=force,
+        progress=progress,
+    )
+    return result._replace(skipped=skipped + result.skipped)
+
+
+def _find_table(file, feature, path):
+    table = file[feature].get("table") if isinstance(file[feature], h5py.Group) else None
+    names = table.dtype.names or () if isinstance(table, h5py.Dataset) else ()
+    missing = [name for name in (_VALUES, *_COLUMNS) if name not in names]
+    if missing:
+        raise MulkinetError(
+            f"expected a table {feature}/table with {', '.join(missing)} in {path}, found none; "
+            "is it the testset.h5 of the Siamese release?"
+        )
+    kinds = [table.dtype[name].base.kind for name in (_VALUES, *_COLUMNS)]
+    if kinds != ["f", "i", "S", "S"] or len(table.dtype[_VALUES].shape) != 1:
+        raise MulkinetError(
+            f"expected numbers and bytes in {feature}/table of {path}, found {table.dtype}"
+        )
+    return table
+
+
+def _find_tracks(table, feature):
+    """{(work_id, track_id): first row}; the table is looked through in parts."""
+    rows = {}
+    if len(table) % _N_BINS:
+        raise SkippedInput(
+            f"expected {_N_BINS} rows for each track in {feature}/table, found {len(table)} rows"
+        )
+    for start in range(0, len(table), _ROWS_AT_ONCE):
+        bins, tracks, works = (
+            table.fields(column)[start : start + _ROWS_AT_ONCE].reshape(-1, _N_BINS)
+            for column in _COLUMNS
+        )
+        whole = (bins == np.arange(_N_BINS)).all(axis=1)
+        whole &= (tracks == tracks[:, :1]).all(axis=1) & (works == works[:, :1]).all(axis=1)
+        keys = [(w.decode(), t.decode()) for w, t in zip(works[:, 0], tracks[:, 0])]
+        for number, key in enumerate(keys):
+            if not whole[number] or key in rows:
+                raise SkippedInput(
+                    f"expected the {_N_BINS} rows of each track together and once in "
+                    f"{feature}/table, found otherwise at row {start + number * _N_BINS}, "
+                    f"work {key[0]}, track {key[1]}"
+                )
+            rows[key] = start + number * _N_BINS
+    return rows
+
+
+def _read_track(hdf_path, rows):
+    arrays = {}
+    with open_hdf5(hdf_path) as file:
+        for feature, row in rows.items():
+            bins = file[feature]["table"].fields(_VALUES)[row : row + _N_BINS]
+            arrays[feature] = bins.T.astype(np.float32)
+            refuse_non_finite(arrays[feature], feature)
+    return arrays
