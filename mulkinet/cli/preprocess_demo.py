@@ -11,7 +11,7 @@ __all__ = ["command"]
 @click.command("demo", cls=Command)
 @click.option("-o", "--output", default="datasets", type=click.Path(), help="For audio and store.")
 @click.option("--list-dir", default="meta", type=click.Path(), help="For DEMO-TRAIN, -VAL, -TEST.")
-@click.option("--train-works", default=60, help="Works to train on.")
+@click.option("--train-works", default=80, help="Works to train on.")
 @click.option("--val-works", default=15, help="Works to validate with.")
 @click.option("--test-works", default=30, help="Works to test on.")
 @click.option("--noise-works", default=10, help="Works of one performance among the tests.")

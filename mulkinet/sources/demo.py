@@ -46,7 +46,7 @@ class DemoSize(NamedTuple):
         noise_works: Works of one performance in TEST, at least 0.
     """
 
-    train_works: int = 60
+    train_works: int = 80
     val_works: int = 15
     test_works: int = 30
     performances: int = 4

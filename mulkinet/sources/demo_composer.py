@@ -1,8 +1,8 @@
 """Composes the works of the demo set: a mode, three sections of chords and melody, and their order.
 
-All works draw on one vocabulary: seven-note modes, mostly the same few chords, melodies that lean on chord
-notes. The pitch classes of a work, counted, therefore say little about it; the order of its chords and the
-turns of its melody say which work it is. That is also how real songs are told apart.
+All works draw on one vocabulary: seven-note modes, a stock of loops of four chords, melodies that lean on
+chord notes. The pitch classes of a work, counted, therefore say little about it; the order of its chords and
+the turns of its melody say which work it is. That is also how songs are told apart.
 
 Conventions: time is in beats, four to a bar; a pitch is a scale degree (int), 0 the tonic, 7 the tonic an
 octave above; semitones are counted from the tonic. A work follows from (seed, work number) alone.
@@ -40,11 +40,19 @@ _MODES = {
 }
 _MODE_WEIGHTS = (0.45, 0.35, 0.1, 0.1)
 
-# How often a chord stands on each degree. One table for every work, so that works share their chords.
-_DEGREE_WEIGHTS = np.array([0.22, 0.13, 0.1, 0.18, 0.18, 0.15, 0.04])
-_SEVENTH = 0.15
-_DOMINANT = 0.08
-_TWO_CHORDS_IN_A_BAR = 0.25
+# The stock of chord loops: degrees of four chords, one a bar. The first one leads, the others follow in
+# any order, so that works share their chords and differ in their order.
+_CHORD_SETS = (
+    (0, 3, 4, 5),
+    (0, 1, 3, 4),
+    (0, 1, 4, 5),
+    (0, 2, 3, 4),
+    (0, 2, 3, 5),
+    (0, 3, 4, 6),
+    (0, 1, 5, 6),
+    (5, 0, 1, 2),
+)
+_SEVENTH, _DOMINANT = 0.1, 0.05
 
 # Note lengths of one bar, in beats.
 _RHYTHMS = (
@@ -63,6 +71,7 @@ _STEPS = (-4, -3, -2, -1, 0, 1, 2, 3, 4)
 _STEP_WEIGHTS = (0.04, 0.06, 0.12, 0.22, 0.12, 0.22, 0.12, 0.06, 0.04)
 _LOWEST_DEGREE, _HIGHEST_DEGREE = -3, 9
 
+_LETTERS = "ABC"
 _FORMS = ("AABABCB", "ABABCAB", "ABCABCA", "AABCABC", "ABACABA", "BABACBA")
 
 
@@ -136,11 +145,15 @@ def compose(seed, work):
     rng = np.random.default_rng([seed, _COMPOSING, work])
     mode = str(rng.choice(list(_MODES), p=_MODE_WEIGHTS))
     rhythms = [_RHYTHMS[i] for i in rng.choice(len(_RHYTHMS), size=4, replace=False)]
+    chord_sets = rng.choice(_CHORD_SETS, size=len(_LETTERS), replace=False)
     return Work(
         mode=mode,
         scale=_MODES[mode],
         tempo_bpm=float(rng.uniform(96, 138)),
-        sections={letter: _compose_section(rng, rhythms) for letter in "ABC"},
+        sections={
+            letter: _compose_section(rng, chord_set, rhythms)
+            for letter, chord_set in zip(_LETTERS, chord_sets)
+        },
         form=str(rng.choice(_FORMS)),
     )
 
@@ -168,61 +181,39 @@ def chord_semitones(scale, chord):
     return degree_semitones(scale, chord.degree + np.array(steps))
 
 
-def _compose_section(rng, rhythms):
-    """Two phrases of four bars; the second begins as the first and ends otherwise."""
-    phrase = _progression(rng, n_bars=BARS // 2, previous=None)
-    kept_bars = int(rng.integers(1, 4))
-    kept_beats = kept_bars * BEATS_PER_BAR
-    kept = [chord for chord in phrase if chord.onset < kept_beats]
-    ending = _progression(rng, n_bars=BARS // 2 - kept_bars, previous=kept[-1].degree)
-    half = BARS // 2 * BEATS_PER_BAR
-    chords = (
-        phrase
-        + [Chord(chord.onset + half, chord.degree, chord.kind) for chord in kept]
-        + [Chord(chord.onset + half + kept_beats, chord.degree, chord.kind) for chord in ending]
+def _compose_section(rng, chord_set, rhythms):
+    """A loop of four chords, played twice, and a melody whose second phrase begins as its first."""
+    degrees = [chord_set[0], *rng.permutation(chord_set[1:])]
+    kinds = rng.choice(
+        ["triad", "seventh", "dominant"],
+        size=len(degrees),
+        p=[1 - _SEVENTH - _DOMINANT, _SEVENTH, _DOMINANT],
     )
-    return Section(tuple(chords), _compose_melody(rng, chords, rhythms, kept_beats))
+    chords = tuple(
+        Chord(float(bar * BEATS_PER_BAR), int(degrees[bar % 4]), str(kinds[bar % 4]))
+        for bar in range(BARS)
+    )
+    return Section(chords, _compose_melody(rng, chords, rhythms))
 
 
-def _progression(rng, n_bars, previous):
-    """Chords for `n_bars` bars, no two neighbours on one degree."""
-    chords = []
-    for bar in range(n_bars):
-        onsets = (0, 2) if rng.random() < _TWO_CHORDS_IN_A_BAR else (0,)
-        for onset in onsets:
-            weights = _DEGREE_WEIGHTS.copy()
-            if previous is not None:
-                weights[previous] = 0
-            previous = int(rng.choice(7, p=weights / weights.sum()))
-            kind = str(
-                rng.choice(
-                    ["triad", "seventh", "dominant"],
-                    p=[1 - _SEVENTH - _DOMINANT, _SEVENTH, _DOMINANT],
-                )
-            )
-            chords.append(Chord(float(bar * BEATS_PER_BAR + onset), previous, kind))
-    return chords
-
-
-def _compose_melody(rng, chords, rhythms, kept_beats):
+def _compose_melody(rng, chords, rhythms):
     """A melody that walks by steps and leaps and meets the chord's notes on the strong beats.
 
-    The second phrase repeats the first `kept_beats` of the first one.
+    The second phrase repeats the first two bars of the first one.
     """
     motif = [rhythms[i] for i in rng.integers(len(rhythms), size=2)]
     bar_rhythms = [motif[bar % 2] for bar in range(BARS - 1)] + [(4.0,)]
     duration = np.array([length for rhythm in bar_rhythms for length in rhythm])
     onset = np.concatenate([[0.0], np.cumsum(duration)[:-1]])
-    half = BARS // 2 * BEATS_PER_BAR
-    chord_onsets = [chord.onset for chord in chords]
+    half, kept_beats = BARS // 2 * BEATS_PER_BAR, 2 * BEATS_PER_BAR
     degree_at = {}
     degree = int(rng.integers(0, 7))
     for beat in onset:
         if half <= beat < half + kept_beats and beat - half in degree_at:
             degree = degree_at[beat - half]
         else:
-            chord = chords[int(np.searchsorted(chord_onsets, beat, side="right")) - 1]
-            degree = _next_degree(rng, degree, chord.degree if beat % 2 == 0 else None)
+            root = chords[int(beat) // BEATS_PER_BAR].degree
+            degree = _next_degree(rng, degree, root if beat % 2 == 0 else None)
         degree_at[beat] = degree
     return Melody(onset, duration, np.array(list(degree_at.values())))
 

@@ -11,6 +11,7 @@ Conventions: beats inside a section as in `demo_composer`; a `Part` is in second
 Public names: `LENGTH_SEC`, `Part`, `Performance`, `Timbre`, `perform`.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,6 @@ from mulkinet.sources.demo_composer import (
     BARS,
     BEATS_PER_BAR,
     Chord,
-    Melody,
     chord_semitones,
     compose,
     degree_semitones,
@@ -31,14 +31,19 @@ LENGTH_SEC = (45.0, 65.0)
 
 _PERFORMING = 1  # the second of the random streams of a seed
 
-_TEMPO_FACTOR = (0.7, 1.4)
+_TEMPO_FACTOR = (0.7, 1.0, 1.4)  # slowest, most frequent, fastest
 _DETUNE_CENTS = 30.0
 _DRIFT = 0.04  # largest departure of the tempo from its mean, as a share
 
 # How freely a player treats the notes: chances per note or chord.
-_LEFT_OUT, _JOINED, _NEIGHBOURING, _ORNAMENTED = 0.08, 0.1, 0.12, 0.12
-_SUBSTITUTED, _RECOLOURED, _CHORD_JOINED = 0.1, 0.2, 0.2
-_NO_MELODY = 0.08
+_LEFT_OUT, _JOINED, _NEIGHBOURING, _ORNAMENTED = 0.04, 0.05, 0.05, 0.1
+_SUBSTITUTED, _RECOLOURED = 0.03, 0.06
+_NO_MELODY = 0.03
+
+# The key may move from one section to the next, by so many semitones.
+_MODULATING = 0.2
+_MODULATIONS = (-5, -4, -3, -2, -1, 1, 2, 3, 4, 5)
+_INTRO_BARS = (0, 0, 2, 4)
 
 # An accompaniment repeats its strokes (onset, duration, voices) every `period` beats of a chord.
 # A voice is a note of the chord, counted from the lowest; beyond the last it goes on an octave higher.
@@ -144,7 +149,7 @@ def perform(seed, work, performance, *, length_sec=LENGTH_SEC):
     composed = compose(seed, work)
     rng = np.random.default_rng([seed, _PERFORMING, work, performance])
     key = int(rng.integers(-5, 7))
-    tempo_factor = float(np.exp(rng.uniform(*np.log(_TEMPO_FACTOR))))
+    tempo_factor = float(np.exp(rng.triangular(*np.log(_TEMPO_FACTOR))))
     duration_sec = float(rng.uniform(*length_sec))
     structure = _structure(rng, composed.form)
     to_seconds = _time_map(rng, composed.tempo_bpm * tempo_factor, duration_sec)
@@ -154,7 +159,8 @@ def perform(seed, work, performance, *, length_sec=LENGTH_SEC):
         _chord_part(rng, composed.scale, key, chords, to_seconds),
         _bass_part(rng, composed.scale, key, chords, to_seconds),
     ]
-    if rng.random() >= _NO_MELODY:
+    # A recording shorter than its intro has no melody.
+    if rng.random() >= _NO_MELODY and melody:
         parts.append(_melody_part(rng, composed.scale, key, melody, to_seconds))
     return Performance(
         key=key,
@@ -205,58 +211,55 @@ def _lay_out(rng, composed, structure, to_seconds, duration_sec):
     """Strings the sections together, from an intro on, until the recording is full.
 
     Returns:
-        tuple: chords as (onset, end, Chord) in beats, melody notes as (onset, duration, degree), last beat.
+        tuple: chords as (onset, end, Chord, shift), melody notes as (onset, duration, degree, shift), last beat;
+        times in beats, shift the semitones by which the music has modulated.
     """
     reading = {
         letter: (_read_chords(rng, section.chords), _read_melody(rng, section.melody))
         for letter, section in sorted(composed.sections.items())
     }
     chords, melody = [], []
-    beat = 0.0
-    intro_bars = int(rng.choice([0, 0, 2, 4]))
-    if intro_bars:
-        beat = float(intro_bars * BEATS_PER_BAR)
-        opening = reading[structure[0]][0]
-        chords += [(on, min(end, beat), chord) for on, end, chord in opening if on < beat]
-    # A slow form may be cut by the recording's end; a fast one starts over.
-    place = 0
-    while to_seconds(beat) < duration_sec:
-        section_chords, section_melody = reading[structure[place % len(structure)]]
-        chords += [(beat + on, beat + end, chord) for on, end, chord in section_chords]
-        melody += [
-            (beat + on, duration, degree)
-            for on, duration, degree in zip(
-                section_melody.onset, section_melody.duration, section_melody.degree
-            )
-        ]
+    shift = 0
+    beat = float(rng.choice(_INTRO_BARS)) * BEATS_PER_BAR
+    opening = reading[structure[0]][0]
+    chords += [(on, min(end, beat), chord, 0) for on, end, chord in opening if on < beat]
+    # A slow tempo may leave sections out at the end; at a fast one the form starts over.
+    for letter in itertools.cycle(structure):
+        if to_seconds(beat) >= duration_sec:
+            return chords, melody, beat
+        section_chords, section_melody = reading[letter]
+        chords += [(beat + on, beat + end, chord, shift) for on, end, chord in section_chords]
+        melody += [(beat + on, duration, degree, shift) for on, duration, degree in section_melody]
         beat += BARS * BEATS_PER_BAR
-        place += 1
-    return chords, melody, beat
+        if rng.random() < _MODULATING:
+            shift += int(rng.choice(_MODULATIONS))
 
 
 def _read_chords(rng, chords):
-    """A player's chords: some joined to the one before, exchanged for a related one, or coloured otherwise.
+    """A player's chords: some exchanged for a related one, or coloured otherwise.
 
     Returns:
         list: (onset, end, Chord) in beats of the section.
     """
     played = []
     for chord in chords:
-        joined = chord.onset % BEATS_PER_BAR and rng.random() < _CHORD_JOINED
         degree, kind = chord.degree, chord.kind
         if rng.random() < _SUBSTITUTED:
             # A third away: two of three notes stay.
             degree, kind = (degree + int(rng.choice([-2, 2]))) % 7, "triad"
         if rng.random() < _RECOLOURED:
             kind = str(rng.choice(["triad", "seventh", "sus"]))
-        if not joined:
-            played.append(Chord(chord.onset, degree, kind))
+        played.append(Chord(chord.onset, degree, kind))
     ends = [chord.onset for chord in played[1:]] + [float(BARS * BEATS_PER_BAR)]
     return [(chord.onset, end, chord) for chord, end in zip(played, ends)]
 
 
 def _read_melody(rng, melody):
-    """A player's melody: notes left out, joined, moved to a neighbour, or with a grace note before them."""
+    """A player's melody: notes left out, joined, moved to a neighbour, or with a grace note before them.
+
+    Returns:
+        list: (onset, duration, degree) in beats of the section.
+    """
     notes = []
     for onset, duration, degree in zip(melody.onset, melody.duration, melody.degree):
         if rng.random() < _LEFT_OUT:
@@ -272,8 +275,7 @@ def _read_melody(rng, melody):
             notes.append((onset, grace, degree + int(rng.choice([-1, 1]))))
             onset, duration = onset + grace, duration - grace
         notes.append((onset, duration, degree))
-    onset, duration, degree = (np.array(column) for column in zip(*notes))
-    return Melody(onset, duration, degree)
+    return notes
 
 
 def _timbre(rng, *, sustained):
@@ -295,7 +297,12 @@ def _chord_part(rng, scale, key, chords, to_seconds):
     pattern = _CHORD_PATTERNS[rng.integers(len(_CHORD_PATTERNS))]
     lowest = int(rng.integers(50, 60))
     timbre = _timbre(rng, sustained=rng.random() < 0.5)
-    notes = _accompany(chords, pattern, lambda chord: _close_voicing(scale, key, chord, lowest))
+
+    def voices(chord, shift):
+        """The chord's notes within the octave above `lowest`, ascending."""
+        return np.sort((60 + key + shift + chord_semitones(scale, chord) - lowest) % 12) + lowest
+
+    notes = _accompany(chords, pattern, voices)
     return _part(rng, notes, timbre, rng.uniform(0.3, 0.6), to_seconds)
 
 
@@ -304,9 +311,10 @@ def _bass_part(rng, scale, key, chords, to_seconds):
     lowest = int(rng.integers(34, 42))
     timbre = _timbre(rng, sustained=rng.random() < 0.3)
 
-    def voices(chord):
-        root = (60 + key + chord_semitones(scale, chord)[0] - lowest) % 12 + lowest
-        return root + (chord_semitones(scale, chord) - chord_semitones(scale, chord)[0])[:3]
+    def voices(chord, shift):
+        """Root, third and fifth, the root within the octave above `lowest`."""
+        pitch = 60 + key + shift + chord_semitones(scale, chord)[:3]
+        return pitch - pitch[0] + (pitch[0] - lowest) % 12 + lowest
 
     return _part(
         rng, _accompany(chords, pattern, voices), timbre, rng.uniform(0.3, 0.8), to_seconds
@@ -317,23 +325,18 @@ def _melody_part(rng, scale, key, melody, to_seconds):
     octave = 12 * int(rng.integers(0, 2))
     timbre = _timbre(rng, sustained=rng.random() < 0.6)
     notes = [
-        (onset, duration, 60 + octave + key + int(degree_semitones(scale, degree)))
-        for onset, duration, degree in melody
+        (onset, duration, 60 + octave + key + shift + int(degree_semitones(scale, degree)))
+        for onset, duration, degree, shift in melody
     ]
     return _part(rng, notes, timbre, rng.uniform(0.5, 1.2), to_seconds)
-
-
-def _close_voicing(scale, key, chord, lowest):
-    """The chord's notes within the octave above `lowest`, ascending (MIDI)."""
-    return np.sort((60 + key + chord_semitones(scale, chord) - lowest) % 12) + lowest
 
 
 def _accompany(chords, pattern, voices_of):
     """Plays a pattern over the chords: (onset, duration, pitch) in beats and MIDI."""
     period, strokes = pattern
     notes = []
-    for start, end, chord in chords:
-        voices = voices_of(chord)
+    for start, end, chord, shift in chords:
+        voices = voices_of(chord, shift)
         for offset in np.arange(start, end, period):
             for onset, duration, chosen in strokes:
                 onset = offset + onset

@@ -1,0 +1,122 @@
+"""The demo set: the same everywhere, of any size, disjoint lists, and as hard as it says."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mulkinet import FeatureStore, MulkinetError
+from mulkinet.lists import read_list
+from mulkinet.sources.demo import DemoSize, ensure_demo, make_demo
+from mulkinet.sources.demo_composer import chord_semitones, compose
+from mulkinet.sources.demo_performer import perform
+from mulkinet.sources.demo_renderer import SR, render
+
+SIZE = DemoSize(train_works=2, val_works=2, test_works=2, performances=2, noise_works=1)
+SMALL = {"size": SIZE, "length_sec": (1.5, 2.0), "n_workers": 1, "progress": False}
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo")
+    return folder, make_demo(folder, list_dir=folder / "meta", **SMALL)
+
+
+def audio(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("demo_audio/*/*.flac"))}
+
+
+def test_it_has_what_was_asked_for(demo):
+    folder, made = demo
+    lists = {name: read_list(path) for name, path in made.lists.items()}
+    assert {name: len(pairs) for name, pairs in lists.items()} == {"TRAIN": 4, "VAL": 4, "TEST": 5}
+    works = {name: {work for work, _ in pairs} for name, pairs in lists.items()}
+    assert works["TRAIN"].isdisjoint(works["VAL"] | works["TEST"])
+    assert works["VAL"].isdisjoint(works["TEST"])
+    assert len(works["TEST"]) == 3
+    store = FeatureStore(made.store_path)
+    assert sorted(store.rows_by_key) == sorted(sum(lists.values(), []))
+    assert store.get(lists["TEST"][0], "hpcp").shape == (12, 500)
+    assert made.skipped == []
+
+
+def test_the_same_seed_makes_the_same_files_in_any_number_of_processes(demo, tmp_path):
+    folder, _ = demo
+    make_demo(tmp_path, list_dir=tmp_path / "meta", **{**SMALL, "n_workers": 2})
+    assert audio(tmp_path) == audio(folder)
+
+
+def test_an_interrupted_set_is_finished(demo, tmp_path):
+    folder, _ = demo
+    make_demo(tmp_path, list_dir=tmp_path / "meta", **SMALL)
+    kept, *lost = sorted(tmp_path.glob("demo_audio/*/*.flac"))
+    before = kept.stat().st_mtime_ns
+    for path in lost:
+        path.unlink()
+    (tmp_path / "demo.h5").unlink()
+    ensure_demo(tmp_path, tmp_path / "meta", progress=False)
+    assert kept.stat().st_mtime_ns == before
+    assert audio(tmp_path) == audio(folder)
+
+
+def test_another_set_is_not_mixed_in(demo):
+    folder, _ = demo
+    with pytest.raises(MulkinetError, match="to have seed 1, found 0"):
+        make_demo(folder, list_dir=folder / "meta", seed=1, **SMALL)
+    assert json.loads((folder / "demo_audio" / "generator.json").read_text())["seed"] == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"size": SIZE._replace(train_works=1)}, "train_works of 2 or more, found 1"),
+        ({"size": SIZE._replace(noise_works=-1)}, "noise_works of 0 or more, found -1"),
+        ({"seed": -1}, "seed of 0 or more"),
+        ({"length_sec": (3, 2)}, "shortest"),
+    ],
+)
+def test_impossible_settings(tmp_path, change, message):
+    with pytest.raises(MulkinetError, match=message):
+        make_demo(tmp_path, list_dir=tmp_path / "meta", **{**SMALL, **change})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_performances_differ_as_covers_do():
+    played = [perform(0, work, number) for work in range(30) for number in range(3)]
+    assert {p.key for p in played} == set(range(-5, 7))
+    tempi = [p.tempo_factor for p in played]
+    assert 0.7 <= min(tempi) < 0.8
+    assert 1.25 < max(tempi) <= 1.4
+    assert 20 < max(abs(p.detune_cents) for p in played) <= 30
+    assert len({p.structure for p in played}) > 15
+    assert {len(p.drums) == 0 for p in played} == {True, False}
+
+
+def test_works_share_their_chords_and_differ_in_their_order():
+    works = [compose(0, number) for number in range(20)]
+    degrees = [tuple(c.degree for c in w.sections["A"].chords[:4]) for w in works]
+    assert len(set(degrees)) > 10
+    assert {degree for four in degrees for degree in four} <= set(range(7))
+    same = compose(0, 3)
+    assert same.form == works[3].form
+    np.testing.assert_array_equal(
+        same.sections["B"].melody.degree, works[3].sections["B"].melody.degree
+    )
+
+
+def test_chords_of_c_major():
+    scale = (0, 2, 4, 5, 7, 9, 11)
+    from mulkinet.sources.demo_composer import Chord
+
+    assert chord_semitones(scale, Chord(0.0, 0)).tolist() == [0, 4, 7]
+    assert chord_semitones(scale, Chord(0.0, 4, "seventh")).tolist() == [7, 11, 14, 17]
+    assert chord_semitones(scale, Chord(0.0, 1, "dominant")).tolist() == [2, 6, 9, 12]
+
+
+def test_sound():
+    performance = perform(0, 1, 1, length_sec=(2.0, 2.0))
+    y = render(performance)
+    assert y.dtype == np.float32
+    assert len(y) == 2 * SR
+    assert np.abs(y).max() == pytest.approx(0.8)
+    np.testing.assert_array_equal(y, render(performance))
