@@ -1,0 +1,206 @@
+"""Conversions: kept, refused, forced, interrupted and continued, and nothing left half written."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from mulkinet import FeatureStore, MulkinetError
+from mulkinet.errors import SkippedInput
+from mulkinet.features.resize import Framing
+from mulkinet.sources.conversion import Item, convert
+from mulkinet.sources.da_tacos import convert_subset
+from tests.sources.feature_files import copy_da_tacos, write_da_tacos
+from tests.test_store import SETTINGS
+
+# Converts a subset as the command does, but slowly, so that it can be killed at any track.
+_SLOW = """
+import sys, time
+from mulkinet.features.resize import Framing
+from mulkinet.sources import da_tacos
+
+read_track = da_tacos.read_track
+
+def slowly(source, framing):
+    time.sleep(0.01)
+    return read_track(source, framing)
+
+da_tacos.read_track = slowly
+da_tacos.convert_subset(sys.argv[1], "benchmark", sys.argv[2], features=("crema",),
+                        framing=Framing(500), progress=False)
+"""
+
+
+def make(path, rng=None, n_tracks=5, **options):
+    items = [Item(("w", str(i)), i, f"size {i}") for i in range(n_tracks)]
+    options = {"name": "made", "attributes": {"source": "test"}, "progress": False, **options}
+    options.setdefault("settings", {"hpcp": SETTINGS})
+    return convert(items, options.pop("read", frames_of), path, **options)
+
+
+def frames_of(number):
+    return {"hpcp": np.full((number + 1, 12), number, np.float32)}
+
+
+def odd_only(number):
+    if number % 2 == 0:
+        raise SkippedInput(f"{number} is even")
+    return frames_of(number)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "out" / "made.h5"
+
+
+def test_a_store_is_made(path):
+    metadata = {"title": {("w", "0"): "Zero"}}
+    made = make(path, n_tracks=100, metadata=metadata)
+    assert made == (path, 1, 100, [], 0, False)
+    store = FeatureStore(path)
+    assert store.attributes["source"] == "test"
+    assert store.attributes["n_skipped"] == 0
+    assert store.metadata["title"].tolist() == ["Zero"] + 99 * [""]
+    for i in range(100):
+        np.testing.assert_array_equal(store.get(str(i), "hpcp"), np.full((12, i + 1), i))
+    assert [p.name for p in path.parent.iterdir()] == ["made.h5"]
+
+
+def test_skipped_inputs_are_listed(path):
+    made = make(path, read=odd_only)
+    assert made.skipped == [("w/0", "0 is even"), ("w/2", "2 is even"), ("w/4", "4 is even")]
+    assert FeatureStore(path).track_ids.tolist() == ["1", "3"]
+    again = make(path, read=odd_only)
+    assert again == (path, 1, 2, [], 3, True)
+
+
+def test_nothing_usable_leaves_nothing(path):
+    def nothing(number):
+        raise SkippedInput("no")
+
+    with pytest.raises(MulkinetError, match="found none, 5 skipped; the first, w/0: no"):
+        make(path, read=nothing)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_store_of_the_same_is_kept_and_another_is_not(path):
+    make(path)
+    content = path.read_bytes()
+    assert make(path).was_there
+    others = {
+        "bin0 A of hpcp": {"settings": {"hpcp": {**SETTINGS, "bin0": "C"}}},
+        "one without crema": {"settings": {"crema": SETTINGS}},
+        "source test": {"attributes": {"source": "other"}},
+        "input_digest": {"n_tracks": 6},
+    }
+    for found, options in others.items():
+        with pytest.raises(MulkinetError, match=f"found another: {found}.*--force"):
+            make(path, **options)
+    assert path.read_bytes() == content
+    assert not make(path, n_tracks=6, force=True).was_there
+    assert len(FeatureStore(path)) == 6
+
+
+def test_another_file_is_not_written_over(path):
+    path.parent.mkdir()
+    path.write_text("precious")
+    with pytest.raises(MulkinetError, match="no HDF5 file.*--force writes over it"):
+        make(path)
+    assert path.read_text() == "precious"
+
+
+def test_one_run_at_a_time(path):
+    def meanwhile(number):
+        with pytest.raises(MulkinetError, match="found another run that makes"):
+            make(path)
+        return frames_of(number)
+
+    assert make(path, read=meanwhile).n_tracks == 5
+
+
+def test_an_error_leaves_the_finished_for_the_next_run(path):
+    def breaks_down(number):
+        if number == 3:
+            raise RuntimeError("broken")
+        return frames_of(number)
+
+    read = []
+
+    def counted(number):
+        read.append(number)
+        return frames_of(number)
+
+    with pytest.raises(RuntimeError, match="broken"):
+        make(path, read=breaks_down)
+    assert not path.exists()
+    make(path, read=counted)
+    assert read == [3, 4]
+    assert len(FeatureStore(path)) == 5
+    with pytest.raises(RuntimeError, match="broken"):
+        make(path, read=breaks_down, force=True)
+    # Other settings: what was finished is of no use.
+    make(path, read=counted, attributes={"source": "other"}, force=True)
+    assert read == [3, 4, 0, 1, 2, 3, 4]
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(MulkinetError, match="cannot write.*check that the folder is writable"):
+        make(tmp_path / "out" / "made.h5")
+
+
+def kill_when(process, folder, n_tracks):
+    """Kills a conversion when so many tracks are finished."""
+    while sum(len(journal.read_bytes().splitlines()) for journal in folder.glob("*.journal")) < n_tracks:
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def test_a_killed_run_goes_on_and_ends_the_same(tmp_path, rng):
+    keys = [(f"W_{i // 5}", f"P_{i}") for i in range(90)]
+    write_da_tacos(tmp_path, "benchmark", keys, ["crema"], rng, n_frames=40)
+    path, whole = tmp_path / "killed" / "benchmark.h5", tmp_path / "whole" / "benchmark.h5"
+    part = path.with_name(".benchmark.part")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", _SLOW, tmp_path, path]
+    for n_tracks in (20, 45):
+        kill_when(subprocess.Popen(command, env=environment), part, n_tracks)
+        assert not path.exists()
+    options = {"features": ("crema",), "framing": Framing(500), "progress": False}
+    time.sleep(0.1)
+    convert_subset(tmp_path, "benchmark", path, **options)
+    convert_subset(tmp_path, "benchmark", whole, **options)
+    assert path.read_bytes() == whole.read_bytes()
+    assert len(FeatureStore(path)) == 90
+    assert [p.name for p in path.parent.iterdir()] == ["benchmark.h5"]
+
+
+@pytest.mark.slow
+def test_fifteen_thousand_tracks_killed_half_way(tmp_path, rng, repository):
+    """The benchmark subset: 1000 works of 13 and 2000 of 1, 15226 frames each."""
+    works = np.concatenate([np.repeat(np.arange(1000), 13), np.arange(1000, 3000)])
+    keys = [(f"W_{work}", f"P_{i}") for i, work in enumerate(works)]
+    # Few values that repeat, so that the files are small.
+    write_da_tacos(tmp_path / "originals", "benchmark", keys[:10], ["crema"], rng, n_frames=15226)
+    originals = sorted((tmp_path / "originals").glob("*/*/*.h5"))
+    data_dir = tmp_path / "data"
+    copy_da_tacos(data_dir, "benchmark", keys, "crema", originals)
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    command = [sys.executable, repository / "preprocess.py", "da-tacos", "-d", data_dir, "-o"]
+    kill_when(subprocess.Popen([*command, killed]), killed / ".benchmark.part", 7500)
+    assert not (killed / "benchmark.h5").exists()
+    time.sleep(0.5)
+    start = time.perf_counter()
+    subprocess.run([*command, killed], check=True)
+    second = time.perf_counter() - start
+    start = time.perf_counter()
+    subprocess.run([*command, whole], check=True)
+    assert second < 0.9 * (time.perf_counter() - start)
+    assert (killed / "benchmark.h5").read_bytes() == (whole / "benchmark.h5").read_bytes()
+    assert len(FeatureStore(whole / "benchmark.h5")) == 15000

@@ -1,0 +1,117 @@
+"""Arrays out of foreign HDF5 files: the same values as h5py's, and nothing but arrays of numbers."""
+
+import zlib
+
+import h5py
+import numpy as np
+import pytest
+
+from mulkinet.errors import SkippedInput
+from mulkinet.sources.hdf5_arrays import find_array, open_hdf5, read_array
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "file.h5"
+
+
+def read(path, name="x"):
+    with open_hdf5(path) as file:
+        return read_array(find_array(file, name))
+
+
+@pytest.mark.parametrize(
+    "storage",
+    [
+        {},
+        {"compression": 9, "shuffle": True, "chunks": (1, 50)},
+        {"compression": 9, "shuffle": True, "chunks": (7, 12)},
+        {"compression": 1, "chunks": (7, 5)},
+        {"compression": 1, "shuffle": True, "chunks": (4, 30)},
+        {"shuffle": True, "chunks": (7, 12)},
+        {"compression": "lzf"},
+        {"compression": 4, "fletcher32": True},
+    ],
+)
+@pytest.mark.parametrize("dtype", ["<f4", "<f8", ">f4", "i2"])
+def test_values_are_those_of_h5py(path, rng, storage, dtype):
+    x = (100 * rng.random((12, 50))).astype(dtype)
+    x = x.T if storage.get("chunks") == (7, 12) else x
+    with h5py.File(path, "w") as file:
+        file.create_dataset("x", data=x, **storage)
+    found = read(path)
+    assert found.dtype == x.dtype
+    np.testing.assert_array_equal(found, x)
+
+
+def test_chunks_left_out_or_stored_plain(path, rng):
+    x = np.zeros((20, 12), np.float32)
+    with h5py.File(path, "w") as file:
+        dataset = file.create_dataset("x", x.shape, "f4", chunks=(5, 12), compression=4)
+        dataset[:5] = x[:5] = rng.random((5, 12))
+        x[10:15] = rng.random((5, 12))
+        dataset.id.write_direct_chunk((10, 0), x[10:15].tobytes(), filter_mask=1)
+    np.testing.assert_array_equal(read(path), x)
+
+
+@pytest.mark.parametrize(
+    "content", [b"no deflate stream", zlib.compress(bytes(10_000_000)), zlib.compress(b"1234")]
+)
+def test_a_chunk_that_is_not_what_it_should_be(path, content):
+    with h5py.File(path, "w") as file:
+        dataset = file.create_dataset("x", (5, 12), "f4", chunks=(5, 12), compression=4)
+        dataset.id.write_direct_chunk((0, 0), content)
+    with pytest.raises(SkippedInput, match="truncated or damaged"):
+        read(path)
+
+
+def test_no_hdf5_file(path):
+    with pytest.raises(SkippedInput, match="found none of that name"):
+        read(path)
+    path.write_bytes(b"")
+    with pytest.raises(SkippedInput, match="truncated or damaged"):
+        read(path)
+
+
+def test_a_truncated_file(path, rng):
+    with h5py.File(path, "w") as file:
+        file["x"] = rng.random((100, 12))
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(SkippedInput, match=r"truncated or damaged one \(.*\); get it again"):
+        read(path)
+
+
+def test_what_is_no_array_of_numbers(path, tmp_path):
+    with h5py.File(tmp_path / "other.h5", "w") as other:
+        other["x"] = np.zeros((3, 12))
+    with h5py.File(path, "w") as file:
+        file["numbers"] = np.zeros((3, 12))
+        file["group/x"] = np.zeros((3, 12))
+        file["soft"] = h5py.SoftLink("/numbers")
+        file["outside"] = h5py.ExternalLink("other.h5", "x")
+        file.create_dataset("raw", (3, 12), "f4", external=[("raw.bin", 0, 144)])
+        layout = h5py.VirtualLayout((3, 12), "f4")
+        layout[:] = h5py.VirtualSource("other.h5", "x", (3, 12))
+        file.create_virtual_dataset("virtual", layout)
+        file["references"] = np.full((3, 12), file["numbers"].ref, h5py.ref_dtype)
+        file.create_dataset("text", (3, 12), h5py.string_dtype())
+        file["line"] = np.zeros(12)
+        file["empty"] = np.zeros((0, 12))
+        file.create_dataset("endless", (1 << 40, 12), "f4", chunks=(1024, 12))
+    reasons = {
+        "group": "found a group or a link",
+        "soft": "found a group or a link",
+        "outside": "found a group or a link",
+        "raw": "found a group or a link",
+        "virtual": "found a group or a link",
+        "references": "found object references",
+        "text": "found text",
+        "line": r"found shape \(12,\)",
+        "empty": r"found shape \(0, 12\)",
+        "endless": "at most 24 hours",
+        "absent": "expected absent in it, found empty, endless, group, line, numbers, outside, raw",
+    }
+    for name, reason in reasons.items():
+        with pytest.raises(SkippedInput, match=reason):
+            read(path, name)
+    assert read(path, "numbers").shape == (3, 12)

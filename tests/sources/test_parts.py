@@ -1,0 +1,59 @@
+"""Finished tracks of an unfinished conversion: what is whole is found again, and nothing else."""
+
+import numpy as np
+import pytest
+
+from mulkinet.sources.parts import PartReader, PartWriter, read_journals
+
+KEYS = [("w", "1"), ("w", "2"), ("é\t", "3")]
+
+
+@pytest.fixture
+def tracks(tmp_path, rng):
+    """Three tracks of two features, in two parts."""
+    tracks = {key: (rng.random((4 + i, 12)), rng.random((2, 84))) for i, key in enumerate(KEYS)}
+    for part in (KEYS[:2], KEYS[2:]):
+        with PartWriter(tmp_path) as writer:
+            for key in part:
+                writer.append(key, f"signature {key}", tracks[key])
+    return tracks
+
+
+def journals(tmp_path):
+    return sorted(tmp_path.glob("*.journal"))
+
+
+def test_round_trip(tmp_path, tracks):
+    finished = read_journals(journals(tmp_path), verify=True)
+    assert list(finished) == KEYS
+    with PartReader() as reader:
+        for key, (hpcp, cqt) in tracks.items():
+            assert finished[key].n_frames == (len(hpcp), 2)
+            assert finished[key].signature == f"signature {key}"
+            expected = np.concatenate([hpcp.ravel(), cqt.ravel()]).astype(np.float32)
+            np.testing.assert_array_equal(reader.read(finished[key]), expected)
+
+
+def test_a_later_part_prevails(tmp_path, tracks):
+    with PartWriter(tmp_path) as writer:
+        writer.append(KEYS[0], "again", (np.ones((1, 12)),))
+    assert read_journals(journals(tmp_path), verify=True)[KEYS[0]].signature == "again"
+
+
+@pytest.mark.parametrize("n_bytes", [1, 30, 50])
+def test_a_line_that_was_being_written(tmp_path, tracks, n_bytes):
+    first = journals(tmp_path)[0]
+    first.write_bytes(first.read_bytes()[:-n_bytes])
+    found = read_journals(journals(tmp_path), verify=True)
+    # The line end alone is no loss.
+    assert list(found) == (KEYS if n_bytes == 1 else [KEYS[0], KEYS[2]])
+
+
+def test_values_that_were_lost_in_a_power_cut(tmp_path, tracks):
+    frames = journals(tmp_path)[0].with_suffix(".frames")
+    content = bytearray(frames.read_bytes())
+    content[-1] ^= 1
+    frames.write_bytes(content)
+    assert list(read_journals(journals(tmp_path), verify=True)) == [KEYS[0], KEYS[2]]
+    frames.write_bytes(content[:100])
+    assert list(read_journals(journals(tmp_path), verify=True)) == [KEYS[2]]
