@@ -5,7 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mulkinet import FeatureStore, MulkinetError
-from mulkinet.lists import hold_out, read_list, select, write_list
+from mulkinet.lists import (
+    drop_missing,
+    hold_out,
+    read_list,
+    select,
+    tracks_of_list,
+    write_list,
+)
 from tests.test_store import write_store
 
 IDS = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1)
@@ -78,3 +85,22 @@ def test_hold_out_keeps_works_whole():
 def test_hold_out_needs_covers():
     with pytest.raises(MulkinetError, match="at least 4 works"):
         hold_out([("a", "1"), ("a", "2"), ("b", "1")], 0.1, seed=0)
+
+
+def test_what_a_store_lacks_can_be_left_out(tmp_path, rng):
+    write_store(tmp_path / "s.h5", rng)
+    store = FeatureStore(tmp_path / "s.h5")
+    pairs = [("a", "9"), ("b", "1"), ("b", "2"), ("a", "10"), ("c", "1")]
+    write_list(tmp_path / "LIST", pairs)
+    with pytest.raises(MulkinetError, match=r"found 2 of 5 missing \(b/2, c/1\).*--skip-missing"):
+        tracks_of_list(store, tmp_path / "LIST")
+    left = tracks_of_list(store, tmp_path / "LIST", skip_missing=True)
+    assert left == ([("a", "9"), ("a", "10")], 2, 1)
+    assert left.describe("LIST") == (
+        "2 tracks of LIST are missing, 1 more are the only ones left of their works; 2 remain"
+    )
+    # A work of which the list has a single track stays.
+    assert drop_missing(store, [("b", "1"), ("c", "1")]) == ([("b", "1")], 1, 0)
+    assert drop_missing(store, pairs[:2]).describe("LIST") == ""
+    with pytest.raises(MulkinetError, match="found none of its 2"):
+        drop_missing(store, [("x", "1"), ("y", "1")])

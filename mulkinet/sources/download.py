@@ -7,7 +7,6 @@ is downloaded of an unfinished archive stays in `.<name>.zip.part`.
 Public names: `Archive`, `da_tacos_archives`, `fetch`, `unpack`.
 """
 
-import logging
 import re
 import shutil
 import stat
@@ -99,7 +98,7 @@ def fetch(archive, data_dir, *, progress=True):
         return folder
     data_dir.mkdir(parents=True, exist_ok=True)
     part = data_dir / f".{archive.name}.zip.part"
-    logging.getLogger("pooch").setLevel(logging.WARNING)
+    pooch.get_logger().setLevel("WARNING")
     try:
         path = pooch.retrieve(
             archive.url,
@@ -222,6 +221,8 @@ def _continue_download(url, part, progress):
             there = 0
         total = _total_bytes(response, there)
         _check_room(part.parent, 2 * (total or 0) - there, f"download and unpack {part.name[1:-5]}")
+        # A connection that ends early is no error here: what came before it did is worth keeping.
+        response.raw.enforce_content_length = False
         with open(part, "ab" if there else "wb") as file:
             with _bar(part.name[1:-5], total, there, progress) as bar:
                 for block in response.iter_content(_BLOCK_BYTES):

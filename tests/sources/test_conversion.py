@@ -155,7 +155,10 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 
 def kill_when(process, folder, n_tracks):
     """Kills a conversion when so many tracks are finished."""
-    while sum(len(journal.read_bytes().splitlines()) for journal in folder.glob("*.journal")) < n_tracks:
+    while (
+        sum(len(journal.read_bytes().splitlines()) for journal in folder.glob("*.journal"))
+        < n_tracks
+    ):
         assert process.poll() is None
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)

@@ -1,0 +1,177 @@
+"""Folders of .npy files: read as a store is, converted to one, and whatever may lie in them."""
+
+import numpy as np
+import pytest
+
+from mulkinet import FeatureStore, MulkinetError
+from mulkinet.dataset import batches
+from mulkinet.lists import write_list
+from mulkinet.plans import class_plan
+from mulkinet.sources.npy_dir import NpyFolder, convert_npy_dir, open_data
+from tests.sources.feature_files import write_npy_dir
+
+KEYS = [("8110", "0"), ("8110", "10"), ("8110", "9"), ("77", "0"), ("a_b", "3")]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "npy"
+
+
+def convert(folder, **options):
+    return convert_npy_dir(folder, folder.with_name("npy.h5"), progress=False, **options)
+
+
+@pytest.mark.parametrize(("feature", "n_bins", "bin0"), [("hpcp", 12, "A"), ("cqt", 84, "C")])
+def test_a_folder_is_read_as_its_store_is(folder, rng, feature, n_bins, bin0):
+    made = write_npy_dir(folder, KEYS, rng, feature=feature)
+    converted, remaining = convert(folder)
+    assert converted[1:] == (3, 5, [], 0, False)
+    assert remaining == {}
+    as_folder, as_store = open_data(folder), open_data(folder.with_name("npy.h5"))
+    assert isinstance(as_folder, NpyFolder)
+    assert isinstance(as_store, FeatureStore)
+    keys = [("77", "0"), ("8110", "0"), ("8110", "9"), ("8110", "10"), ("a_b", "3")]
+    for store in (as_folder, as_store):
+        assert store.features == (feature,)
+        assert (store.name, len(store), list(store.rows_by_key)) == ("npy", 5, keys)
+        assert store.settings(feature)["bin0"] == bin0
+        assert store.settings(feature)["n_bins"] == n_bins
+        assert store.settings(feature)["frame_rate"] == pytest.approx(2.1533, abs=1e-4)
+        lengths = [len(made[key]) for key in keys]
+        assert store.n_frames(feature).tolist() == lengths
+        assert store.offsets(feature).tolist() == [0, *np.cumsum(lengths)]
+        for row, key in enumerate(keys):
+            x = store.get(key, feature)
+            assert x.dtype == np.float32
+            np.testing.assert_array_equal(x, made[key].T)
+            np.testing.assert_array_equal(store.read(feature, row, 3, 5), made[key][3:8])
+        store.check_finite(feature)
+    assert as_folder.settings(feature) == as_store.settings(feature)
+
+
+def test_training_sees_the_same_from_both(folder, rng):
+    write_npy_dir(folder, KEYS, rng)
+    convert(folder)
+    plan = class_plan(np.arange(5), np.arange(5, dtype=np.int32), batch_size=3, seed=0, epoch=0)
+    stores = open_data(folder), open_data(folder.with_name("npy.h5"))
+    first, second = ([x for x, _ in batches(plan, s, feature="hpcp", n_frames=31)] for s in stores)
+    for x, y in zip(first, second):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_floats_of_any_size_and_order(folder, rng):
+    folder.mkdir()
+    x = rng.random((20, 12), np.float32)
+    for i, dtype in enumerate(("f2", "f8", ">f4")):
+        np.save(folder / f"w_{i}.npy", x.astype(dtype))
+    np.save(folder / "w_3.npy", np.asfortranarray(x))
+    np.save(folder / "w_4.npy", x.T)
+    store = NpyFolder(folder)
+    for i in range(5):
+        np.testing.assert_allclose(store.get(str(i), "hpcp"), x.T, atol=1e-3)
+
+
+def test_84_by_12_is_what_the_others_are(folder, rng):
+    folder.mkdir()
+    np.save(folder / "w_0.npy", rng.random((84, 12)))
+    with pytest.raises(MulkinetError, match=r"the first w_0.npy: .*found \(84, 12\)"):
+        NpyFolder(folder)
+    np.save(folder / "w_1.npy", rng.random((84, 30)))
+    assert NpyFolder(folder).get("0", "cqt").shape == (84, 12)
+    np.save(folder / "w_1.npy", rng.random((30, 12)))
+    assert NpyFolder(folder).get("0", "hpcp").shape == (12, 84)
+
+
+class Bomb:
+    """Unpickled, it would raise."""
+
+    def __reduce__(self):
+        return exec, ("raise AssertionError('unpickled')",)
+
+
+def write_bad_files(folder):
+    """Everything that is no track, beside one that is -> {name: reason}."""
+    write_npy_dir(folder, [("good", "0"), ("good", "1")], np.random.default_rng(0))
+    np.save(folder / "bad_objects.npy", np.asarray([[Bomb()] * 12]), allow_pickle=True)
+    np.save(folder / "bad_shape.npy", np.zeros((30, 13)))
+    np.save(folder / "bad_line.npy", np.zeros(12))
+    np.save(folder / "bad_none.npy", np.zeros((0, 12)))
+    np.save(folder / "bad_integers.npy", np.zeros((30, 12), int))
+    np.save(folder / "bad_nan.npy", np.full((30, 12), np.nan))
+    (folder / "bad_empty.npy").touch()
+    (folder / "bad_text.npy").write_text("hello")
+    whole = (folder / "good_0.npy").read_bytes()
+    (folder / "bad_truncated.npy").write_bytes(whole[:-50])
+    with open(folder / "bad_zip.npy", "wb") as file:
+        np.savez(file, x=np.zeros((30, 12)))
+    np.save(folder / "nounderscore.npy", np.zeros((30, 12)))
+    return {
+        "nounderscore": "expected a name such as <song>_<version>.npy",
+        "bad/empty": "expected a .npy file of numbers, found otherwise (No data left in file)",
+        "bad/integers": "expected floating point, found int64",
+        "bad/line": "expected an array of two axes, found shape (12,)",
+        "bad/nan": "expected finite values, found NaN or infinity in hpcp",
+        "bad/none": "expected an array of two axes, found shape (0, 12)",
+        "bad/objects": "expected a .npy file of numbers, found otherwise (",
+        "bad/shape": "expected hpcp with an axis of 12 bins, found shape (30, 13)",
+        "bad/text": "expected a .npy file of numbers, found otherwise (",
+        "bad/truncated": "expected a .npy file of numbers, found otherwise (",
+        "bad/zip": "expected a .npy file, found an .npz archive of that name",
+    }
+
+
+def test_bad_files_are_skipped_with_their_reason(folder):
+    reasons = write_bad_files(folder)
+    made, _ = convert(folder)
+    assert made.n_tracks == 2
+    found = {getattr(item, "stem", item): reason for item, reason in made.skipped}
+    assert found.keys() == reasons.keys()
+    for item, reason in reasons.items():
+        assert found[item].startswith(reason)
+
+
+def test_bad_files_matter_only_when_they_are_used(folder):
+    reasons = write_bad_files(folder)
+    store = NpyFolder(folder)
+    assert [path.name for path, _ in store.foreign] == ["nounderscore.npy"]
+    good = [store.row(("good", track)) for track in "01"]
+    store.check_finite("hpcp", good)
+    assert store.n_frames("hpcp")[good].tolist() == [30, 31]
+    for item in reasons:
+        if item != "nounderscore":
+            row = store.row(tuple(item.split("/")))
+            with pytest.raises(MulkinetError, match=rf"bad_{item[4:]}.npy: expected .*; .* list"):
+                store.check_finite("hpcp", [row])
+
+
+def test_folders_that_are_none(tmp_path, folder, rng):
+    with pytest.raises(MulkinetError, match="expected a folder of .npy files at"):
+        NpyFolder(folder)
+    folder.mkdir()
+    with pytest.raises(MulkinetError, match="expected files <song>_<version>.npy in"):
+        open_data(folder)
+    write_npy_dir(folder, KEYS, rng)
+    store = open_data(folder)
+    with pytest.raises(MulkinetError, match=r"feature of .* \(hpcp\), found 'cqt'"):
+        store.settings("cqt")
+    with pytest.raises(MulkinetError, match="make a store of it with preprocess.py npy-dir"):
+        store.frames("hpcp")
+
+
+def test_lists_and_what_is_missing(folder, tmp_path, rng):
+    write_npy_dir(folder, [("1", "0"), ("1", "1"), ("2", "0"), ("3", "0"), ("4", "0")], rng)
+    pairs = [("1", "0"), ("1", "1"), ("1", "2"), ("2", "0"), ("2", "1"), ("3", "0")]
+    write_list(tmp_path / "TRAIN", pairs)
+    with pytest.raises(MulkinetError, match=r"found 2 of 6 missing \(1/2, 2/1\).*--skip-missing"):
+        convert(folder, lists=[tmp_path / "TRAIN"])
+    made, remaining = convert(folder, lists=[tmp_path / "TRAIN"], skip_missing=True)
+    left = remaining[tmp_path / "TRAIN"]
+    # Work 2 has one track left of two and goes; work 3 never had more.
+    assert left.pairs == [("1", "0"), ("1", "1"), ("3", "0")]
+    assert (left.n_missing, left.n_dropped) == (2, 1)
+    assert made.skipped == []
+    store = FeatureStore(made.store_path)
+    assert list(store.rows_by_key) == left.pairs
+    assert store.attributes["n_missing"] == 2
+    assert store.attributes["n_dropped"] == 1

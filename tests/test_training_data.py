@@ -1,0 +1,60 @@
+"""The tracks of a run: from a store or a folder, without what is missing, with a word on leakage."""
+
+import numpy as np
+import pytest
+
+from mulkinet import MulkinetError
+from mulkinet.evaluation.inputs import open_tracks
+from mulkinet.experiment import TrainingData
+from mulkinet.lists import write_list
+from tests.sources.feature_files import write_npy_dir
+
+TRAIN = [("1", "0"), ("1", "1"), ("1", "2"), ("2", "0"), ("2", "1")]
+VAL = [("2", "1"), ("2", "2"), ("3", "0"), ("3", "1")]
+MISSING = "1 tracks of {} are missing, 0 more are the only ones left of their works; {} remain"
+
+
+@pytest.fixture
+def folder(tmp_path, rng):
+    """A folder without 1/2, and lists that share work 2."""
+    write_npy_dir(tmp_path / "npy", [p for p in dict.fromkeys(TRAIN + VAL) if p != ("1", "2")], rng)
+    write_list(tmp_path / "TRAIN", TRAIN)
+    write_list(tmp_path / "VAL", VAL)
+    return tmp_path
+
+
+def test_a_folder_with_dead_links(folder):
+    arguments = folder / "npy", folder / "TRAIN", folder / "VAL"
+    with pytest.raises(MulkinetError, match=r"found 1 of 5 missing \(1/2\)"):
+        TrainingData.open(*arguments)
+    data = TrainingData.open(*arguments, skip_missing=True)
+    assert data.feature == "hpcp"
+    assert data.lists == {"TRAIN": [p for p in TRAIN if p != ("1", "2")], "VAL": VAL}
+    assert data.store.work_ids[data.train_rows].tolist() == ["1", "1", "2", "2"]
+    assert data.notes == [
+        MISSING.format(folder / "TRAIN", 4),
+        "warning: 1 works are in the training and in the validation list, such as 2: "
+        "the validation MAP will look better than it is",
+    ]
+
+
+def test_nothing_to_say(folder):
+    write_list(folder / "TRAIN", TRAIN[:2])
+    write_list(folder / "VAL", VAL[2:])
+    data = TrainingData.open(folder / "npy", folder / "TRAIN", folder / "VAL")
+    assert data.notes == []
+
+
+def test_a_bad_file_of_a_list_is_named_before_training(folder):
+    np.save(folder / "npy" / "2_0.npy", np.zeros((5, 13)))
+    with pytest.raises(MulkinetError, match="2_0.npy: expected hpcp with an axis of 12 bins"):
+        TrainingData.open(folder / "npy", folder / "TRAIN", folder / "VAL", skip_missing=True)
+
+
+def test_evaluation_leaves_out_the_same_and_says_so(folder):
+    with pytest.raises(MulkinetError, match=r"found 1 of 5 missing \(1/2\)"):
+        open_tracks(folder / "npy", folder / "TRAIN")
+    tracks = open_tracks(folder / "npy", folder / "TRAIN", skip_missing=True)
+    assert tracks.store.track_ids[tracks.rows].tolist() == ["0", "1", "0", "1"]
+    assert tracks.names["missing"] == MISSING.format(folder / "TRAIN", 4)
+    assert "missing" not in open_tracks(folder / "npy", folder / "VAL").names
