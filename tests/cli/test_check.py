@@ -86,7 +86,7 @@ def test_sizes_of_many_kinds_are_binned(tmp_path):
         "6 - 9": 4,
         "10 - 17": 8,
         "18 - 33": 16,
-        "34 - 39": 6,
+        "34 - 65": 6,
     }
 
 
