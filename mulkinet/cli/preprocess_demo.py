@@ -13,7 +13,7 @@ __all__ = ["command"]
 @click.option("--list-dir", default="meta", type=click.Path(), help="For DEMO-TRAIN, -VAL, -TEST.")
 @click.option("--train-works", default=80, help="Works to train on.")
 @click.option("--val-works", default=15, help="Works to validate with.")
-@click.option("--test-works", default=30, help="Works to test on.")
+@click.option("--test-works", default=45, help="Works to test on.")
 @click.option("--noise-works", default=10, help="Works of one performance among the tests.")
 @click.option("--performances", default=4, help="Performances of every other work.")
 @click.option("--seed", default=0, help="Of all that is composed and played.")

@@ -48,7 +48,7 @@ class DemoSize(NamedTuple):
 
     train_works: int = 80
     val_works: int = 15
-    test_works: int = 30
+    test_works: int = 45
     performances: int = 4
     noise_works: int = 10
 
