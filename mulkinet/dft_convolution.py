@@ -11,7 +11,7 @@ shape, the cheapest of three ways to the same numbers:
   Toeplitz matrix.
 
 Everything is real arithmetic: a complex product is three real ones (Gauss), its sums and differences are part of the
-transforms, and the transforms are products with small constant matrices. Half-precision maps are transformed in float32.
+transforms, and the transforms are products with small constant matrices. Half precision is computed with in float32.
 
 Conventions: maps are (batch, rows, n_frames, channels), rows a circle of 12, or 1 row and a kernel of height 1; there
 is no padding along time. Kernels are (height, width, channels, filters), as for `tf.nn.conv2d`. Each form has
@@ -102,7 +102,9 @@ class DirectForm(_Form):
         """(batch, rows, n_frames, channels) -> (batch, rows, n_frames - lost_frames(), filters)."""
         n_extra = self.kernel_shape[0] - 1
         rows = tf.concat([x, x[:, :n_extra]], axis=1) if n_extra else x
-        return tf.nn.conv2d(rows, transformed, 1, "VALID", dilations=(1, self.dilation))
+        kernel = tf.cast(transformed, x.dtype)
+        # Not tf.nn.conv2d, whose gradients on a CPU know no dilation.
+        return tf.nn.convolution(rows, kernel, padding="VALID", dilations=(1, self.dilation))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -228,7 +230,7 @@ class BlockForm(_Form):
 
 
 def _fold_time(x, dilation):
-    """Frames `dilation` apart become neighbours, those between them channels: a dilated convolution becomes a plain one."""
+    """Makes frames `dilation` apart neighbours, and those between channels: a dilated kernel becomes a plain one."""
     if dilation == 1:
         return x
     batch, rows, n_frames, channels = tf.shape(x)[0], x.shape[1], tf.shape(x)[2], x.shape[3]
@@ -275,7 +277,7 @@ class _TileMatrices:
     time_back: np.ndarray
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _tile_matrices(size, width, height, n_rows):
     """Matrices of a TileForm: along time real -> (re, im) of size // 2 + 1 frequencies; along rows complex -> Gauss."""
     frequencies = np.arange(size // 2 + 1)
@@ -308,9 +310,9 @@ class _RowMatrices:
     rows_back: np.ndarray
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _row_matrices(height, n_rows):
-    """Matrices of a BlockForm for an even number of rows: two real frequencies, the others complex; 17 products for 12."""
+    """Matrices of a BlockForm, for an even number of rows; 12 give 2 real and 5 complex frequencies, 17 products."""
     row = np.arange(n_rows)
     plain = np.stack([np.ones(n_rows), (-1.0) ** row])
     turns = 2 * np.pi * np.outer(np.arange(1, n_rows // 2), row) / n_rows

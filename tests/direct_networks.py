@@ -51,7 +51,7 @@ def copy_weights(source, target):
     """Sets the weights of one model to those of the same names in another."""
     values = named_weights(source)
     for name, variable in named_weights(target).items():
-        variable.assign(values[name])
+        variable.assign(tf.cast(values[name], variable.dtype))
 
 
 class _Perceptron(keras.layers.Layer):

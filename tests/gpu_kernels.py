@@ -7,6 +7,7 @@ constant, a shape, an argument said to live there). Without the second rule Tens
 kernels would pass, which are registered for the GPU and compute on the host.
 """
 
+from tensorflow.core.framework import types_pb2
 from tensorflow.python.framework import kernels, op_def_registry
 
 # Ops without a GPU kernel of their own that cost no trip to the host.
@@ -49,11 +50,13 @@ def _body_trips(nodes, host_arguments):
     known = {}
 
     def on_host(reference):
-        """Whether a node's value is known on the host: it comes of constants and shapes alone."""
+        """Whether a node's value is known on the host: it comes of constants and shapes alone, or names a variable."""
         name = reference.split(":")[0]
         node = by_name.get(name)
         if node is None or node.op == "Placeholder":
-            return name in host_arguments
+            return name in host_arguments or (node is not None and _is_handle(node))
+        if node.op == "ReadVariableOp":
+            return False
         if name not in known:
             known[name] = False
             known[name] = node.op in _HOST_SOURCES or (
@@ -78,7 +81,7 @@ def _reason(node, on_host):
     candidates = [
         kernel
         for kernel in kernels.get_registered_kernels_for_op(node.op).kernel
-        if kernel.device_type == "GPU" and _fits(kernel, node)
+        if kernel.device_type in ("GPU", "DEFAULT") and _fits(kernel, node)
     ]
     if not candidates:
         types = {name: _types(value) for name, value in node.attr.items() if _types(value)}
@@ -93,6 +96,11 @@ def _reason(node, on_host):
         if not waiting:
             return None
     return f"waits on the host for {waiting}"
+
+
+def _is_handle(node):
+    """Whether an argument is the handle of a variable, which lives on the host; its value does not."""
+    return node.attr["dtype"].type == types_pb2.DT_RESOURCE
 
 
 def _fits(kernel, node):

@@ -13,6 +13,7 @@ from mulkinet.layers import (
     ChannelAttention,
     KeyInvariantConv2D,
     L2Normalize,
+    PooledPReLU,
     RowWeightedBatchNorm,
     SeededDropout,
     TemporalAttention,
@@ -23,6 +24,7 @@ from mulkinet.layers import (
 
 LAYERS = [
     KeyInvariantConv2D(3, (4, 5), dilation_rate=(1, 2), use_bias=False, name="conv"),
+    PooledPReLU(alpha_initializer="ones"),
     RowWeightedBatchNorm(15, momentum=0.9, name="bn"),
     ChannelAttention(ratio=2, n_rows=18, kernel_regularizer=tf.keras.regularizers.L2(0.5)),
     TemporalAttention(ratio=3, n_rows=21),
@@ -67,6 +69,31 @@ def test_transposing_rotates_the_rows(rng):
     layer = KeyInvariantConv2D(4, (5, 3))
     rotated = layer(np.roll(x, 4, axis=1)).numpy()
     np.testing.assert_allclose(rotated, np.roll(layer(x).numpy(), 4, axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize("slope", [0.3, 0.0, -0.4])
+def test_pooled_prelu_is_the_maximum_of_prelus(rng, slope):
+    x = tf.constant(features(rng, (3, 12, 7, 5)))
+    layer = PooledPReLU(alpha_initializer=tf.keras.initializers.Constant(slope))
+    layer.build(x.shape)
+    assert layer.alpha.shape == (1, 1, 1)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        got = layer(x)
+        plain = tf.reduce_max(tf.where(x > 0, x, layer.alpha * x), axis=1, keepdims=True)
+    np.testing.assert_array_equal(got, plain)
+    for value in (x, layer.alpha):
+        np.testing.assert_allclose(
+            tape.gradient(got, value), tape.gradient(plain, value), rtol=1e-6
+        )
+
+
+def test_pooled_prelu_shares_the_gradient_of_equal_rows():
+    x = tf.ones((1, 12, 1, 1))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = PooledPReLU()(x)
+    np.testing.assert_allclose(tape.gradient(y, x), np.full(x.shape, 1 / 12), rtol=1e-6)
 
 
 def test_row_weights():

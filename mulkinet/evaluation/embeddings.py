@@ -49,10 +49,11 @@ def embed(model, store, *, rows=None, feature=None, batch_size=32, pad=None, pro
     _report_short(model, lengths, pad)
     seen = [_seen_frames(model, length) for length in lengths]
     embeddings = np.empty((len(rows), model.embedding_len), np.float32)
+    kernels = model.transformed_kernels()
     with tqdm(total=len(rows), unit="track", desc="embedding", disable=not progress) as bar:
         for batch in _batches(seen, batch_size):
             x = np.stack([_load(model, store, feature, rows[i], pad) for i in batch])
-            embeddings[batch] = model.embed_batch(x)
+            embeddings[batch] = model.embed_batch(x, kernels)
             bar.update(len(batch))
     return embeddings
 
@@ -69,8 +70,9 @@ def embed_arrays(model, arrays, *, batch_size=32):
         (len(arrays), embedding_len) float32.
     """
     embeddings = np.empty((len(arrays), model.embedding_len), np.float32)
+    kernels = model.transformed_kernels()
     for batch in _batches([x.shape[1] for x in arrays], batch_size):
-        embeddings[batch] = model.embed_batch(np.stack([arrays[i] for i in batch]))
+        embeddings[batch] = model.embed_batch(np.stack([arrays[i] for i in batch]), kernels)
     return embeddings
 
 

@@ -6,12 +6,13 @@ its options alone; `get_config` returns them and `from_config` takes them back.
 Public names: `EmbeddingNetwork`, `check_choice`, `check_positive`, `check_flag`.
 """
 
+import contextlib
 import inspect
 
 import tensorflow as tf
 
 from mulkinet.errors import MulkinetError
-from mulkinet.layers import SeededDropout
+from mulkinet.layers import KeyInvariantConv2D, SeededDropout
 
 __all__ = ["EmbeddingNetwork", "check_choice", "check_flag", "check_positive"]
 
@@ -44,6 +45,7 @@ class EmbeddingNetwork(tf.keras.Model):
     classifier_dropout = 0.0
     kernel_l2 = 0.0
     _embed_batch = None
+    _transform_kernels = None
 
     def __init__(self, inputs, outputs, *, options, n_frames=None, min_frames=1):
         super().__init__(inputs=inputs, outputs=outputs, name=self.network)
@@ -97,21 +99,43 @@ class EmbeddingNetwork(tf.keras.Model):
                 "use a longer track, or pad it (--pad wrap)"
             )
 
-    def embed_batch(self, x):
+    def embed_batch(self, x, kernels=None):
         """Embeddings in inference mode, compiled once for every number of tracks and frames.
 
         Args:
             x: (batch, n_bins, n_frames) float32.
+            kernels: What `transformed_kernels` gave with the present weights, to save making it for every batch.
 
         Returns:
             (batch, embedding_len) float32 array.
         """
         self.check_input(x.shape)
+        kernels = self.transformed_kernels() if kernels is None else kernels
+        return self._embed_batch(tf.constant(x, tf.float32), *kernels).numpy()
+
+    def transformed_kernels(self):
+        """List of tensors: what inference needs of the key-invariant convolutions' kernels, for the weights now."""
         if self._embed_batch is None:
-            signature = tf.TensorSpec((None, self.n_bins, self.n_frames), tf.float32)
-            function = tf.function(lambda batch: self(batch, training=False))
-            self._embed_batch = function.get_concrete_function(signature)
-        return self._embed_batch(tf.constant(x, tf.float32)).numpy()
+            self._compile()
+        return self._transform_kernels()
+
+    def _compile(self):
+        layers = [layer for layer in self.layers if isinstance(layer, KeyInvariantConv2D)]
+
+        def transform():
+            return [layer.transformed_kernel() for layer in layers]
+
+        def embed(batch, *kernels):
+            with contextlib.ExitStack() as stack:
+                for layer, kernel in zip(layers, kernels):
+                    stack.enter_context(layer.using(kernel))
+                return self(batch, training=False)
+
+        self._transform_kernels = tf.function(transform).get_concrete_function()
+        self._embed_batch = tf.function(embed).get_concrete_function(
+            tf.TensorSpec((None, self.n_bins, self.n_frames), tf.float32),
+            *self._transform_kernels.structured_outputs,
+        )
 
     def classifier(self, n_classes, seed=0):
         """The network with a softmax layer over works in the place of the embedding's normalisation.

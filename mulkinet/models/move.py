@@ -12,7 +12,7 @@ Musically-Motivated Embeddings".
 
 import tensorflow as tf
 
-from mulkinet.layers import N_PITCH_CLASSES, SUMMARIES, KeyInvariantConv2D, TimeSummary
+from mulkinet.layers import N_PITCH_CLASSES, SUMMARIES, KeyInvariantConv2D, PooledPReLU, TimeSummary
 from mulkinet.models.base import EmbeddingNetwork, check_choice, check_flag, check_positive
 
 __all__ = ["MOVE"]
@@ -81,16 +81,19 @@ def _convolutions(inputs, n_filters, invariance, doubled):
     first = KeyInvariantConv2D if invariance else tf.keras.layers.Conv2D
     x = _convolution(first, x, 1, n_filters, (N_PITCH_CLASSES, FIRST_WIDTH))
     if invariance:
-        x = tf.keras.layers.MaxPooling2D((N_PITCH_CLASSES, 1), name="key_pool")(x)
+        x = PooledPReLU(**_prelu(1))(x)
+    else:
+        x = tf.keras.layers.PReLU(shared_axes=[1, 2, 3], **_prelu(1))(x)
     for i, dilation in enumerate(DILATIONS, start=2):
         is_last = i == len(DILATIONS) + 1
         filters = 2 * n_filters if is_last and doubled else n_filters
         x = _convolution(KeyInvariantConv2D, x, i, filters, (1, WIDTH), dilation)
+        x = tf.keras.layers.PReLU(shared_axes=[1, 2, 3], **_prelu(i))(x)
     return x
 
 
 def _convolution(layer, x, i, filters, kernel, dilation=1):
-    x = layer(
+    return layer(
         filters,
         kernel,
         dilation_rate=(1, dilation),
@@ -100,11 +103,11 @@ def _convolution(layer, x, i, filters, kernel, dilation=1):
         ),
         name=f"conv{i}",
     )(x)
-    return tf.keras.layers.PReLU(
-        alpha_initializer=tf.keras.initializers.Constant(PRELU_START),
-        shared_axes=[1, 2, 3],
-        name=f"prelu{i}",
-    )(x)
+
+
+def _prelu(i):
+    start = tf.keras.initializers.Constant(PRELU_START)
+    return {"alpha_initializer": start, "name": f"prelu{i}"}
 
 
 def _activate(x, final_activation):
