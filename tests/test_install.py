@@ -284,6 +284,8 @@ def test_interrupted_installation_is_not_taken_for_whole(machine, kill):
         [str(machine.path / "sh"), str(machine.project / "install.sh")],
         env=machine.environment(),
         start_new_session=True,
+        # Where the suite runs in the background, SIGINT is ignored, and children would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 20
     while " -e " not in machine.log.read_text() and time.monotonic() < deadline:
