@@ -129,7 +129,8 @@ class Answering:
         """([Match] of works, [Match] of tracks) of each embedding."""
         works_of = self._data.ids["work_id"]
         found = [None] * len(embeddings)
-        waiting, k = np.arange(len(embeddings)), top
+        # Twice what is enough where works have their mean number of tracks.
+        waiting, k = np.arange(len(embeddings)), 2 * top * -(-len(works_of) // self._n_works)
         while len(waiting):
             rows, distances = self._search.nearest(embeddings[waiting], k)
             again = []

@@ -6,7 +6,7 @@ What is shorter than the model was trained to see is repeated from its beginning
 the query, so that the same excerpt gives the same embedding. Zeros at the end, which training may
 have used, would make all short recordings look alike.
 
-Public names: `Extraction`, `Recording`, `read_recordings`.
+Public names: `Extraction`, `Recording`, `read_recordings`, `stored_settings`.
 """
 
 import functools
@@ -24,7 +24,7 @@ from mulkinet.features.provenance import quiet
 from mulkinet.features.resize import Framing, wrap
 from mulkinet.sources.workers import run_in_processes
 
-__all__ = ["Extraction", "Recording", "read_recordings"]
+__all__ = ["Extraction", "Recording", "read_recordings", "stored_settings"]
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,8 @@ class Extraction:
                 f"trained on {self.feature!r}; index a feature store instead of audio"
             )
         made = extractor(self.feature).settings
-        check_compatible(self.model, _AsExtracted(self.feature, self.framing.settings(made)))
+        found = stored_settings(self.feature, self.framing)
+        check_compatible(self.model, _AsExtracted(self.feature, found))
         return made["frame_rate"]
 
     @property
@@ -172,15 +173,27 @@ class _AsExtracted:
 
     def __init__(self, feature, settings):
         self.features = (feature,)
-        # As a store gives them back: what HDF5 has no type for is JSON there.
-        self._settings = {
-            name: value if isinstance(value, (str, bool, int, float)) else json.dumps(value)
-            for name, value in settings.items()
-        }
+        self._settings = settings
 
     def settings(self, _feature):
         """Settings of the stored frames."""
         return self._settings
+
+
+def stored_settings(feature, framing):
+    """Settings of a feature extracted from audio, as a store gives them back.
+
+    Args:
+        feature: One of `mulkinet.features.FEATURES`.
+        framing: Framing.
+
+    Returns:
+        dict; what HDF5 has no type for is JSON, as it is in a store.
+    """
+    return {
+        name: value if isinstance(value, (str, bool, int, float)) else json.dumps(value)
+        for name, value in framing.settings(extractor(feature).settings).items()
+    }
 
 
 def read_recordings(paths, extraction, n_workers=1):

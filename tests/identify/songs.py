@@ -1,0 +1,37 @@
+"""Works that an untrained network tells apart: a loop of chords each, played at another loudness each time."""
+
+import numpy as np
+import soundfile
+
+from mulkinet.features.provenance import SR
+
+__all__ = ["play", "write_song", "make_library"]
+
+_CHORD_SEC = 0.5
+
+
+def play(work, performance, seconds):
+    """Samples of a performance: (n_samples,) float32 at 44.1 kHz."""
+    rng = np.random.default_rng(work)
+    notes = rng.choice(12, (4, 3))
+    time_sec = np.arange(int(SR * _CHORD_SEC)) / SR
+    hz = 440 * 2 ** (notes / 12)
+    chords = np.sin(2 * np.pi * hz[..., None] * time_sec).sum(axis=1).ravel()
+    y = np.resize(chords, int(SR * seconds))
+    return ((0.05 + 0.01 * performance) * y).astype(np.float32)
+
+
+def write_song(path, work, performance, seconds=4.0):
+    """Writes a performance; its folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # In floats: to an untrained network the rounding to 16 bits is as much as the music.
+    soundfile.write(path, play(work, performance, seconds), SR, subtype="FLOAT")
+    return path
+
+
+def make_library(folder, works, performances=(0, 1)):
+    """Writes `<folder>/w<work>/p<performance>.wav` and returns the folder."""
+    for work in works:
+        for performance in performances:
+            write_song(folder / f"w{work}" / f"p{performance}.wav", work, performance)
+    return folder

@@ -1,0 +1,99 @@
+"""tau and probabilities: against hand-worked rates, known odds and pairs never seen."""
+
+import numpy as np
+import pytest
+
+from mulkinet import MulkinetError
+from mulkinet.identify.calibration import base_rate, calibrate, probability
+
+OPTIONS = {"distance": "euclidean", "weights": None, "false_accept_rate": None, "known": 0.5}
+
+
+def make_tracks(rng, n_works, n_tracks=4, spread=1.0):
+    centres = rng.standard_normal((n_works, 1, 8))
+    points = centres + spread * 0.4 * rng.standard_normal((n_works, n_tracks, 8))
+    works = np.repeat([f"w{work}" for work in range(n_works)], n_tracks)
+    tracks = np.tile([f"t{track}" for track in range(n_tracks)], n_works)
+    return points.reshape(-1, 8), works, tracks
+
+
+def test_equal_error_of_points_on_a_line():
+    # Distances of covers 1 and 2; of others 1.5, 2.5 (from 1) and 2.5, 3.5, 4.5 and 0.5.
+    points = np.array([[0.0], [1.0], [2.5], [4.5]])
+    found = calibrate(points, ["a", "a", "b", "b"], ["0", "1", "0", "1"], **OPTIONS)
+    assert found["pairs"] == 12
+    assert found["cover_pairs"] == 4
+    assert found["fitted_base_rate"] == pytest.approx(1 / 3)
+    # At 2, all covers are accepted, and of the others (2.5, 4.5, 1.5, 3.5) the 1.5.
+    assert 1.5 <= found["tau"] <= 2
+    assert found["false_accepts"] == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.05, 0.01])
+def test_false_accepts_stay_within_the_chosen_rate(rng, rate):
+    found = calibrate(*make_tracks(rng, 20), **{**OPTIONS, "false_accept_rate": rate})
+    assert 0.7 * rate <= found["false_accepts"] <= rate
+
+
+def test_the_curve_is_that_of_the_pairs_it_was_fitted_on(rng):
+    tracks = make_tracks(rng, 40)
+    found = calibrate(*tracks, **OPTIONS)
+    points, works, _ = tracks
+    distances = np.linalg.norm(points[:, None] - points[None], axis=2)
+    is_cover = works[:, None] == works[None]
+    off = ~np.eye(len(points), dtype=bool)
+    # Maximum likelihood makes the mean of the probabilities the share of covers.
+    same_odds = {**found, "known": found["fitted_base_rate"]}
+    chances = probability(same_odds, distances[off], 1)
+    assert chances.mean() == pytest.approx(is_cover[off].mean(), abs=2e-3)
+    sure = chances > 0.9
+    assert sure.sum() > 20
+    assert is_cover[off][sure].mean() > 0.8
+
+
+def test_probabilities_hold_on_works_that_calibration_never_saw(rng):
+    found = calibrate(*make_tracks(rng, 40), **OPTIONS)
+    points, works, _ = make_tracks(rng, 60)
+    off = ~np.eye(len(points), dtype=bool)
+    distances = np.linalg.norm(points[:, None] - points[None], axis=2)[off]
+    is_cover = (works[:, None] == works[None])[off]
+    # All queries are of the index's works here.
+    chances = probability({**found, "known": 1 - 1e-9}, distances, 60)
+    for low, high in [(0, 0.05), (0.1, 0.4), (0.4, 0.7), (0.7, 1.01)]:
+        inside = (chances >= low) & (chances < high)
+        assert chances[inside].mean() == pytest.approx(is_cover[inside].mean(), abs=0.12)
+
+
+def test_probability_never_grows_with_distance_and_stays_within_its_range(rng):
+    found = calibrate(*make_tracks(rng, 10), **OPTIONS)
+    chances = probability(found, [0, 0.1, 1, 5, 1e6], 1000)
+    assert (np.diff(chances) <= 0).all()
+    assert chances[0] <= 1
+    assert chances[-1] >= 0
+
+
+def test_the_odds_follow_the_number_of_works(rng):
+    found = calibrate(*make_tracks(rng, 10), **OPTIONS)
+    assert base_rate(found, 50) == 0.01
+    few, many = (probability(found, [1.0], n)[0] for n in (10, 1000))
+    odds = (few / (1 - few)) / (many / (1 - many))
+    assert odds == pytest.approx((0.05 / 0.95) / (0.0005 / 0.9995))
+
+
+def test_separable_pairs_give_finite_numbers(rng):
+    found = calibrate(*make_tracks(rng, 10, spread=1e-3), **OPTIONS)
+    assert np.isfinite([found["intercept"], found["slope"], found["tau"]]).all()
+    assert probability(found, [0.001], 10)[0] > 0.9
+
+
+def test_what_cannot_be_calibrated_on_is_refused(rng):
+    points, works, tracks = make_tracks(rng, 4)
+    with pytest.raises(MulkinetError, match="at least 1000000 pairs"):
+        calibrate(points, works, tracks, **{**OPTIONS, "false_accept_rate": 1e-6})
+    with pytest.raises(MulkinetError, match="several works"):
+        calibrate(points[:4], works[:4], tracks[:4], **OPTIONS)
+    far = np.array([[0.0], [9], [0.1], [9.1], [0.2], [9.2]])
+    with pytest.raises(MulkinetError, match="covers to be nearer"):
+        calibrate(far, list("aabbcc"), list("010101"), **OPTIONS)
+    with pytest.raises(MulkinetError, match="another performance"):
+        calibrate(points[:3], ["a", "b", "c"], ["0", "0", "0"], **OPTIONS)

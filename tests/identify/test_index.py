@@ -1,0 +1,323 @@
+"""The index from audio: who is found, what is made again, and what is refused."""
+
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+
+from mulkinet import FeatureStore, Index, MulkinetError, load_model
+from mulkinet.errors import SkippedInput
+from mulkinet.features.audio import decode
+from mulkinet.identify import extraction as extraction_module
+from mulkinet.identify.extraction import Extraction
+from mulkinet.identify.index_file import fingerprint, read_index
+from mulkinet.identify.journal import Journal
+from mulkinet.lists import write_list
+from mulkinet.sources.audio_dir import preprocess_audio_dir
+from tests.identify.conftest import WORKS
+from tests.identify.songs import make_library, play, write_song
+
+
+@pytest.fixture
+def n_decoded(monkeypatch):
+    """A list that grows by one with every decoding."""
+    calls = []
+
+    def counting(path):
+        calls.append(path)
+        return decode(path)
+
+    monkeypatch.setattr(extraction_module, "decode", counting)
+    return calls
+
+
+@pytest.fixture(scope="module")
+def opened(built):
+    return Index.open(built)
+
+
+def add(index, folder):
+    return index.add(folder, n_workers=1, progress=False)
+
+
+def build(path, folder, model_file):
+    return Index.build(path, folder, model_file, n_workers=1, progress=False)
+
+
+def test_performances_it_never_heard_are_named(opened, tmp_path):
+    paths = [write_song(tmp_path / f"{work}.wav", work, 7) for work in WORKS]
+    answers = opened.identify(paths, n_workers=1)
+    assert [answer.works[0].work_id for answer in answers] == [f"w{work}" for work in WORKS]
+    [first, *_] = answers
+    assert first.seconds == pytest.approx(4, abs=0.1)
+    assert len({match.work_id for match in first.works}) == len(first.works) == 6
+    assert len(first.tracks) == 10
+    distances = [match.distance for match in first.tracks]
+    assert distances == sorted(distances)
+    # The best track of the nearest work is the nearest track.
+    assert first.works[0] == first.tracks[0]
+    assert first.works[0].probability is None
+    assert first.works[0].is_cover is None
+
+
+def test_a_recording_of_the_index_is_at_distance_0(opened, library):
+    answer = opened.identify(str(library / "w2" / "p0.wav"), top=1)
+    assert answer.works[0].distance == pytest.approx(0, abs=1e-6)
+    assert answer.works[0].path.startswith(str(library / "w2" / "p"))
+
+
+def test_samples_features_and_files_are_answered_alike(opened, library, model_file):
+    y = decode(library / "w3" / "p1.wav").y
+    extraction = Extraction(load_model(model_file))
+    recording = extraction.from_samples(y)
+    x = extraction.framing.apply(recording.x, recording.frame_rate)
+    by_file, by_samples, by_features = opened.identify([library / "w3" / "p1.wav", y, x])
+    assert by_file.tracks[0].work_id == "w3"
+    assert by_samples.query == "query 1"
+    for other in (by_samples, by_features):
+        assert [match.work_id for match in other.works] == [m.work_id for m in by_file.works]
+        np.testing.assert_allclose(
+            [m.distance for m in other.tracks], [m.distance for m in by_file.tracks], atol=1e-6
+        )
+
+
+def test_short_queries_are_repeated_and_warned_of(opened, library):
+    y = decode(library / "w1" / "p0.wav").y
+    short = opened.identify(y[: 2 * 44100])
+    assert short.works[0].work_id == "w1"
+    [warning] = short.warnings
+    assert "2.0 s" in warning
+    assert "trained on 15 s" in warning
+
+
+def test_unreadable_queries_do_not_keep_the_others_from_being_answered(opened, library, tmp_path):
+    (tmp_path / "text.wav").write_text("no audio")
+    queries = [tmp_path / "text.wav", np.zeros(44100) + np.nan, library / "w0" / "p0.wav"]
+    text, nan, good = opened.identify([*queries, tmp_path / "absent.wav"], n_workers=1)[:3]
+    assert "found" in text.skipped
+    assert "NaN" in nan.skipped
+    assert good.works[0].work_id == "w0"
+    with pytest.raises(SkippedInput, match="text.wav"):
+        opened.identify(tmp_path / "text.wav")
+
+
+def test_the_works_of_a_medley_are_found_where_they_are(opened):
+    order = [4, 1, 3]
+    medley = np.concatenate([play(work, 9, 20) for work in order])
+    answer = opened.identify(medley, segment_sec=4, hop_sec=2)
+    assert answer.works == []
+    # A window across a border is neither of the one nor of the other.
+    spans = [span for span in answer.spans if span.windows > 1]
+    assert [span.match.work_id for span in spans] == ["w4", "w1", "w3"]
+    np.testing.assert_allclose([span.start_sec for span in spans], [0, 20, 40], atol=2)
+    np.testing.assert_allclose([span.end_sec for span in spans], [20, 40, 60], atol=2)
+
+
+def test_a_new_work_is_found_without_training(index_path, tmp_path):
+    index = Index.open(index_path)
+    query = play(17, 5, 4)
+    assert index.identify(query).works[0].distance > 1e-4
+    changes = add(index, make_library(tmp_path / "new", [17], [0]))
+    assert (changes.added, changes.unchanged, changes.embedded) == (1, 0, 1)
+    assert index.identify(query).works[0].work_id == "w17"
+    assert Index.open(index_path).n_works == 7
+
+
+def test_what_is_there_is_never_made_again(index_path, library, tmp_path, n_decoded):
+    index = Index.open(index_path)
+    assert add(index, library)[:5] == (0, 0, 12, 0, 0)
+    # A copy under another name is recognised by its content, a changed file of an old name too.
+    folder = tmp_path / "more"
+    (folder / "w0").mkdir(parents=True)
+    shutil.copy(library / "w0" / "p0.wav", folder / "w0" / "p0.wav")
+    shutil.copy(library / "w5" / "p1.wav", folder / "w0" / "copy.wav")
+    write_song(folder / "w0" / "p1.wav", 40, 0)
+    assert add(index, folder)[:5] == (1, 1, 1, 0, 1)
+    assert len(n_decoded) == 1
+    rows = {key: row for key, row in index.rows_by_key.items() if key[1] in ("copy", "p1")}
+    embeddings = index.data.embeddings
+    same = embeddings[rows["w0", "copy"]], embeddings[rows["w5", "p1"]]
+    np.testing.assert_array_equal(*same)
+    answer = index.identify(play(40, 0, 4), top=1)
+    assert (answer.works[0].work_id, answer.works[0].track_id) == ("w0", "p1")
+
+
+def test_a_build_goes_on_from_what_was_embedded(library, model_file, built, tmp_path, n_decoded):
+    path, data = tmp_path / "library.index", read_index(built)
+    journal = Journal(path, data.config["fingerprint"], data.embeddings.shape[1])
+    journal.append(data.ids["content"][:7], data.embeddings[:7])
+    with open(journal.path, "ab") as file:
+        file.write(b"the beginning of a record")
+    index = build(path, library, model_file)
+    assert len(n_decoded) == 5
+    assert index.changes.embedded == 5
+    assert not journal.path.exists()
+    np.testing.assert_allclose(index.data.embeddings, data.embeddings, atol=1e-6)
+    assert build(path, library, model_file).changes.unchanged == 12
+    assert len(n_decoded) == 5
+
+
+def test_what_another_model_left_is_not_used(built, tmp_path):
+    data = read_index(built)
+    journal = Journal(tmp_path / "x.index", "another model", data.embeddings.shape[1])
+    journal.append(data.ids["content"], data.embeddings)
+    assert Journal(tmp_path / "x.index", "another model", data.embeddings.shape[1]).embeddings
+    assert not Journal(tmp_path / "x.index", data.config["fingerprint"], 16).embeddings
+
+
+def test_removed_works_and_tracks_are_not_found(index_path, library):
+    index = Index.open(index_path)
+    assert index.remove(["w2", "w3/p0"]).removed == 3
+    assert len(Index.open(index_path)) == 9
+    answer = index.identify(library / "w2" / "p0.wav")
+    assert "w2" not in {match.work_id for match in answer.works}
+    with pytest.raises(MulkinetError, match=r"found 1 that it does not hold \(w2\)"):
+        index.remove(["w4", "w2"])
+    assert len(Index.open(index_path)) == 9
+    with pytest.raises(MulkinetError, match="all 9 would go"):
+        index.remove(["w0", "w1", "w3", "w4", "w5"])
+
+
+def test_a_flat_folder_is_one_of_works(tmp_path, model_file):
+    for work in (1, 2):
+        write_song(tmp_path / "flat" / f"song {work}.wav", work, 0)
+    index = build(tmp_path / "flat.index", tmp_path / "flat", model_file)
+    assert index.data.ids["work_id"].tolist() == ["song 1", "song 2"]
+    assert index.identify(play(2, 1, 4)).works[0].work_id == "song 2"
+
+
+def test_a_store_gives_the_embeddings_that_its_audio_gives(library, model_file, built, tmp_path):
+    result = preprocess_audio_dir(
+        library, tmp_path, run_mode="single", spect_len=None, downsample=8, name="s", progress=False
+    )
+    index = build(tmp_path / "store.index", result.store_path, model_file)
+    store, data = FeatureStore(result.store_path), read_index(built)
+    assert index.data.ids["track_id"].tolist() == store.track_ids.tolist()
+    np.testing.assert_allclose(index.data.embeddings, data.embeddings, atol=1e-5)
+    assert index.data.ids["path"][0] == "w0/p0.wav"
+    lists = write_list(tmp_path / "VAL", [(f"w{w}", f"p{p}") for w in range(3) for p in (0, 1)])
+    assert lists is None
+    found = index.calibrate(data_dir=result.store_path, val_ls=tmp_path / "VAL")
+    assert (found["tracks"], found["works"], found["cover_pairs"]) == (6, 3, 6)
+    other = build(tmp_path / "again.index", result.store_path, model_file)
+    same = other.calibrate(val_ls=tmp_path / "VAL")
+    assert same["tau"] == pytest.approx(found["tau"], abs=1e-6)
+
+
+def test_calibration_is_kept_and_used(index_path, library):
+    index = Index.open(index_path)
+    found = index.calibrate(false_accept_rate=0.05)
+    again = Index.open(index_path)
+    assert again.data.calibration == found
+    assert found["source"] == {"data_dir": str(index_path), "val_ls": "all tracks"}
+    match, *_, far = again.identify(library / "w0" / "p0.wav").works
+    assert match.is_cover
+    assert match.probability > far.probability
+    assert match.distance <= found["tau"] < far.distance
+    answer = again.identify(library / "w0" / "p0.wav", tau=2.0)
+    assert answer.works[-1].is_cover
+
+
+def test_another_model_is_refused(index_path, library, other_model_file, model_file, tmp_path):
+    shutil.copy(model_file, tmp_path / "moved.h5")
+    assert Index.open(index_path, tmp_path / "moved.h5").identify(library / "w0" / "p0.wav").works
+    with pytest.raises(MulkinetError, match="found another"):
+        Index.open(index_path, other_model_file).identify(library / "w0" / "p0.wav")
+    with pytest.raises(MulkinetError, match="found another"):
+        build(index_path, library, other_model_file)
+    with pytest.raises(MulkinetError, match="found another"):
+        add(Index.open(index_path, other_model_file), library)
+
+
+def test_the_fingerprint_is_the_networks_and_not_the_files(model_file, other_model_file):
+    model = load_model(model_file)
+    same = load_model(model_file)
+    same.metadata["training"] = {"epoch": 3}
+    assert fingerprint(model) == fingerprint(same)
+    assert fingerprint(model) != fingerprint(load_model(other_model_file))
+    same.metadata["feature_settings"] = {**model.metadata["feature_settings"], "hop_length": 1024}
+    assert fingerprint(model) != fingerprint(same)
+
+
+def test_an_index_of_other_tracks_is_not_overwritten(index_path, model_file, tmp_path):
+    with pytest.raises(MulkinetError, match="with 12 other tracks"):
+        build(index_path, make_library(tmp_path / "x", [1], [5]), model_file)
+    assert len(Index.open(index_path)) == 12
+
+
+def test_settings_that_audio_is_not_extracted_with_are_refused(model_file, library, tmp_path):
+    from mulkinet import save_model
+
+    model = load_model(model_file)
+    model.metadata["feature_settings"]["hop_length"] = 1024
+    save_model(model, tmp_path / "hop.h5")
+    with pytest.raises(MulkinetError, match="hop_length 512 instead of 1024"):
+        build(tmp_path / "x.index", library, tmp_path / "hop.h5")
+    model.metadata["feature"] = "npy"
+    save_model(model, tmp_path / "npy.h5")
+    with pytest.raises(MulkinetError, match="index a feature store instead"):
+        build(tmp_path / "x.index", library, tmp_path / "npy.h5")
+    model.metadata.clear()
+    save_model(model, tmp_path / "bare.h5")
+    with pytest.raises(MulkinetError, match="which feature it was trained on"):
+        build(tmp_path / "x.index", library, tmp_path / "bare.h5")
+
+
+def damage(path, how):
+    content = bytearray(path.read_bytes())
+    if how == "truncated":
+        path.write_bytes(content[: len(content) // 2])
+    elif how == "empty":
+        path.write_bytes(b"")
+    elif how == "one bit":
+        with h5py.File(path, "r") as file:
+            position = file["embedding"].id.get_offset()
+        content[position + 5] ^= 1
+        path.write_bytes(content)
+    else:
+        with h5py.File(path, "r+") as file:
+            if how == "no titles":
+                del file["title"]
+            elif how == "newer":
+                file.attrs["version"] = 99
+            else:
+                file.attrs["config"] = "{}"
+
+
+@pytest.mark.parametrize(
+    ("how", "match"),
+    [
+        ("truncated", "damaged or no HDF5"),
+        ("empty", "damaged or no HDF5"),
+        ("one bit", "not what was written"),
+        ("no titles", "damaged"),
+        ("no config", "lacks model_file"),
+        ("newer", "upgrade mulkinet"),
+    ],
+)
+def test_a_corrupt_index_is_refused(index_path, how, match):
+    damage(index_path, how)
+    with pytest.raises(MulkinetError, match=match):
+        Index.open(index_path)
+
+
+def test_what_is_no_index_is_refused(tmp_path, model_file):
+    for path in (tmp_path, tmp_path / "absent", model_file):
+        with pytest.raises(MulkinetError, match="expected an index"):
+            Index.open(path)
+
+
+def test_tracks_that_cannot_be_used_are_skipped(tmp_path, model_file):
+    folder = make_library(tmp_path / "library", [0, 1], [0])
+    (folder / "w0" / "broken.wav").write_bytes(b"RIFF")
+    index = build(tmp_path / "x.index", folder, model_file)
+    assert len(index) == 2
+    [(path, reason)] = index.changes.skipped
+    assert path.endswith("broken.wav")
+    assert reason
+    (tmp_path / "none" / "w").mkdir(parents=True)
+    (tmp_path / "none" / "w" / "a.wav").write_bytes(b"RIFF")
+    with pytest.raises(MulkinetError, match="found none, 1 skipped"):
+        build(tmp_path / "none.index", tmp_path / "none", model_file)
+    assert not (tmp_path / "none.index").exists()

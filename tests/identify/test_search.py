@@ -1,0 +1,117 @@
+"""The nearest tracks: FAISS, the evaluator's search and a plain loop agree."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mulkinet.identify import cells, search
+from mulkinet.identify.index_file import IDS, IndexData
+from mulkinet.identify.search import Search, comparable, has_faiss, with_cells
+
+DISTANCES = ("cosine", "euclidean", "sqeuclidean", "weighted_l1")
+
+
+def points_of(rng, n, size=8):
+    return rng.standard_normal((n, size)).astype(np.float32)
+
+
+def naive(queries, points, distance):
+    if distance == "cosine":
+        queries, points = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (queries, points))
+        return 1 - queries @ points.T
+    difference = queries[:, None].astype(float) - points[None]
+    if distance == "weighted_l1":
+        return 1 / (1 + np.exp(-np.abs(difference).sum(axis=2)))
+    squares = (difference**2).sum(axis=2)
+    return np.sqrt(squares) if distance == "euclidean" else squares / points.shape[1]
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("faiss", [True, False])
+def test_the_nearest_are_those_of_a_plain_loop(rng, monkeypatch, distance, faiss):
+    if not faiss:
+        monkeypatch.setattr(search, "has_faiss", lambda _: False)
+    elif distance != "weighted_l1" and not has_faiss(distance):
+        pytest.skip("faiss is not installed")
+    queries, points = points_of(rng, 7), points_of(rng, 300)
+    rows, distances = Search(points, distance).nearest(queries, 12)
+    expected = naive(queries, points, distance)
+    np.testing.assert_array_equal(rows, np.argsort(expected, axis=1)[:, :12])
+    np.testing.assert_allclose(distances, np.sort(expected, axis=1)[:, :12], atol=1e-6)
+
+
+def test_more_blocks_than_one(rng, monkeypatch):
+    monkeypatch.setattr(search, "has_faiss", lambda _: False)
+    monkeypatch.setattr("mulkinet.evaluation.ranking._CACHE_COLUMNS", 16)
+    queries, points = points_of(rng, 3), points_of(rng, 100)
+    rows, _ = Search(points, "euclidean").nearest(queries, 9)
+    expected = np.argsort(naive(queries, points, "euclidean"), axis=1)[:, :9]
+    np.testing.assert_array_equal(rows, expected)
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+def test_the_same_embedding_is_at_distance_0_and_equal_ones_keep_their_order(rng, distance):
+    points = points_of(rng, 40)
+    points[[5, 9, 30]] = points[20]
+    rows, distances = Search(points, distance).nearest(points[20:21], 5)
+    assert rows[0, :4].tolist() == [5, 9, 20, 30]
+    np.testing.assert_allclose(distances[0, :4], 0, atol=1e-7)
+
+
+def test_no_more_than_there_are(rng):
+    points = points_of(rng, 3)
+    rows, _ = Search(points, "cosine").nearest(points, 10)
+    assert rows.shape == (3, 3)
+
+
+def test_unit_embeddings_are_not_copied(rng):
+    points = points_of(rng, 5)
+    unit = comparable(points, "cosine")
+    np.testing.assert_allclose(np.linalg.norm(unit, axis=1), 1, rtol=1e-6)
+    assert comparable(unit, "cosine") is unit
+    assert comparable(points, "euclidean") is points
+
+
+class TestCells:
+    @pytest.fixture(autouse=True)
+    def small(self, monkeypatch):
+        pytest.importorskip("faiss")
+        monkeypatch.setattr(search, "FROM_TRACKS", 3000)
+        monkeypatch.setattr(cells, "_SAMPLE", 200)
+
+    def data(self, points):
+        ids = dict.fromkeys(IDS, np.full(len(points), "x", dtype=object))
+        return IndexData({"distance": "euclidean"}, ids, points)
+
+    def test_a_large_index_is_divided_and_its_recall_told(self, rng):
+        points, lines = points_of(rng, 4000), []
+        divided = with_cells(self.data(points), lines.append).cells
+        assert divided.recall >= cells.RECALL
+        assert f"recall@10 {divided.recall:.4f}" in lines[0]
+        rows, _ = Search(points, "euclidean", cells=divided).nearest(points[:50], 10)
+        exact, _ = Search(points, "euclidean").nearest(points[:50], 10)
+        shared = [len(np.intersect1d(a, b)) for a, b in zip(rows, exact)]
+        assert np.mean(shared) >= 9.5
+
+    def test_new_tracks_join_the_cells_until_the_index_has_doubled(self, rng):
+        points = points_of(rng, 8200)
+        first = with_cells(self.data(points[:4000]), print).cells
+        more = replace(self.data(points[:5000]), cells=first)
+        joined = with_cells(more, print).cells
+        np.testing.assert_array_equal(joined.centroids, first.centroids)
+        np.testing.assert_array_equal(joined.cell[:4000], first.cell)
+        doubled = with_cells(replace(self.data(points), cells=joined), print).cells
+        assert doubled.trained_on == 8200
+
+    def test_a_query_asking_for_more_than_its_cells_hold_is_answered_exactly(self, rng):
+        points = points_of(rng, 4000)
+        divided = with_cells(self.data(points), print).cells
+        rows, _ = Search(points, "euclidean", cells=replace(divided, probes=1)).nearest(
+            points[:2], 3000
+        )
+        exact, _ = Search(points, "euclidean").nearest(points[:2], 3000)
+        np.testing.assert_array_equal(rows, exact)
+
+    def test_a_small_index_has_none(self, rng):
+        assert with_cells(self.data(points_of(rng, 2999)), print).cells is None
