@@ -86,6 +86,8 @@ def peak_memory(data_dir, output, feature):
     receiving, sending = context.Pipe(duplex=False)
     process = context.Process(target=_measure, args=(data_dir, output, feature, sending))
     process.start()
+    # Then the end of the process ends the waiting too.
+    sending.close()
     peak = receiving.recv()
     process.join()
     return peak

@@ -4,7 +4,8 @@ Looked for: tracks of a list that are missing; NaN and infinite values; silent t
 every value is 0; tracks with the very same values as another; works that two lists share, which is
 leakage from training to testing.
 
-Public names: `FeatureReport`, `ListReport`, `check_feature`, `check_list`, `shared_works`.
+Public names: `FeatureReport`, `ListReport`, `check_feature`, `check_list`,
+`sizes_of_works`, `shared_works`.
 """
 
 import collections
@@ -16,7 +17,16 @@ from tqdm import tqdm
 
 from mulkinet.errors import MulkinetError
 
-__all__ = ["FeatureReport", "ListReport", "check_feature", "check_list", "shared_works"]
+__all__ = [
+    "FeatureReport",
+    "ListReport",
+    "check_feature",
+    "check_list",
+    "shared_works",
+    "sizes_of_works",
+]
+
+_TRACKS_HELD = 256
 
 
 class FeatureReport(NamedTuple):
@@ -72,6 +82,8 @@ def check_feature(store, feature, *, progress=False):
     for row, key in enumerate(
         tqdm(keys, desc=f"check {feature}", unit="track", disable=None if progress else True)
     ):
+        if row % _TRACKS_HELD == 0:
+            store.release()
         try:
             frames = np.ascontiguousarray(store.read(feature, row))
         except MulkinetError as error:

@@ -54,6 +54,7 @@ def batches(plan, store, *, feature, n_frames, pad="zero", augment=None, replica
         for at in np.ndindex(*rows[part].shape):
             row, start, width = (array[part][at] for array in (rows, starts, widths))
             _fill(x[at], store.read(feature, row, start, width), width, pad)
+        store.release()
         seed = rng.integers(1 << 31, size=(n_replicas, 2), dtype=np.int32)[here[replica]]
         return x, lengths[part].astype(np.int32), targets[part], seed
 

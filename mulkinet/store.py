@@ -14,6 +14,7 @@ Public names: `FeatureStore`, `StoreWriter`, `natural_key`.
 
 import contextlib
 import json
+import mmap
 import re
 from pathlib import Path
 
@@ -29,7 +30,8 @@ __all__ = ["FeatureStore", "StoreWriter", "natural_key"]
 FORMAT = "mulkinet-features"
 VERSION = 1
 _REQUIRED_SETTINGS = ("bin0", "sr", "hop_length", "frame_rate")
-_FINITE_CHECK_FRAMES = 1 << 18
+_FINITE_CHECK_FRAMES = 1 << 16
+_SPANS_HELD = 64
 _STRINGS = h5py.string_dtype("utf-8")
 
 
@@ -175,6 +177,14 @@ class FeatureStore:
             )
         return self._maps[feature]
 
+    def release(self):
+        """Gives back the memory of what was read from the maps; the system's cache may keep it.
+
+        Pages of a mapped file count as this process's memory from the first time they are read.
+        """
+        for frames in self._maps.values():
+            frames.base.madvise(mmap.MADV_DONTNEED)
+
     def offsets(self, feature):
         """(N + 1,) int64: where each track's frames begin and end in `frames`."""
         return self._group(feature)["offsets"]
@@ -202,7 +212,9 @@ class FeatureStore:
             ]
         else:
             spans = [(offsets[row], offsets[row + 1]) for row in rows]
-        for start, end in spans:
+        for number, (start, end) in enumerate(spans):
+            if number % _SPANS_HELD == 0:
+                self.release()
             finite = np.isfinite(frames[start:end]).all(axis=1)
             if not finite.all():
                 row = np.searchsorted(offsets, start + np.argmin(finite), side="right") - 1

@@ -216,3 +216,12 @@ def test_a_broken_store_is_refused(path, rng, damage, message):
 def test_a_folder_is_no_store(tmp_path):
     with pytest.raises(MulkinetError, match="a folder"):
         FeatureStore(tmp_path)
+
+
+def test_released_pages_are_read_again(path, rng):
+    frames = write_store(path, rng)
+    store = FeatureStore(path)
+    before = store.get("9", "hpcp")
+    store.release()
+    np.testing.assert_array_equal(store.get("9", "hpcp"), before)
+    np.testing.assert_array_equal(before, frames["a", "9"].T)

@@ -115,6 +115,9 @@ class NpyFolder(FeatureStore):
             "make a store of it with preprocess.py npy-dir, or use read"
         )
 
+    def release(self):
+        """Does nothing: the map of a file goes with what was read of it."""
+
     def read(self, feature, row, start=0, n_frames=None):
         """See FeatureStore; a memory map of the track's own file."""
         self._check_feature(feature)
