@@ -70,14 +70,15 @@ def _seconds_per_step(store, options, batchsize):
 
     network = build_model("mulkinet", **options)
     rows = np.arange(len(store))
-    stage = SoftmaxStage(network, rows, store.work_ids, batch_size=batchsize, seed=0)
+    settings = {"batchsize": batchsize, "seed": 0}
+    stage = SoftmaxStage(network, rows, store.work_ids, settings)
     optimizer = build_optimizer("adam", 1e-3)
     prepare_optimizer(optimizer, stage.model.trainable_variables)
 
     @tf.function
     def step(x, targets):
         with tf.GradientTape() as tape:
-            loss = stage.loss(x, targets)[0] + tf.add_n(stage.model.losses)
+            loss = stage.loss(x, targets, optimizer.iterations)[0] + tf.add_n(stage.model.losses)
         variables = stage.model.trainable_variables
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
         return loss
