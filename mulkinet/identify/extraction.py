@@ -154,10 +154,18 @@ class Extraction:
         Returns:
             (len(recordings), embedding_len) float32.
         """
-        inputs = [self._input(recording) for recording in recordings]
+        inputs = [self.prepare(recording) for recording in recordings]
         return embed_arrays(self.model, inputs, batch_size=batch_size)
 
-    def _input(self, recording):
+    def prepare(self, recording):
+        """What the network is given of a recording.
+
+        Args:
+            recording: Recording.
+
+        Returns:
+            (n_bins, frames) float32.
+        """
         x = recording.x
         if not recording.is_stored:
             x = self.framing.apply(x, recording.frame_rate)

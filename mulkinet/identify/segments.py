@@ -1,7 +1,7 @@
 """Long recordings and medleys: windows, and the spans that neighbouring windows agree on.
 
-A window is answered with its nearest work. One that disagrees with two neighbours who agree is
-outvoted by them. Between windows of different works the border is put midway between their centres:
+A window is answered with its nearest work. One that disagrees with two neighbours who agree on a
+work is outvoted by them. Between windows of different works the border is put midway between their centres:
 a window is of what fills most of it.
 
 Public names: `Window`, `windows`, `agreements`.
@@ -78,9 +78,12 @@ def agreements(parts, works):
 
 
 def _outvoted(works):
-    around = zip(works, works[1:], works[2:])
-    middle = [before if before == after else own for before, own, after in around]
-    return [works[0], *middle, *works[-1:]][: len(works)] if len(works) > 2 else list(works)
+    heard = list(works)
+    for i in range(1, len(heard) - 1):
+        # The one before may have been outvoted itself: so every span begins with a window of its own.
+        if heard[i - 1] is not None and heard[i - 1] == heard[i + 1]:
+            heard[i] = heard[i - 1]
+    return heard
 
 
 def _border(parts, left, right):

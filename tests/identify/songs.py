@@ -1,4 +1,4 @@
-"""Works that an untrained network tells apart: a loop of chords each, played at another loudness each time."""
+"""Works that a small network tells apart: a loop of chords each, played at another loudness each time."""
 
 import numpy as np
 import soundfile
@@ -7,7 +7,7 @@ from mulkinet.features.provenance import SR
 
 __all__ = ["play", "write_song", "make_library"]
 
-_CHORD_SEC = 0.5
+_CHORD_SEC = 1.0
 
 
 def play(work, performance, seconds):
@@ -24,7 +24,7 @@ def play(work, performance, seconds):
 def write_song(path, work, performance, seconds=4.0):
     """Writes a performance; its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # In floats: to an untrained network the rounding to 16 bits is as much as the music.
+    # In floats: whitening makes of the rounding of pure tones to 16 bits as much as of the music.
     soundfile.write(path, play(work, performance, seconds), SR, subtype="FLOAT")
     return path
 

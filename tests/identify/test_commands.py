@@ -31,7 +31,7 @@ def test_the_tour(tmp_path, model_file):
     assert lines[1].split() == "nearest works by track distance probability cover".split()
     assert lines[3].split()[0] == "w2"
     assert lines[3].split()[-1] == "yes"
-    assert "trained on 15 s" in done.stderr
+    assert "trained on 30 s" in done.stderr
     done = invoke(main, "index", "info", path)
     assert "works             4" in done.stdout
     assert "calibrated on" in done.stdout
@@ -66,7 +66,7 @@ def test_csv_has_a_row_for_each_match(built, library):
 def test_segments_are_spans_of_time(built, tmp_path, form):
     medley = np.concatenate([play(work, 9, 12) for work in (5, 0)])
     soundfile.write(tmp_path / "medley.wav", medley, 44100, subtype="FLOAT")
-    arguments = [tmp_path / "medley.wav", "--index", built, "--segments", 4, "--hop", 2, *form]
+    arguments = [tmp_path / "medley.wav", "--index", built, "--segments", 8, "--hop", 2, *form]
     done = invoke(main, "identify", *arguments)
     assert done.exit_code == 0, done.stderr
     if not form:

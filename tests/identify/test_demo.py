@@ -69,7 +69,8 @@ def test_held_out_performances_are_found_as_often_as_the_evaluator_finds_them(
         references=references,
     )
     assert np.mean(hits) == pytest.approx(scores["hit@1"], abs=1e-9)
-    assert np.mean(hits) > 0.5
+    # By chance it would be one in as many as there are works.
+    assert np.mean(hits) > 5 / index.n_works
 
 
 def test_the_works_of_a_medley_are_found_where_they_are(demo, index, held_out):

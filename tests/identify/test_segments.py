@@ -43,6 +43,17 @@ def test_one_that_disagrees_with_two_neighbours_who_agree_is_outvoted():
     ]
 
 
+def test_alternating_works_are_the_first_ones():
+    parts = windows(12, 4, 2)
+    assert agreements(parts, ["a", "b", "a", "b", "a"]) == [(Window(0, 12), "a", [0, 1, 2, 3, 4])]
+
+
+def test_a_window_of_no_work_does_not_outvote_one_of_a_work():
+    parts = windows(12, 4, 4)
+    assert agreements(parts, [None, "a", None]) == [(Window(4, 8), "a", [1])]
+    assert agreements(parts, ["a", None, "a"]) == [(Window(0, 12), "a", [0, 1, 2])]
+
+
 def test_what_belongs_to_no_work_is_left_out():
     parts = windows(14, 4, 2)
     spans = agreements(parts, ["a", "a", None, None, "b", "b"])
