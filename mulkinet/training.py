@@ -60,6 +60,7 @@ class Validation:
             self.store.work_ids[self.rows],
             distance=network.distance,
             weights=network.distance_weights,
+            thresholds=False,
         )
         return {name: scores[name] for name in _VALIDATED}
 

@@ -50,7 +50,7 @@ def embed(model, store, *, rows=None, feature=None, batch_size=32, pad=None, pro
     seen = [_seen_frames(model, length) for length in lengths]
     embeddings = np.empty((len(rows), model.embedding_len), np.float32)
     kernels = model.transformed_kernels()
-    with tqdm(total=len(rows), unit="track", desc="embedding", disable=not progress) as bar:
+    with tqdm(total=len(rows), unit="track", desc="embedding", disable=None if progress else True) as bar:
         for batch in _batches(seen, batch_size):
             x = np.stack([_load(model, store, feature, rows[i], pad) for i in batch])
             embeddings[batch] = model.embed_batch(x, kernels)
