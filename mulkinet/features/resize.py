@@ -159,8 +159,10 @@ def _average(x, n_frames):
     if n_in % n_frames == 0:
         # The case of whole data sets (15500 frames to 500): one pass, many times as fast.
         ratio = n_in // n_frames
-        stretches = x.reshape(n_bins, n_frames, ratio)
-        return np.einsum("bfk,k->bf", stretches, np.full(ratio, 1 / ratio, np.float32))
+        weights = np.full(ratio, 1 / ratio, np.float32)
+        if x.flags.f_contiguous:
+            return np.einsum("fkb,k->bf", x.T.reshape(n_frames, ratio, n_bins), weights)
+        return np.einsum("bfk,k->bf", x.reshape(n_bins, n_frames, ratio), weights)
     scale = n_in / n_frames
     left = np.arange(n_frames) * scale
     right = left + scale

@@ -16,6 +16,7 @@ import fcntl
 import functools
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -118,7 +119,7 @@ def convert(
 
 def file_signature(*paths):
     """A str that changes when one of the files gets another size or time of change."""
-    stats = [Path(path).stat() for path in paths]
+    stats = [os.stat(path) for path in paths]
     return " ".join(f"{stat.st_size}:{stat.st_mtime_ns}" for stat in stats)
 
 

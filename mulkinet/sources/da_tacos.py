@@ -13,6 +13,7 @@ Public names: `SUBSETS`, `FEATURES`, `convert_subset`, `extraction_settings`, `f
 
 import functools
 import json
+import os
 import re
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.features import chroma_cens, crema, hpcp
 from mulkinet.sources.arrays import frames_as_rows, refuse_non_finite
 from mulkinet.sources.conversion import Item, convert, file_signature
-from mulkinet.sources.hdf5_arrays import find_array, open_hdf5, read_array
+from mulkinet.sources.hdf5_arrays import find_array, open_hdf5, read_array, read_text
 
 __all__ = [
     "FEATURES",
@@ -194,30 +195,38 @@ def _folders(data_dir, subset, features):
 
 
 def _find_files(folders):
-    """({key: {feature: path}}, [(path, reason)] of what does not belong there)."""
+    """({key: {feature: path}}, [(path, reason)] of what does not belong there); paths are str."""
     files, foreign = {}, []
     for feature, (folder, ending) in folders.items():
-        expected = re.compile(rf"(W_[^/]+?){ending}/(P_[^/]+?){ending}\.h5")
-        for path in sorted(folder.glob("*/*")):
-            name = path.relative_to(folder).as_posix()
-            if path.name.startswith("."):
+        work_name = re.compile(rf"(W_.+?){ending}")
+        track_name = re.compile(rf"(P_.+?){ending}\.h5")
+        wanted = f"expected W_<work>{ending}/P_<track>{ending}.h5, found another name"
+        for entry in _visible(folder):
+            work = entry.is_dir() and work_name.fullmatch(entry.name)
+            if not work:
+                foreign.append((entry.path, wanted))
                 continue
-            found = expected.fullmatch(name)
-            if found:
-                files.setdefault(found.groups(), {})[feature] = path
-            else:
-                wanted = f"W_<work>{ending}/P_<track>{ending}.h5"
-                foreign.append((path, f"expected {wanted}, found another name"))
+            for file in _visible(entry.path):
+                track = track_name.fullmatch(file.name)
+                if track:
+                    files.setdefault((work[1], track[1]), {})[feature] = file.path
+                else:
+                    foreign.append((file.path, wanted))
     return files, list(dict.fromkeys(foreign))
+
+
+def _visible(folder):
+    with os.scandir(folder) as entries:
+        visible = [entry for entry in entries if not entry.name.startswith(".")]
+    return sorted(visible, key=lambda entry: entry.name)
 
 
 def _check_identity(file, key):
     found = []
     for attribute in ("label", "track_id"):
-        value = file.attrs.get(attribute)
-        if value is None:
+        found.append(read_text(file, attribute))
+        if found[-1] is None:
             raise SkippedInput(f"expected the attribute {attribute}, found none")
-        found.append(value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value))
     if tuple(found) != key:
         raise SkippedInput(
             f"expected the track its path names, found {'/'.join(found)}; it is in a wrong place"

@@ -157,7 +157,7 @@ def test_bad_files_are_skipped_with_their_reason(tmp_path, rng):
         "W_1/P_9": "expected crema to hold numbers, found object references",
         "notes.txt": "expected W_<work>_crema/P_<track>_crema.h5, found another name",
     }
-    found = {str(item).rsplit("subset_crema/W_1_crema/")[-1]: why for item, why in result.skipped}
+    found = {item.rsplit("subset_crema/W_1_crema/")[-1]: why for item, why in result.skipped}
     assert found.keys() == expected.keys()
     for item, reason in expected.items():
         assert found[item].startswith(reason)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mulkinet.errors import SkippedInput
-from mulkinet.sources.hdf5_arrays import find_array, open_hdf5, read_array
+from mulkinet.sources.hdf5_arrays import find_array, open_hdf5, read_array, read_text
 
 
 @pytest.fixture
@@ -115,3 +115,22 @@ def test_what_is_no_array_of_numbers(path, tmp_path):
         with pytest.raises(SkippedInput, match=reason):
             read(path, name)
     assert read(path, "numbers").shape == (3, 12)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (np.bytes_("W_1"), "W_1"),
+        ("W_é", "W_é"),
+        (np.bytes_("W_é".encode()), "W_é"),
+        (np.bytes_(b"W_\xff"), "W_�"),
+        (7, "7"),
+        ([1, 2], "[1 2]"),
+    ],
+)
+def test_attributes_of_text(path, value, text):
+    with h5py.File(path, "w") as file:
+        file.attrs["label"] = value
+    with open_hdf5(path) as file:
+        assert read_text(file, "label") == text
+        assert read_text(file, "track_id") is None
