@@ -89,33 +89,43 @@ class Augmentation:
 
 
 def augmentation(name):
-    """The augmentation of a published recipe.
+    """The augmentation of a published recipe, or of steps by their names.
 
     Args:
-        name: "none", "move" or "siamese".
+        name: "none"; "move" or "siamese"; a step, of "roll", "rotate", "stretch", "warp" and
+            "masks"; or several of these, joined by "+", such as "move+masks".
 
     Returns:
         Augmentation, or None for "none".
 
     Raises:
-        MulkinetError: There is no such recipe.
+        MulkinetError: There is no such name.
     """
-    recipes = {
-        "none": [],
-        "move": [RotatePitch(), StretchTime(probability=0.3), WarpTime(probability=0.3)],
+    if name == "none":
+        return None
+    masks = [MaskBins(), MaskFrames()]
+    warp = [StretchTime(probability=0.3), WarpTime(probability=0.3)]
+    named = {
+        "move": [RotatePitch(), *warp],
         "siamese": [
             RollTime(),
             RotatePitch(),
             StretchTime(probability=0.3, factors="normal"),
             WarpTime(probability=0.3),
         ],
+        "roll": [RollTime()],
+        "rotate": [RotatePitch()],
+        "stretch": warp[:1],
+        "warp": warp[1:],
+        "masks": masks,
     }
-    if name not in recipes:
+    unknown = [part for part in name.split("+") if part not in named]
+    if unknown:
         raise MulkinetError(
-            f"expected an augmentation of {', '.join(recipes)}, found {name!r}; "
-            "choose one with --augment"
+            f"expected --augment none or one of {', '.join(named)}, or several joined by +, "
+            f"found {unknown[0]!r}"
         )
-    return Augmentation(recipes[name]) if recipes[name] else None
+    return Augmentation([step for part in name.split("+") for step in named[part]])
 
 
 @dataclasses.dataclass(frozen=True)

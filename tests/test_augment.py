@@ -176,5 +176,14 @@ def test_recipes_are_seeded_and_fill_the_crop(name, ramps):
 
 def test_names():
     assert augmentation("none") is None
-    with pytest.raises(MulkinetError, match="none, move, siamese, found 'mvoe'"):
-        augmentation("mvoe")
+    assert [type(step).__name__ for step in augmentation("move+masks").steps] == [
+        "RotatePitch",
+        "StretchTime",
+        "WarpTime",
+        "MaskBins",
+        "MaskFrames",
+    ]
+    assert augmentation("roll+warp").steps == (RollTime(), WarpTime(0.3))
+    for name, found in (("mvoe", "mvoe"), ("move+mvoe", "mvoe"), ("", ""), ("move+", "")):
+        with pytest.raises(MulkinetError, match=f"expected --augment none or .*found '{found}'"):
+            augmentation(name)

@@ -51,7 +51,7 @@ _TRAINING_OPTIONS = (
     click.option("--tracks-per-work", type=int, help="In a batch of triplets.  [recipe]"),
     click.option("--n-frames", type=click.IntRange(1), help="Frames of a crop.  [recipe]"),
     click.option("--pad", help="Fill short tracks by zero or wrap.  [recipe]"),
-    click.option("--augment", help="none, move or siamese.  [recipe]"),
+    click.option("--augment", help="none, move, siamese, or steps such as rotate+masks.  [recipe]"),
     click.option("--max-epoch", type=click.IntRange(0), help="0 saves it untrained.  [recipe]"),
     click.option("--pretrain-epochs", type=click.IntRange(0), help="Softmax first.  [recipe]"),
     click.option("--optimizer", help="adam, sgd, lookahead-adam or lookahead-sgd.  [recipe]"),
