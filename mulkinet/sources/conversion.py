@@ -58,7 +58,8 @@ class Conversion(NamedTuple):
         store_path: pathlib.Path of the store.
         n_works: Works in it.
         n_tracks: Tracks in it.
-        skipped: list of (input, reason) of what could not be used; not of a store that was there.
+        skipped: list of (input, reason) of what could not be used; of a store that was there, what
+            is known without reading.
         n_skipped: How many inputs were skipped when the store was made.
         was_there: True when the store was there already, and was kept.
     """
@@ -72,7 +73,17 @@ class Conversion(NamedTuple):
 
 
 def convert(
-    items, read, path, *, name, settings, attributes, metadata=None, force=False, progress=True
+    items,
+    read,
+    path,
+    *,
+    name,
+    settings,
+    attributes,
+    metadata=None,
+    skipped=(),
+    force=False,
+    progress=True,
 ):
     """Reads the tracks of a data set and writes its store.
 
@@ -86,6 +97,7 @@ def convert(
         settings: dict of feature to its settings.
         attributes: dict of what made the store; a store that is there is kept if it has the same.
         metadata: dict of field to {key: str}; tracks it does not know get an empty str.
+        skipped: (input, reason) pairs of what the source skipped before reading.
         force: Make the store again, whatever is there.
         progress: Show a progress bar.
 
@@ -99,9 +111,10 @@ def convert(
     path = Path(path)
     recipe = {**attributes, "input_digest": _digest(items)}
     if path.exists() and not force:
-        return _kept(path, settings, recipe)
+        return _kept(path, settings, recipe)._replace(skipped=list(skipped))
     with _part_folder(path, {"settings": settings, **attributes}) as folder:
-        finished, skipped = _read_all(items, read, folder, list(settings), name, progress)
+        finished, failed = _read_all(items, read, folder, list(settings), name, progress)
+        skipped = [*skipped, *failed]
         if not finished:
             shutil.rmtree(folder)
             first = f"; the first, {skipped[0][0]}: {skipped[0][1]}" if skipped else ""

@@ -105,11 +105,11 @@ def convert_pair(name, hdf5_path, pyjama_path, path, *, force=False, progress=Tr
             field: {key: _text(entry.get(name)) for key, entry in keys.items()}
             for field, name in _METADATA.items()
         },
+        skipped=skipped,
         force=force,
         progress=progress,
     )
-    works = [entry["work-id"] for entry in entries]
-    return result._replace(skipped=skipped + result.skipped), works
+    return result, [entry["work-id"] for entry in entries]
 
 
 def tutorial_fold(work_ids):

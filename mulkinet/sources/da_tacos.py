@@ -130,7 +130,7 @@ def convert_subset(data_dir, subset, path, *, features, framing, force=False, pr
         for feature in FEATURES
         if feature in features
     }
-    result = convert(
+    return convert(
         items,
         functools.partial(read_track, framing=framing),
         path,
@@ -138,10 +138,10 @@ def convert_subset(data_dir, subset, path, *, features, framing, force=False, pr
         settings=settings,
         attributes={"source": "da-tacos", "subset": subset, "licence": "CC BY-NC-SA 4.0"},
         metadata=_fields(metadata),
+        skipped=skipped,
         force=force,
         progress=progress,
     )
-    return result._replace(skipped=skipped + result.skipped)
 
 
 def read_track(source, framing):

@@ -213,7 +213,6 @@ def convert_npy_dir(npy_dir, path, *, lists=(), skip_missing=False, force=False,
         source: tracks_of_list(folder, source, skip_missing=skip_missing) for source in lists
     }
     wanted = dict.fromkeys(pair for kept in remaining.values() for pair in kept.pairs)
-    skipped = [] if lists else list(folder.foreign)
     rows = [folder.rows_by_key[pair] for pair in wanted] if lists else range(len(folder))
     result = convert(
         [
@@ -233,10 +232,11 @@ def convert_npy_dir(npy_dir, path, *, lists=(), skip_missing=False, force=False,
             "n_missing": sum(kept.n_missing for kept in remaining.values()),
             "n_dropped": sum(kept.n_dropped for kept in remaining.values()),
         },
+        skipped=[] if lists else folder.foreign,
         force=force,
         progress=progress,
     )
-    return result._replace(skipped=skipped + result.skipped), remaining
+    return result, remaining
 
 
 def open_npy(path):

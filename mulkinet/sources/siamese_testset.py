@@ -64,7 +64,7 @@ def convert_testset(hdf_path, path, *, force=False, progress=True):
         for key in sorted(set().union(*rows.values()) - everywhere)
     ]
     signature = file_signature(hdf_path)
-    result = convert(
+    return convert(
         [
             Item(key, {feature: rows[feature][key] for feature in rows}, signature)
             for key in sorted(everywhere)
@@ -77,10 +77,10 @@ def convert_testset(hdf_path, path, *, force=False, progress=True):
             for feature, n_frames in lengths.items()
         },
         attributes={"source": "siamese-testset"},
+        skipped=skipped,
         force=force,
         progress=progress,
     )
-    return result._replace(skipped=skipped + result.skipped)
 
 
 def _find_table(file, feature, path):

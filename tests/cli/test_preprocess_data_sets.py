@@ -72,7 +72,7 @@ def test_skipped_tracks_make_exit_code_3(tmp_path, rng):
     assert done.stderr.startswith("1 skipped:\n  W_1/P_2: expected an HDF5 file, found a truncated")
     done = run("da-tacos", "-d", tmp_path)
     assert done.exit_code == 0
-    assert "; 1 inputs were skipped then, --force lists them again" in done.stdout
+    assert "; 1 inputs were skipped then, --force lists them all" in done.stdout
     assert run("da-tacos", "-d", tmp_path, "--force").exit_code == 3
 
 

@@ -206,3 +206,16 @@ def test_the_real_files(shared, tmp_path):
         np.testing.assert_allclose(
             store.get(("W_163992", "P_547131"), feature), siamese(frames), atol=1e-5
         )
+
+
+def test_what_is_skipped_before_reading_counts_too(tmp_path, rng):
+    write_da_tacos(tmp_path, "benchmark", KEYS, ["crema"], rng)
+    write_da_tacos(tmp_path, "benchmark", [("W_9", "P_9")], ["hpcp"], rng)
+    with pytest.raises(MulkinetError, match="found none, 4 skipped; the first, W_1/P_10: there is"):
+        run(tmp_path, features=("crema", "hpcp"))
+    da_tacos_path(tmp_path, "benchmark", KEYS[0], "crema").with_name("other.h5").touch()
+    made, store = run(tmp_path)
+    assert (made.n_skipped, store.attributes["n_skipped"]) == (1, 1)
+    again, _ = run(tmp_path)
+    assert again.was_there
+    assert again.skipped == made.skipped
