@@ -6,7 +6,7 @@ import pytest
 from mulkinet import FeatureStore
 from mulkinet.augment import Augmentation, RollTime
 from mulkinet.dataset import batches
-from mulkinet.plans import Plan, class_plan
+from mulkinet.plans import Plan, class_plan, clique_plan, labels_of, pair_plan
 from mulkinet.store import StoreWriter
 from tests.test_store import SETTINGS
 
@@ -73,3 +73,47 @@ def test_augmentation_is_seeded_and_spares_the_first_of_a_pair(store):
     assert {tuple(x[0, 0, 0] // 100) for x in once} == {(0.0, 0.0, 0.0)}
     assert {tuple(x[0, 1, 0] // 100) for x in once} == {(1.0, 1.0, 1.0)}
     assert not np.array_equal(once[0][:, 1], once[1][:, 1])
+
+
+def delivered(plan, store):
+    """(rows as the crops tell them, targets) of all that an epoch delivers."""
+    road = batches(plan, store, feature="hpcp", n_frames=3, pad="wrap")
+    x, targets = (np.concatenate(parts) for parts in zip(*((x, y) for x, y in road)))
+    return (x[..., 0, 0] // 100).astype(int), targets
+
+
+def test_what_an_epoch_delivers_follows_the_rules(tmp_path, rng):
+    sizes = [1, 2, 3, 5, 6, 13, 14, 20]
+    tracks = [(f"w{work}", str(i)) for work, size in enumerate(sizes) for i in range(size)]
+    with StoreWriter(tmp_path / "s.h5", name="sizes", tracks=tracks) as writer:
+        writer.add_feature("hpcp", n_frames=[4] * len(tracks), settings=SETTINGS)
+        for i, track in enumerate(tracks):
+            writer.write("hpcp", track, np.full((4, 12), 100 * i + 1))
+    store = FeatureStore(tmp_path / "s.h5")
+    rows = np.arange(len(tracks))
+    _, labels = labels_of(store.work_ids)
+    drawn = {"seed": 0, "epoch": 0}
+
+    shown, targets = delivered(class_plan(rows, labels, batch_size=7, **drawn), store)
+    assert sorted(shown) == rows.tolist()
+    np.testing.assert_array_equal(targets, labels[shown])
+
+    plan = clique_plan(rows, labels, batch_size=16, tracks_per_work=4, **drawn)
+    shown, targets = delivered(plan, store)
+    np.testing.assert_array_equal(targets, np.stack([labels[shown], shown], axis=1))
+    # MOVE: once for 2 - 5 tracks, twice for 6 - 9, three times for 10 - 13, four times from 14.
+    appearances = np.bincount(labels[shown], minlength=8) / 4
+    assert appearances.tolist() == [0, 1, 1, 1, 2, 3, 4, 4]
+
+    pairs = []
+    for epoch in range(4):
+        shown, targets = delivered(
+            pair_plan(rows, labels, batch_size=32, seed=0, epoch=epoch), store
+        )
+        np.testing.assert_array_equal(targets, labels[shown[:, 0]] != labels[shown[:, 1]])
+        # A negative for each positive, and a quarter of all in each epoch.
+        assert (targets == 0).sum() == (targets == 1).sum()
+        pairs.append(shown[targets == 0])
+    n_pairs = sum(size * (size - 1) for size in sizes)
+    assert [round(len(part) / n_pairs, 2) for part in pairs] == [0.25] * 4
+    assert len({tuple(pair) for part in pairs for pair in part}) == n_pairs
