@@ -66,7 +66,7 @@ def update(data, collection, extraction, journal, *, n_workers, batch_size, prog
         total=len(collection.entries),
         initial=len(collection.entries) - len(missing),
         unit="track",
-        disable=not progress,
+        disable=None if progress else True,
     ) as bar:
         for batch in in_batches(
             collection.recordings(list(missing.values()), n_workers), batch_size

@@ -156,7 +156,7 @@ def _extract(tracks, folder, features, n_workers, progress):
         results = run_in_processes(task, todo, min(n_workers, len(todo)))
     failed = {}
     with tqdm(
-        total=len(tracks), initial=len(summaries), unit="track", disable=not progress
+        total=len(tracks), initial=len(summaries), unit="track", disable=None if progress else True
     ) as progress_bar:
         for track, result in results:
             (failed if isinstance(result, str) else summaries)[track] = result

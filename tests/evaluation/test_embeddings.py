@@ -1,6 +1,8 @@
 """Embedding a store: the same numbers as one track at a time, whatever is batched or padded."""
 
+import io
 import logging
+import sys
 
 import numpy as np
 import pytest
@@ -167,8 +169,14 @@ def test_nan_is_named_by_track(move, mulkinet, tmp_path, rng):
     assert np.isfinite(embed(mulkinet, store)).all()
 
 
-def test_a_progress_bar_on_request(move, store, capsys):
-    embed(move, store)
-    assert "embedding" not in capsys.readouterr().err
-    embed(move, store, progress=True)
-    assert "embedding" in capsys.readouterr().err
+def test_a_progress_bar_on_request_and_in_a_terminal_only(move, store, monkeypatch):
+    def shown(terminal, **arguments):
+        stream = io.StringIO()
+        stream.isatty = lambda: terminal
+        monkeypatch.setattr(sys, "stderr", stream)
+        embed(move, store, **arguments)
+        return "embedding" in stream.getvalue()
+
+    assert not shown(terminal=True)
+    assert shown(terminal=True, progress=True)
+    assert not shown(terminal=False, progress=True)
