@@ -4,9 +4,10 @@ The MIREX 2020 note gives the scheme (spectrogram -> convolutional network -> em
 then triplets by Euclidean distance) and leaves the network to Deep Speaker, whose filter banks are replaced by
 constant-Q bins here.
 
-Conventions: input (batch, n_bins, n_frames) of any length; output (batch, embedding_len), of length 1.
+Conventions: input (batch, n_bins, n_frames) of any length, the magnitudes that `mulkinet.features.cqt` gives: the
+logarithm is the network's own affair. Output (batch, embedding_len), of length 1.
 
-Public names: `ResCNN`.
+Public names: `ResCNN`, `LogMagnitude`.
 
 Sources: NetEase's submission to MIREX 2020 Audio Cover Song Identification; Li et al. 2017 (arXiv:1705.02304), "Deep
 Speaker: an End-to-End Neural Speaker Embedding System".
@@ -17,10 +18,35 @@ import tensorflow as tf
 from mulkinet.layers import L2Normalize, TimeSummary
 from mulkinet.models.base import EmbeddingNetwork, check_positive
 
-__all__ = ["ResCNN"]
+__all__ = ["LogMagnitude", "ResCNN"]
 
 N_GROUPS = 4
 CLIP = 20.0
+# Constant-Q magnitudes of music at full scale lie between 0.01 and 5 (a full-scale sine reaches about 15): times 100
+# they are above 1, where log1p is a logarithm, and what is quieter than that fades to 0.
+MAGNITUDE_SCALE = 100.0
+
+
+@tf.keras.utils.register_keras_serializable(package="mulkinet")
+class LogMagnitude(tf.keras.layers.Layer):
+    """log(1 + scale * x) of magnitudes >= 0, of any shape, in float32; silence and zero padding stay 0.
+
+    Args:
+        scale: What magnitudes are multiplied by; they are compressed above 1 / scale and left linear below.
+        **kwargs: As for any Keras layer.
+    """
+
+    def __init__(self, scale=MAGNITUDE_SCALE, **kwargs):
+        super().__init__(dtype="float32", **kwargs)
+        self.scale = scale
+
+    def call(self, inputs):
+        return tf.math.log1p(self.scale * inputs)
+
+    def get_config(self):
+        config = {**super().get_config(), "scale": self.scale}
+        del config["dtype"]
+        return config
 
 
 @tf.keras.utils.register_keras_serializable(package="mulkinet")
@@ -45,7 +71,8 @@ class ResCNN(EmbeddingNetwork):
         for name, value in options.items():
             check_positive(name, value)
         inputs = tf.keras.Input((n_bins, None), name="cqt")
-        x = tf.keras.layers.Reshape((n_bins, -1, 1), name="channel")(inputs)
+        x = LogMagnitude(name="log")(inputs)
+        x = tf.keras.layers.Reshape((n_bins, -1, 1), name="channel")(x)
         for group in range(N_GROUPS):
             filters = width * 2**group
             x = _unit(x, filters, 5, f"group{group}", strides=2)

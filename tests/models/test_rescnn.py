@@ -1,12 +1,27 @@
-"""The residual network: its size, its blocks, any length."""
+"""The residual network: its logarithm, its size, its blocks, any length."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from mulkinet import MulkinetError, build_model
+from mulkinet.models.rescnn import LogMagnitude
 
 SMALL = {"width": 4, "depth": 1, "embedding_len": 6, "n_bins": 20}
+
+
+def test_the_logarithm_by_hand():
+    # 1 + 100 x is 1, e, e^2 and 1501.
+    x = np.array([0, (np.e - 1) / 100, (np.e**2 - 1) / 100, 15], np.float32)
+    np.testing.assert_allclose(LogMagnitude()(x), [0, 1, 2, np.log(1501)], rtol=1e-6)
+
+
+def test_the_first_convolution_sees_the_logarithm(rng):
+    model = build_model("rescnn", **SMALL)
+    x = rng.random((2, 20, 9), np.float32)
+    convolution = model.get_layer("group0")
+    seen = tf.keras.Model(model.input, convolution.input)(x)
+    np.testing.assert_allclose(seen[..., 0], np.log(1 + 100 * x), rtol=1e-6)
 
 
 def test_about_deep_speakers_size():
@@ -31,9 +46,10 @@ def test_embeddings_of_any_length_have_length_one(rng):
 
 def test_a_group_halves_and_its_relus_are_clipped(rng):
     model = build_model("rescnn", **SMALL)
+    model.get_layer("group0_bn").gamma.assign(tf.fill([4], 100.0))  # enough to be clipped
     layers = ["group0_relu", "group0_block0_relu", "group3_block0_relu"]
     outputs = tf.keras.Model(model.input, [model.get_layer(name).output for name in layers])
-    first, block, last = outputs(1000 * rng.random((2, 20, 32), np.float32))
+    first, block, last = outputs(rng.random((2, 20, 32), np.float32))
     assert first.shape == (2, 10, 16, 4)
     assert last.shape == (2, 2, 2, 32)
     assert float(tf.reduce_max(first)) == 20
