@@ -9,6 +9,7 @@ augmentation there is, and the most memory resident meanwhile; how many a traini
     python benchmarks/clique_pipeline.py [--steps 40]
 """
 
+import itertools
 import multiprocessing
 import resource
 import tempfile
@@ -55,10 +56,15 @@ def deliver(path, n_steps):
     _, labels = labels_of(store.work_ids)
     rows = np.arange(len(store))
     sizes = {"batch_size": BATCH, "tracks_per_work": PER_WORK}
-    plan = clique_plan(rows, labels, **sizes, seed=0, epoch=0)
     steps = [RollTime(), RotatePitch(), StretchTime(1.0), WarpTime(1.0), MaskBins(), MaskFrames()]
     augment = Augmentation(steps)
-    batch = iter(batches(plan, store, feature="crema", n_frames=CROP, augment=augment))
+
+    def epochs():
+        for epoch in itertools.count():
+            plan = clique_plan(rows, labels, **sizes, seed=0, epoch=epoch)
+            yield from batches(plan, store, feature="crema", n_frames=CROP, augment=augment)
+
+    batch = epochs()
     next(batch)
     start = time.perf_counter()
     n_tracks = sum(len(next(batch)[0]) for _ in range(n_steps))
