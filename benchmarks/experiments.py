@@ -119,7 +119,7 @@ def _train_and_score(
         os.chdir(folder)
         try:
             began = time.perf_counter()
-            _, path = train(network, settings, data, **run)
+            _, path = train(network, settings, lambda: data, **run)
             seconds = time.perf_counter() - began
             model = load_model(path)
         finally:

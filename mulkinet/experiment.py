@@ -10,7 +10,7 @@ import numpy as np
 
 from mulkinet.checks import shared_works
 from mulkinet.errors import MulkinetError
-from mulkinet.lists import hold_out, select, tracks_of_list, write_list
+from mulkinet.lists import hold_out, read_list, select, tracks_of_list, write_list
 from mulkinet.sources.npy_dir import open_data
 
 __all__ = ["TrainingData", "train"]
@@ -62,6 +62,8 @@ class TrainingData:
             MulkinetError: A list or the store is not usable, or they do not fit each other.
         """
         if data_dir is None:
+            for path in filter(None, (train_ls, val_ls)):
+                read_list(path)  # what is wrong with it is told before minutes of composing
             from mulkinet.sources.demo import ensure_demo
 
             demo = ensure_demo()
@@ -125,7 +127,7 @@ def choose_feature(store, feature=None):
 def train(
     network_options,
     settings,
-    data,
+    open_data,
     *,
     tag,
     gpus,
@@ -143,7 +145,8 @@ def train(
     Args:
         network_options: dict, as `mulkinet.build_model` takes them.
         settings: dict of every training option, as `mulkinet.recipes.complete` gives it.
-        data: TrainingData.
+        open_data: Function without arguments that gives the TrainingData; it is called when all
+            that needs no data has been checked, since the demo set may have to be made for it.
         tag: Name of the run.
         gpus: list of int, empty for the CPU.
         patience: Epochs without a better validation MAP to stop after, or None.
@@ -170,12 +173,24 @@ def train(
         use_mixed_precision(report)
     tf.keras.utils.set_random_seed(settings["seed"])
     tf.config.experimental.enable_op_determinism()
-    if "n_frames" in options_of(settings["model"]):
-        network_options = {**network_options, "n_frames": settings["n_frames"]}
-    with strategy.scope():
-        network = build_model(settings["model"], **network_options)
-    if init_from is not None:
-        report(_start_from(network, init_from))
+    sizes = {"n_frames": settings["n_frames"]}
+
+    def new_network():
+        known = options_of(settings["model"])
+        fitting = {name: size for name, size in sizes.items() if name in known}
+        with strategy.scope():
+            network = build_model(settings["model"], **{**network_options, **fitting})
+        network.check_input((None, sizes.get("n_bins"), settings["n_frames"]))
+        return network, None if init_from is None else _start_from(network, init_from)
+
+    network, started = new_network()
+    _augmentation(settings["augment"])
+    data = open_data()
+    sizes["n_bins"] = data.store.settings(data.feature)["n_bins"]
+    if sizes["n_bins"] != network.n_bins:
+        network, started = new_network()
+    if started:
+        report(started)
     report(
         f"{settings['model']}: {network.count_params()} parameters; {len(data.train_rows)} tracks "
         f"to train on, {len(data.validation_rows)} to validate with"

@@ -8,6 +8,9 @@ Public names: `RECIPES`, `complete`.
 """
 
 from mulkinet.errors import MulkinetError
+from mulkinet.losses import MININGS
+from mulkinet.optimizers import OPTIMIZERS
+from mulkinet.schedules import SCHEDULES
 
 __all__ = ["RECIPES", "complete"]
 
@@ -83,6 +86,13 @@ RECIPES = {
     },
 }
 
+_CHOICES = {
+    "loss": ("softmax", "triplet", "twin", "contrastive"),
+    "mining": MININGS,
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "pad": ("zero", "wrap"),
+}
 
 # Where another loss is asked for than a recipe's own.
 _LOSS_DEFAULTS = {
@@ -102,13 +112,20 @@ def complete(recipe, given):
         dict of every training option.
 
     Raises:
-        MulkinetError: There is no such recipe, or an option is given that the loss has no use for.
+        MulkinetError: There is no such recipe, no such loss (mining, optimizer, ...), or an option
+            is given that the loss has no use for.
     """
     if recipe not in RECIPES:
         raise MulkinetError(
             f"model or recipe: expected one of {', '.join(RECIPES)}; found {recipe!r}"
         )
     given = {name: value for name, value in given.items() if value is not None}
+    for name, choices in _CHOICES.items():
+        if given.get(name, choices[0]) not in choices:
+            raise MulkinetError(
+                f"expected --{name} of {', '.join(choices)}, found {given[name]!r}; "
+                "try one of these names"
+            )
     settings = {**RECIPES[recipe], **given}
     needed = _LOSS_DEFAULTS.get(settings["loss"], {})
     for name in ("mining", "margin", "tracks_per_work"):

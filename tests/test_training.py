@@ -39,8 +39,13 @@ def run(store_path, report=lambda line: None, network=None, **options):
     given = {"batchsize": 8, "max_epoch": 3, "lr": 0.01, "seed": 1, "model": "mulkinet", **options}
     given.setdefault("n_frames", network.pop("n_frames", None))
     settings = complete(given["model"], given)
-    data = TrainingData.open(store_path, seed=0)
-    return train(network, settings, data, report=report, **run_options)
+    return train(
+        network,
+        settings,
+        lambda: TrainingData.open(store_path, seed=0),
+        report=report,
+        **run_options,
+    )
 
 
 def log(folder, tag="t"):
@@ -194,6 +199,32 @@ def test_wrong_options_are_one_line(store_path, here, options, message):
     assert result.exit_code == 1
     (line,) = result.stderr.splitlines()
     assert line.startswith("Error: ")
+    assert re.search(message, line), line
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--block", "foo"], "expected one of simple, bottleneck, wider; found 'foo'"),
+        (["--ki-block-num", "5"], "expected one of 1, 2, 3, 4, 6, 12; found 5"),
+        (["--init-from", "absent.h5"], "absent.h5"),
+        (["--train-ls", "absent"], "expected a list file at absent"),
+        (["--val-ls", "absent"], "expected a list file at absent"),
+        (["--loss", "foo"], "expected --loss .*, found 'foo'"),
+        (["--loss", "triplet", "--mining", "foo"], "expected --mining .*, found 'foo'"),
+        (["--optimizer", "foo"], "expected --optimizer .*, found 'foo'"),
+        (["--schedule", "foo"], "expected --schedule .*, found 'foo'"),
+        (["--pad", "foo"], "expected --pad .*, found 'foo'"),
+        (["--augment", "foo"], "expected --augment .*, found 'foo'"),
+    ],
+)
+def test_wrong_options_are_told_before_the_demo_set_is_made(here, options, message):
+    from mulkinet.cli.train import main
+
+    result = invoke(main, *options)
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
     assert re.search(message, line), line
     assert list(here.iterdir()) == []
 

@@ -136,7 +136,7 @@ def main(
     best, path = train(
         network_options,
         settings,
-        TrainingData.open(
+        lambda: TrainingData.open(
             data_dir, train_ls, val_ls, feature, seed=seed, skip_missing=skip_missing
         ),
         tag=tag,

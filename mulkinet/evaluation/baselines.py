@@ -7,7 +7,8 @@ mean-chroma  the mean of each track's chroma, compared by cosine in the best of 
              Euclidean distance (Bertin-Mahieux & Ellis, ISMIR 2012, without its beats and PCA)
 qmax         cross recurrence and its longest trace, pair by pair (Serra, Serra & Andrzejak 2009)
 
-Public names: `BASELINES`, `BaselineResult`, `run_baseline`, `mean_chroma`, `fourier_magnitude`.
+Public names: `BASELINES`, `BaselineResult`, `check_name`, `run_baseline`, `mean_chroma`,
+`fourier_magnitude`.
 """
 
 from dataclasses import dataclass
@@ -17,7 +18,14 @@ import numpy as np
 from mulkinet.errors import MulkinetError
 from mulkinet.evaluation.qmax import coarse_chroma, qmax_distances
 
-__all__ = ["BASELINES", "BaselineResult", "run_baseline", "mean_chroma", "fourier_magnitude"]
+__all__ = [
+    "BASELINES",
+    "BaselineResult",
+    "check_name",
+    "run_baseline",
+    "mean_chroma",
+    "fourier_magnitude",
+]
 
 _N_BINS = 12
 # About a beat, which is what the 2-D Fourier transform was proposed for.
@@ -74,6 +82,12 @@ def fourier_magnitude(chroma):
     return median / (np.linalg.norm(median) or 1)
 
 
+def check_name(name):
+    """Raises MulkinetError unless `name` is one of `BASELINES`."""
+    if name not in BASELINES:
+        raise MulkinetError(f"expected a baseline of {', '.join(BASELINES)}, found {name!r}")
+
+
 def run_baseline(name, tracks, *, feature=None, n_workers=-1, progress=False, report=None):
     """Runs a baseline.
 
@@ -91,8 +105,7 @@ def run_baseline(name, tracks, *, feature=None, n_workers=-1, progress=False, re
     Raises:
         MulkinetError: No such baseline, no feature of 12 bins, or features that are not finite.
     """
-    if name not in BASELINES:
-        raise MulkinetError(f"expected a baseline of {', '.join(BASELINES)}, found {name!r}")
+    check_name(name)
     feature = _chroma_feature(tracks.store, feature)
     tracks.store.check_finite(feature, tracks.rows)
     if name == "qmax":

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from mulkinet.errors import MulkinetError
-from mulkinet.evaluation.baselines import run_baseline
+from mulkinet.evaluation.baselines import check_name, run_baseline
 from mulkinet.lists import read_list, select, tracks_of_list
 from mulkinet.sources.npy_dir import open_data
 from mulkinet.store import FeatureStore
@@ -101,6 +101,8 @@ def open_tracks(data_dir=None, test_ls=None, query_ls=None, *, skip_missing=Fals
     if data_dir is None:
         from mulkinet.sources.demo import ensure_demo
 
+        for path in filter(None, (test_ls, query_ls)):
+            read_list(path)  # what is wrong with it is told before minutes of composing
         demo = ensure_demo()
         data_dir, test_ls = demo.store_path, test_ls or demo.lists["TEST"]
     store = open_data(data_dir)
@@ -175,8 +177,12 @@ def baseline_source(name, data_dir=None, *, feature=None, skip_missing=False, **
         **options: n_workers, progress and report of `baselines.run_baseline`.
 
     Returns:
-        A source; it raises MulkinetError when there is no such baseline or no feature for it.
+        A source; it raises MulkinetError when there is no feature for it.
+
+    Raises:
+        MulkinetError: There is no such baseline.
     """
+    check_name(name)
 
     def source(test_ls, query_ls):
         tracks = open_tracks(data_dir, test_ls, query_ls, skip_missing=skip_missing)

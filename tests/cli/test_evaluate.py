@@ -186,6 +186,26 @@ def test_no_data_named_is_the_demo_set(folder, tmp_path, monkeypatch):
     assert call(folder, "--baseline", "mean-chroma").stdout.startswith("12 tracks, 4 works")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--baseline", "foo"), "found 'foo'"),
+        (("--baseline", "mean-chroma", "--test-ls", "absent"), "expected a list file at absent"),
+        (("--baseline", "mean-chroma", "--query-ls", "absent"), "expected a list file at absent"),
+        (("--model-file", "absent.h5", "--gpu", "-1"), "absent.h5"),
+    ],
+)
+def test_wrong_options_are_told_before_the_demo_set_is_made(
+    tmp_path, monkeypatch, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    result = invoke(evaluate, *arguments)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
 def test_arguments_of_candidates_are_those_of_evaluate():
     candidates = Candidates(np.zeros((2, 3)), np.array(["a", "a"]))
     from mulkinet.evaluation import evaluate as score
