@@ -42,6 +42,11 @@ _FOLDER = click.Path(file_okay=False)
 @click.option("--feature", help="Feature.  [the model's; for a baseline the first of 12 bins]")
 @click.option("--gpu", default="0", help="0, or -1 for the CPU.")
 @click.option("--batchsize", default=32, type=click.IntRange(1), help="Tracks embedded at a time.")
+@click.option(
+    "--pad",
+    type=click.Choice(["zero", "wrap"]),
+    help="Fill tracks too short for the network with zeros, or repeat them.  [as in training]",
+)
 @click.option("-n", "--n-workers", default=-1, help="Processes of qmax, -1 for all processors.")
 @click.option(
     "--memory",
@@ -111,6 +116,8 @@ def _source(model_file, baseline, embeddings, distances, works, distance, data_d
         )
     if bool(embeddings or distances) != bool(works):
         raise click.UsageError("--works goes with --embeddings or --distances")
+    if options["pad"] and not model_file:
+        raise click.UsageError("--pad goes with --model-file")
     _use_gpu(options["gpu"], with_tensorflow=bool(model_file))
     if works:
         return inputs.file_source(
@@ -131,6 +138,7 @@ def _source(model_file, baseline, embeddings, distances, works, distance, data_d
         data_dir,
         feature=options["feature"],
         batch_size=options["batchsize"],
+        pad=options["pad"],
         progress=True,
         skip_missing=options["skip_missing"],
     )

@@ -7,6 +7,7 @@ tracks of equal length, so that nothing is padded that would not be padded alone
 Public names: `embed`, `embed_arrays`, `check_compatible`, `prepare_track`.
 """
 
+import functools
 import logging
 import math
 
@@ -50,7 +51,9 @@ def embed(model, store, *, rows=None, feature=None, batch_size=32, pad=None, pro
     seen = [_seen_frames(model, length) for length in lengths]
     embeddings = np.empty((len(rows), model.embedding_len), np.float32)
     kernels = model.transformed_kernels()
-    with tqdm(total=len(rows), unit="track", desc="embedding", disable=None if progress else True) as bar:
+    with tqdm(
+        total=len(rows), unit="track", desc="embedding", disable=None if progress else True
+    ) as bar:
         for batch in _batches(seen, batch_size):
             x = np.stack([_load(model, store, feature, rows[i], pad) for i in batch])
             embeddings[batch] = model.embed_batch(x, kernels)
@@ -168,12 +171,15 @@ def _report_short(model, lengths, pad):
     least = _fixed_frames(model) or model.min_frames
     n_short = int((lengths < least).sum())
     if n_short and pad == "wrap":
-        logging.getLogger("mulkinet").warning(
-            "%d of %d tracks are shorter than %d frames and were tiled to that length",
-            n_short,
-            len(lengths),
-            least,
+        _warn_once(
+            f"{n_short} of {len(lengths)} tracks are shorter than {least} frames and were tiled to that length"
         )
+
+
+@functools.cache
+def _warn_once(line):
+    """Says a line that training would repeat after every epoch."""
+    logging.getLogger("mulkinet").warning(line)
 
 
 def _batches(lengths, batch_size):

@@ -127,7 +127,14 @@ def open_tracks(data_dir=None, test_ls=None, query_ls=None, *, skip_missing=Fals
 
 
 def network_source(
-    model_file, data_dir=None, *, feature=None, batch_size=32, progress=False, skip_missing=False
+    model_file,
+    data_dir=None,
+    *,
+    feature=None,
+    batch_size=32,
+    pad=None,
+    progress=False,
+    skip_missing=False,
 ):
     """A network's embeddings.
 
@@ -136,6 +143,7 @@ def network_source(
         data_dir: A feature store; without one the demo set.
         feature: The store's feature; by default the one the model was trained on.
         batch_size: Tracks embedded at a time.
+        pad: How short tracks are filled up, "zero" or "wrap"; by default as in training.
         progress: Whether to show a progress bar.
         skip_missing: As for `open_tracks`.
 
@@ -150,6 +158,8 @@ def network_source(
 
     model = load_model(model_file)
     system = {"model_file": str(model_file), "network": model.network, **model.options}
+    if pad:
+        system["pad"] = pad
 
     def source(test_ls, query_ls):
         tracks = open_tracks(data_dir, test_ls, query_ls, skip_missing=skip_missing)
@@ -159,6 +169,7 @@ def network_source(
             rows=tracks.rows,
             feature=feature,
             batch_size=batch_size,
+            pad=pad,
             progress=progress,
         )
         return _of_tracks(embeddings, model.distance, model.distance_weights, tracks, system)

@@ -96,7 +96,7 @@ class EmbeddingNetwork(tf.keras.Model):
         if shape[2] < self.min_frames:
             raise MulkinetError(
                 f"this {self.network} expects at least {self.min_frames} frames, found {shape[2]}; "
-                "use a longer track, or pad it (--pad wrap)"
+                "name a longer crop (--n-frames), or pad the features, as mulkinet.embed does"
             )
 
     def embed_batch(self, x, kernels=None):
