@@ -18,12 +18,13 @@ from mulkinet.features import crema
 from mulkinet.features.resize import Framing
 from mulkinet.sources.arrays import frames_as_rows, refuse_non_finite
 from mulkinet.sources.conversion import Item, convert, file_signature
-from mulkinet.sources.hdf5_arrays import find_array, open_hdf5, read_array
+from mulkinet.sources.hdf5_arrays import find_array, names_in, open_hdf5, read_array
 from mulkinet.store import natural_key
 
 __all__ = ["convert_pair", "find_pairs", "tutorial_fold"]
 
 _FEATURE = "crema"
+_N_BINS = 12
 _DOWNSAMPLE = 8
 _FOLD_EVERY = 5
 # Field of the store to field of an entry.
@@ -81,7 +82,7 @@ def convert_pair(name, hdf5_path, pyjama_path, path, *, force=False, progress=Tr
     entries = _read_entries(pyjama_path)
     try:
         with open_hdf5(hdf5_path) as file:
-            held = set(file)
+            held = set(names_in(file))
     except SkippedInput as error:
         raise MulkinetError(f"{hdf5_path}: {error}") from error
     named = {str(entry["performance-id"]) for entry in entries}
@@ -137,7 +138,8 @@ def _settings():
 
 def _read_performance(hdf5_path, track):
     with open_hdf5(hdf5_path) as file:
-        frames = frames_as_rows(read_array(find_array(file, track)), _FEATURE, when_square=True)
+        x = read_array(find_array(file, track, _N_BINS))
+    frames = frames_as_rows(x, _FEATURE, when_square=True)
     refuse_non_finite(frames, _FEATURE)
     return {_FEATURE: frames}
 
@@ -149,7 +151,7 @@ def _read_entries(path):
         entries = [{field: _first(values) for field, values in entry.items()} for entry in entries]
     except OSError as error:
         raise MulkinetError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise MulkinetError(
             f'expected JSON with a list collection.entry of {{field: [{{"value": ...}}]}} in '
             f"{path}, found otherwise ({type(error).__name__}: {error}); download it again"

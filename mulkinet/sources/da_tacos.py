@@ -34,6 +34,8 @@ __all__ = [
 
 SUBSETS = ("benchmark", "coveranalysis")
 
+_N_BINS = 12
+
 _MADE_BY = {
     "crema": ("crema", crema),
     "hpcp": ("essentia", hpcp),
@@ -163,7 +165,7 @@ def read_track(source, framing):
         with open_hdf5(path) as file:
             _check_identity(file, key)
             for feature in (feature for feature in paths if paths[feature] == path):
-                x = read_array(find_array(file, feature))
+                x = read_array(find_array(file, feature, _N_BINS))
                 # The published orientation decides where a track has 12 frames.
                 x = frames_as_rows(x, feature, when_square=feature != "crema")
                 frames = framing.apply(x.T, _MADE_BY[feature][1].SETTINGS["frame_rate"]).T
@@ -244,7 +246,7 @@ def _read_metadata(data_dir, subset):
     try:
         metadata = json.loads(path.read_text(encoding="utf-8"))
         tracks = [track for tracks in metadata.values() for track in tracks.values()]
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise MulkinetError(
             f"expected {{work: {{track: ...}}}} as JSON in {path}, found otherwise ({error}); "
             "get it again, or move it away to do without titles"

@@ -7,7 +7,7 @@ Most of the time that a gzip-compressed data set takes to read goes into zlib an
 un-shuffling. `read_array` takes the compressed chunks as they are, inflates them by libdeflate,
 about three times as fast as zlib, and un-shuffles into the result.
 
-Public names: `open_hdf5`, `read_text`, `find_array`, `read_array`.
+Public names: `open_hdf5`, `read_text`, `names_in`, `find_dataset`, `find_array`, `read_array`.
 """
 
 import contextlib
@@ -22,11 +22,23 @@ import numpy as np
 
 from mulkinet.errors import SkippedInput
 
-__all__ = ["open_hdf5", "read_text", "find_array", "read_array"]
+__all__ = ["open_hdf5", "read_text", "names_in", "find_dataset", "find_array", "read_array"]
 
 # 24 hours of frames at a hop of 512 samples: what claims to be larger is damaged or hostile.
 _MAX_FRAMES = 24 * 3600 * 44100 // 512
-_MAX_BINS = 1024
+# A chunk of more values than this, and than its array has, is damaged or hostile too.
+_MAX_CHUNK = 1 << 24
+# What h5py and numpy raise where bytes of a file are not what they should be.
+_DAMAGE = (
+    OSError,
+    RuntimeError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+)
 _INFLATED = ([h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE], [h5py.h5z.FILTER_DEFLATE])
 
 
@@ -41,18 +53,20 @@ def open_hdf5(path):
         h5py.File.
 
     Raises:
-        SkippedInput: It is absent, truncated, damaged or no HDF5 file.
+        SkippedInput: It is absent, truncated, damaged or no HDF5 file, which may also be found out
+            only when something in it is read within the block.
     """
     try:
         # What h5py.File does, but for properties that would be made anew for each file.
-        file = h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY, _access())
+        file = h5py.File(h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY, _access()))
         try:
-            yield h5py.File(file)
+            yield file
         finally:
-            file.close()
+            # The File counts as a user of its own: while it is open, so is the descriptor.
+            file.id.close()
     except FileNotFoundError as error:
         raise SkippedInput("expected an HDF5 file, found none of that name") from error
-    except (OSError, RuntimeError) as error:
+    except _DAMAGE as error:
         reason = " ".join(str(error).split())
         raise SkippedInput(
             f"expected an HDF5 file, found a truncated or damaged one ({reason}); get it again"
@@ -90,35 +104,72 @@ def read_text(file, name):
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def find_array(group, name):
+def names_in(group):
+    """Names of what a group holds.
+
+    Args:
+        group: h5py.Group or File.
+
+    Yields:
+        str; what is not UTF-8 in it is replaced, so that it names nothing.
+    """
+    for name in group.id:
+        yield name.decode("utf-8", "replace")
+
+
+def find_dataset(group, name):
+    """A data set of whatever kind, if it is in the file itself.
+
+    Args:
+        group: h5py.Group or File.
+        name: Name of a data set in it; groups on the way to it are divided by "/".
+
+    Returns:
+        h5py.Dataset.
+
+    Raises:
+        SkippedInput: There is none, or it lies outside of the file.
+    """
+    found = group.id
+    for part in name.encode().split(b"/"):
+        if not isinstance(found, h5py.h5g.GroupID) or not found.links.exists(part):
+            held = ", ".join(itertools.islice(names_in(group), 8)) or "nothing"
+            raise SkippedInput(f"expected {name} in it, found {held}")
+        is_hard = found.links.get_info(part).type == h5py.h5l.TYPE_HARD
+        found = h5py.h5o.open(found, part) if is_hard else None
+    if not isinstance(found, h5py.h5d.DatasetID) or not _is_inside(found):
+        raise SkippedInput(f"expected {name} to be an array, found a group or a link")
+    return h5py.Dataset(found)
+
+
+def find_array(group, name, n_bins):
     """A data set of numbers, by its name.
 
     Args:
         group: h5py.Group or File.
         name: Name of a data set in it.
+        n_bins: Length of one of its axes.
 
     Returns:
-        h5py.Dataset of two axes, floating point or integer.
+        h5py.Dataset of two axes, floating point or integer, of at most 24 hours.
 
     Raises:
-        SkippedInput: There is none, it lies outside of the file, or it is no array of numbers.
+        SkippedInput: There is none, it lies outside of the file, or it is no array of that kind.
     """
-    encoded = name.encode()
-    if not group.id.links.exists(encoded):
-        held = ", ".join(itertools.islice(group, 8)) or "nothing"
-        raise SkippedInput(f"expected {name} in it, found {held}")
-    is_hard = group.id.links.get_info(encoded).type == h5py.h5l.TYPE_HARD
-    found = h5py.h5o.open(group.id, encoded) if is_hard else None
-    if not isinstance(found, h5py.h5d.DatasetID) or not _is_inside(found):
-        raise SkippedInput(f"expected {name} to be an array, found a group or a link")
+    found = find_dataset(group, name)
     if found.dtype.kind not in "fiu":
         raise SkippedInput(f"expected {name} to hold numbers, found {_kind(found.dtype)}")
     shape = found.shape
     if len(shape) != 2 or 0 in shape:
         raise SkippedInput(f"expected {name} of two axes, found shape {shape}")
-    if max(shape) > _MAX_FRAMES or min(shape) > _MAX_BINS:
+    if n_bins not in shape:
+        raise SkippedInput(f"expected {name} with an axis of {n_bins} bins, found shape {shape}")
+    if max(shape) > _MAX_FRAMES:
         raise SkippedInput(f"expected {name} of at most 24 hours, found shape {shape}")
-    return h5py.Dataset(found)
+    n_values = math.prod(found.chunks or ())
+    if n_values > max(_MAX_CHUNK, math.prod(shape)):
+        raise SkippedInput(f"expected chunks no larger than {name}, found {found.chunks}")
+    return found
 
 
 def _is_inside(dataset_id):

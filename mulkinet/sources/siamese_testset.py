@@ -5,7 +5,8 @@ rows are one track: `values_block_0` its 500 frames, `chroma_bins` the bin from 
 and `work_id` bytes. The tracks' first 180 s are resized to those frames by area, as
 `mulkinet.features.resize` does. Attributes of the file that hold pickled objects are never read.
 
-Source: vignejs, cover-song-identification, release 0.1.0 (MIT licence).
+Source: vignejs, cover-song-identification, release 0.1.0. Its code is under the MIT licence, which
+says nothing of the features: they were made of Da-TACOS' (CC BY-NC-SA 4.0).
 
 Public names: `convert_testset`.
 """
@@ -13,7 +14,6 @@ Public names: `convert_testset`.
 import functools
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from mulkinet.errors import MulkinetError, SkippedInput
@@ -21,7 +21,7 @@ from mulkinet.features.resize import Framing
 from mulkinet.sources.arrays import refuse_non_finite
 from mulkinet.sources.conversion import Item, convert, file_signature
 from mulkinet.sources.da_tacos import FEATURES, extraction_settings
-from mulkinet.sources.hdf5_arrays import open_hdf5
+from mulkinet.sources.hdf5_arrays import find_dataset, names_in, open_hdf5
 
 __all__ = ["convert_testset"]
 
@@ -29,6 +29,8 @@ _N_BINS = 12
 _COLUMNS = ("chroma_bins", "track_id", "work_id")
 _VALUES = "values_block_0"
 _ROWS_AT_ONCE = 12 * 1024
+# Some 500 frames take 2 kB.
+_MAX_ROW_BYTES = 1 << 16
 
 
 def convert_testset(hdf_path, path, *, force=False, progress=True):
@@ -48,7 +50,10 @@ def convert_testset(hdf_path, path, *, force=False, progress=True):
     """
     try:
         with open_hdf5(hdf_path) as file:
-            tables = {f: _find_table(file, f, hdf_path) for f in FEATURES if f in file}
+            held = set(names_in(file))
+            tables = {
+                feature: _find_table(file, feature) for feature in FEATURES if feature in held
+            }
             lengths = {feature: table.dtype[_VALUES].shape[0] for feature, table in tables.items()}
             rows = {feature: _find_tracks(table, feature) for feature, table in tables.items()}
     except SkippedInput as error:
@@ -83,20 +88,21 @@ def convert_testset(hdf_path, path, *, force=False, progress=True):
     )
 
 
-def _find_table(file, feature, path):
-    table = file[feature].get("table") if isinstance(file[feature], h5py.Group) else None
-    names = table.dtype.names or () if isinstance(table, h5py.Dataset) else ()
-    missing = [name for name in (_VALUES, *_COLUMNS) if name not in names]
-    if missing:
-        raise MulkinetError(
-            f"expected a table {feature}/table with {', '.join(missing)} in {path}, found none; "
-            "is it the testset.h5 of the Siamese release?"
+def _find_table(file, feature):
+    name = f"{feature}/table"
+    table = find_dataset(file, name)
+    names = table.dtype.names or ()
+    missing = [column for column in (_VALUES, *_COLUMNS) if column not in names]
+    if missing or len(table.shape) != 1:
+        raise SkippedInput(
+            f"expected {name} to be rows with {', '.join(missing or names)}, found "
+            f"{table.dtype} of shape {table.shape}; is it the testset.h5 of the Siamese release?"
         )
-    kinds = [table.dtype[name].base.kind for name in (_VALUES, *_COLUMNS)]
+    kinds = [table.dtype[column].base.kind for column in (_VALUES, *_COLUMNS)]
     if kinds != ["f", "i", "S", "S"] or len(table.dtype[_VALUES].shape) != 1:
-        raise MulkinetError(
-            f"expected numbers and bytes in {feature}/table of {path}, found {table.dtype}"
-        )
+        raise SkippedInput(f"expected numbers and bytes in {name}, found {table.dtype}")
+    if table.dtype.itemsize > _MAX_ROW_BYTES:
+        raise SkippedInput(f"expected rows of at most {_MAX_ROW_BYTES} bytes in {name}")
     return table
 
 
@@ -114,7 +120,7 @@ def _find_tracks(table, feature):
         )
         whole = (bins == np.arange(_N_BINS)).all(axis=1)
         whole &= (tracks == tracks[:, :1]).all(axis=1) & (works == works[:, :1]).all(axis=1)
-        keys = [(w.decode(), t.decode()) for w, t in zip(works[:, 0], tracks[:, 0])]
+        keys = [tuple(map(_text, pair)) for pair in zip(works[:, 0], tracks[:, 0])]
         for number, key in enumerate(keys):
             if not whole[number] or key in rows:
                 raise SkippedInput(
@@ -126,11 +132,19 @@ def _find_tracks(table, feature):
     return rows
 
 
+def _text(value):
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise SkippedInput(f"expected ids in UTF-8, found {bytes(value)!r}") from error
+
+
 def _read_track(hdf_path, rows):
     arrays = {}
     with open_hdf5(hdf_path) as file:
         for feature, row in rows.items():
-            bins = file[feature]["table"].fields(_VALUES)[row : row + _N_BINS]
+            table = find_dataset(file, f"{feature}/table")
+            bins = table.fields(_VALUES)[row : row + _N_BINS]
             arrays[feature] = bins.T.astype(np.float32)
             refuse_non_finite(arrays[feature], feature)
     return arrays

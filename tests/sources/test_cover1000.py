@@ -55,13 +55,30 @@ def test_performances_that_one_file_lacks(tmp_path, rng):
     assert made.skipped == [
         ("3", "named in set.pyjama, but not in set_feat.hdf5"),
         ("999", "in set_feat.hdf5, but set.pyjama does not name it"),
-        ("7/20", "expected crema with an axis of 12 bins, found shape (3, 13)"),
+        ("7/20", "expected 20 with an axis of 12 bins, found shape (3, 13)"),
+    ]
+
+
+def test_features_that_are_something_else(tmp_path, rng):
+    write_pyjama(tmp_path, "set", TRACKS, rng)
+    with h5py.File(tmp_path / "set_feat.hdf5", "r+") as file:
+        del file["3"], file["20"]
+        file["3"] = np.full((12, 30), file.ref, h5py.ref_dtype)
+        file["20"] = h5py.SoftLink("/100")
+        file.create_dataset(b"\xff", data=np.zeros((3, 12)))
+    made, _, store = run(tmp_path)
+    assert store.track_ids.tolist() == ["1", "100"]
+    assert made.skipped == [
+        ("�", "in set_feat.hdf5, but set.pyjama does not name it"),
+        ("7/20", "expected 20 to be an array, found a group or a link"),
+        ("7/3", "expected 3 to hold numbers, found object references"),
     ]
 
 
 @pytest.mark.parametrize(
     ("content", "match"),
     [
+        ("[" * 100_000, "expected JSON with a list collection.entry"),
         ("no JSON", "expected JSON with a list collection.entry"),
         ("[]", "expected JSON"),
         ('{"collection": {"entry": [3]}}', "expected JSON"),

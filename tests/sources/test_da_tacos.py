@@ -111,7 +111,9 @@ def test_titles_come_from_the_metadata(tmp_path, rng, folder):
     assert result.skipped == [("W_5/P_6", "named in the metadata, but there is no file of it")]
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"W_1": {"P_9": 3}}', '{"W_1": []}'])
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"W_1": {"P_9": 3}}', '{"W_1": []}', "[" * 100_000]
+)
 def test_metadata_that_is_something_else(tmp_path, rng, content):
     write_da_tacos(tmp_path, "benchmark", KEYS[:1], ["crema"], rng)
     (tmp_path / "da-tacos_benchmark_subset_metadata.json").write_text(content)

@@ -1,5 +1,7 @@
 """Arrays out of foreign HDF5 files: the same values as h5py's, and nothing but arrays of numbers."""
 
+import os
+import sys
 import zlib
 
 import h5py
@@ -15,9 +17,9 @@ def path(tmp_path):
     return tmp_path / "file.h5"
 
 
-def read(path, name="x"):
+def read(path, name="x", n_bins=12):
     with open_hdf5(path) as file:
-        return read_array(find_array(file, name))
+        return read_array(find_array(file, name, n_bins))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +99,9 @@ def test_what_is_no_array_of_numbers(path, tmp_path):
         file.create_dataset("text", (3, 12), h5py.string_dtype())
         file["line"] = np.zeros(12)
         file["empty"] = np.zeros((0, 12))
+        file["wide"] = np.zeros((3, 1024))
         file.create_dataset("endless", (1 << 40, 12), "f4", chunks=(1024, 12))
+        file.create_dataset("chunk", (3, 12), "f4", chunks=(1 << 24, 12), maxshape=(None, 12))
     reasons = {
         "group": "found a group or a link",
         "soft": "found a group or a link",
@@ -108,13 +112,49 @@ def test_what_is_no_array_of_numbers(path, tmp_path):
         "text": "found text",
         "line": r"found shape \(12,\)",
         "empty": r"found shape \(0, 12\)",
+        "wide": r"an axis of 12 bins, found shape \(3, 1024\)",
         "endless": "at most 24 hours",
-        "absent": "expected absent in it, found empty, endless, group, line, numbers, outside, raw",
+        "chunk": r"expected chunks no larger than chunk, found \(16777216, 12\)",
+        "absent": "expected absent in it, found chunk, empty, endless, group, line, numbers, outsi",
+        "line/x": "expected line/x in it, found chunk",
     }
     for name, reason in reasons.items():
         with pytest.raises(SkippedInput, match=reason):
             read(path, name)
-    assert read(path, "numbers").shape == (3, 12)
+    assert read(path, "numbers").shape == read(path, "group/x").shape == (3, 12)
+
+
+def test_names_that_are_no_text(path):
+    with h5py.File(path, "w") as file:
+        file.create_group(b"\xff")
+        file["x"] = np.zeros((3, 12))
+    with pytest.raises(SkippedInput, match="expected y in it, found x, �"):
+        read(path, "y")
+    assert read(path).shape == (3, 12)
+
+
+def test_any_byte_may_be_another(path, rng):
+    """One byte of the file after the other changes; each time it is skipped, or values come."""
+    with h5py.File(path, "w") as file:
+        file.attrs["label"] = np.bytes_("W_1")
+        file.create_dataset("x", data=rng.random((12, 40), np.float32), compression=9, shuffle=True)
+    whole = path.read_bytes()
+    n_open = len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0
+    n_skipped = 0
+    with open(path, "r+b") as file:
+        for place, change in enumerate(rng.integers(1, 256, len(whole))):
+            os.pwrite(file.fileno(), bytes([whole[place] ^ int(change)]), place)
+            try:
+                with open_hdf5(path) as damaged:
+                    read_text(damaged, "label")
+                    assert 12 in read_array(find_array(damaged, "x", 12)).shape
+            except SkippedInput:
+                n_skipped += 1
+            os.pwrite(file.fileno(), whole[place : place + 1], place)
+    # Every byte of the values counts, and many of the headers.
+    assert len(whole) / 4 < n_skipped < len(whole)
+    if sys.platform == "linux":
+        assert len(os.listdir("/proc/self/fd")) == n_open
 
 
 @pytest.mark.parametrize(

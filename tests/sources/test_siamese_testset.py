@@ -51,6 +51,17 @@ def test_tracks_that_cannot_be_used(path, rng):
     assert FeatureStore(output).track_ids.tolist() == ["W9-P0"]
 
 
+def table_of(rows, **kinds):
+    """The type of the rows with other kinds of columns."""
+    return [(name, kinds.get(name, rows.dtype[name])) for name in rows.dtype.names]
+
+
+def with_references(rows):
+    referring = np.zeros(12, table_of(rows, work_id=h5py.ref_dtype))
+    referring["work_id"] = h5py.Reference()
+    return referring
+
+
 def spoil(change):
     def spoiled(rows):
         rows = rows.copy()
@@ -73,7 +84,17 @@ def spoil(change):
             "found otherwise at row 24, work W9, track W9-P0",
         ),
         (lambda rows: rows[["index", "chroma_bins"]], "values_block_0, track_id, work_id"),
-        (lambda rows: np.zeros(24, "f4"), "expected a table crema/table"),
+        (lambda rows: np.zeros(24, "f4"), "expected crema/table to be rows with values_block_0"),
+        (lambda rows: rows[0], r"expected crema/table to be rows .* of shape \(\)"),
+        (
+            spoil(lambda rows: rows["work_id"].__setitem__(slice(12, 24), b"W\xff")),
+            r"expected ids in UTF-8, found b'W\\xff'",
+        ),
+        (
+            lambda rows: np.zeros(12, table_of(rows, work_id="S70000")),
+            "expected rows of at most 65536 bytes",
+        ),
+        (with_references, "expected numbers and bytes in crema/table"),
     ],
 )
 def test_tables_that_are_something_else(path, rng, change, match):
@@ -83,6 +104,22 @@ def test_tables_that_are_something_else(path, rng, change, match):
         del file["crema/table"]
         file["crema/table"] = rows
     with pytest.raises(MulkinetError, match=match):
+        run(path)
+    assert not path.with_name("store.h5").exists()
+
+
+@pytest.mark.parametrize("name", ["crema", "crema/table"])
+@pytest.mark.parametrize(
+    "link", [h5py.SoftLink("/elsewhere/table"), h5py.ExternalLink("other.h5", "crema/table")]
+)
+def test_links_are_not_followed(path, rng, name, link):
+    write_testset(path, KEYS, rng)
+    with h5py.File(path, "r+") as file:
+        file.copy("crema", "elsewhere")
+        del file[name]
+        file[name] = link
+    write_testset(path.with_name("other.h5"), KEYS, rng)
+    with pytest.raises(MulkinetError, match="expected crema/table "):
         run(path)
     assert not path.with_name("store.h5").exists()
 
