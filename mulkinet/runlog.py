@@ -3,12 +3,15 @@
 Public names: `RunLog`.
 """
 
+import contextlib
 import csv
+import re
 
 import numpy as np
 import tensorflow as tf
 
 from mulkinet.atomic import atomic_path
+from mulkinet.errors import MulkinetError
 
 __all__ = ["RunLog"]
 
@@ -18,11 +21,17 @@ class RunLog:
 
     Args:
         folder: pathlib.Path of it.
+
+    Raises:
+        MulkinetError: Here and in every method: the folder cannot be written to, or the disk is
+            full.
     """
 
     def __init__(self, folder):
         self._folder = folder
-        self._events = tf.summary.create_file_writer(str(folder))
+        with self._writing():
+            folder.mkdir(parents=True, exist_ok=True)
+            self._events = tf.summary.create_file_writer(str(folder))
 
     def write_csv(self, history):
         """Writes epochs.csv anew, one row per finished epoch.
@@ -44,13 +53,14 @@ class RunLog:
             row: dict of an epoch, with its number as "epoch".
             distances: dict of name to array, shown as histograms.
         """
-        with self._events.as_default(step=row["epoch"]):
-            for name, value in row.items():
-                if name != "epoch":
-                    tf.summary.scalar(name, value)
-            for name, values in distances.items():
-                tf.summary.histogram(f"{name}_distance", values)
-            self._events.flush()
+        with self._writing():
+            with self._events.as_default(step=row["epoch"]):
+                for name, value in row.items():
+                    if name != "epoch":
+                        tf.summary.scalar(name, value)
+                for name, values in distances.items():
+                    tf.summary.histogram(f"{name}_distance", values)
+                self._events.flush()
 
     def write_projector(self, embeddings, work_ids, track_ids):
         """Leaves embeddings for TensorBoard's projector, labelled by work and track.
@@ -73,4 +83,18 @@ class RunLog:
             tensor_path="embeddings.tsv",
             metadata_path="metadata.tsv",
         )
-        projector.visualize_embeddings(str(self._folder), config)
+        with self._writing():
+            projector.visualize_embeddings(str(self._folder), config)
+
+    @contextlib.contextmanager
+    def _writing(self):
+        try:
+            yield
+        except (OSError, tf.errors.OpError) as error:
+            # TensorFlow puts the name of its operation before and after what went wrong.
+            plain = re.sub(r"{{.*?}} | \[Op:.*", "", str(error))
+            reason = getattr(error, "strerror", None) or plain.splitlines()[0]
+            raise MulkinetError(
+                f"cannot write the log {self._folder}: {reason}; "
+                "check that the folder is writable and the disk has room"
+            ) from error

@@ -22,6 +22,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 import mulkinet
+from mulkinet.atomic import remove_leftovers
 from mulkinet.dataset import batches
 from mulkinet.devices import is_chief
 from mulkinet.errors import MulkinetError
@@ -160,6 +161,8 @@ class Trainer:
         if resume:
             self._resume()
         log = RunLog(self._log_dir)
+        for folder in (self._best_path.parent, self._log_dir):
+            remove_leftovers(folder)
         if self._max_epochs == 0:
             embeddings = self._validation.embeddings(self._network)
             scores = self._validation.scores(self._network, embeddings)

@@ -12,11 +12,13 @@ import time
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import mulkinet
 from mulkinet import MulkinetError
 from mulkinet.experiment import TrainingData, train
 from mulkinet.recipes import complete
+from mulkinet.runlog import RunLog
 from tests.commands import invoke
 from tests.patterns import TINY, TINY_OPTIONS, write_pattern_store
 
@@ -95,6 +97,34 @@ def test_the_same_seed_gives_the_same_run(store_path, tmp_path, monkeypatch):
         run(store_path, max_epoch=2, seed=seed)
     assert_same_run(tmp_path / "a", tmp_path / "b")
     assert log(tmp_path / "a") != log(tmp_path / "c")
+
+
+def test_a_log_that_cannot_be_written_is_one_line(store_path, here):
+    (here / "log").touch()
+    with pytest.raises(MulkinetError, match="^cannot write the log log/t: Not a directory; check"):
+        run(store_path, max_epoch=0)
+    assert not (here / "models").exists()
+
+
+def test_what_tensorflow_says_of_the_log_is_one_line(tmp_path, monkeypatch):
+    def fail(_folder):
+        message = "{{function_node __wrapped__Create}} no space [Op:Create] name: "
+        raise tf.errors.ResourceExhaustedError(None, None, message)
+
+    monkeypatch.setattr(tf.summary, "create_file_writer", fail)
+    with pytest.raises(MulkinetError, match=r"^cannot write the log .*: no space; check"):
+        RunLog(tmp_path)
+
+
+def test_a_run_clears_away_what_a_killed_one_left(store_path, here):
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    models, logs = here / "models" / "t", here / "log" / "t"
+    for folder, name in ((models, "last.{}.tmp.h5"), (logs, "epochs.{}.tmp.csv")):
+        folder.mkdir(parents=True)
+        (folder / f".{name.format(process.pid)}").touch()
+    run(store_path, max_epoch=0)
+    assert not list(here.glob("*/t/.*"))
 
 
 def test_no_epoch_saves_the_untrained_network(store_path, here):
