@@ -1,13 +1,13 @@
 """Which devices a run uses: `--gpu 0`, `--gpu 0,1` (mirrored), `--gpu -1` (the CPU), TF_CONFIG.
 
-Public names: `parse_gpus`, `strategy_of`, `is_chief`, `use_mixed_precision`.
+Public names: `parse_gpus`, `strategy_of`, `is_chief`, `wait_for_all`, `use_mixed_precision`.
 """
 
 import os
 
 from mulkinet.errors import MulkinetError
 
-__all__ = ["is_chief", "parse_gpus", "strategy_of", "use_mixed_precision"]
+__all__ = ["is_chief", "parse_gpus", "strategy_of", "use_mixed_precision", "wait_for_all"]
 
 _BFLOAT16_CAPABILITY = (8, 0)
 
@@ -72,9 +72,28 @@ def strategy_of(gpus, report):
 
 
 def is_chief(strategy):
-    """Whether this process writes the run's files: the first worker, or the only one."""
+    """Whether this process writes the run's files: the cluster's chief, its first worker, or all."""
     resolver = strategy.cluster_resolver
-    return resolver is None or resolver.task_id in (None, 0)
+    if resolver is None or not resolver.task_type:
+        return True
+    if "chief" in resolver.cluster_spec().jobs:
+        return resolver.task_type == "chief"
+    return (resolver.task_type, resolver.task_id) == ("worker", 0)
+
+
+def wait_for_all(strategy):
+    """Returns when every worker has called it: then all of them see the files that the chief wrote."""
+    import tensorflow as tf
+
+    def one():
+        context = tf.distribute.get_replica_context()
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.ones(()))
+
+    @tf.function
+    def count():
+        return strategy.reduce(tf.distribute.ReduceOp.MEAN, strategy.run(one), axis=None)
+
+    count().numpy()
 
 
 def use_mixed_precision(report):

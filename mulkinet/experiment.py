@@ -4,13 +4,22 @@ Public names: `TrainingData`, `train`.
 """
 
 import dataclasses
+import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
 
 from mulkinet.checks import shared_works
 from mulkinet.errors import MulkinetError
-from mulkinet.lists import hold_out, read_list, select, tracks_of_list, write_list
+from mulkinet.lists import (
+    describe_left_out,
+    hold_out,
+    read_list,
+    select,
+    tracks_of_list,
+    write_list,
+)
 from mulkinet.sources.npy_dir import open_data
 
 __all__ = ["TrainingData", "train"]
@@ -28,8 +37,8 @@ class TrainingData:
         lists: {"TRAIN": pairs, "VAL": pairs} of (work_id, track_id).
         train_rows: (N,) int64 rows of the store to train on.
         validation_rows: (M,) int64 rows to validate with.
-        notes: list of str, what the user should know of the lists: tracks that were left out,
-            works that both have.
+        notes: list of str, what the user should know of the lists: tracks that were left out, because
+            they are missing, or because both lists have their works.
     """
 
     store: object
@@ -82,23 +91,42 @@ class TrainingData:
             validation_pairs = listed[val_ls].pairs
         else:
             train_pairs, validation_pairs = hold_out(train_pairs, _HELD_OUT_SHARE, seed)
+        notes = [describe_left_out(store)] if describe_left_out(store) else []
+        notes += [left.describe(path) for path, left in listed.items() if left.n_missing]
+        validation_pairs = _without_trained_works(train_pairs, validation_pairs, val_ls, notes)
         train_rows = select(store, train_pairs, train_ls)
         validation_rows = select(store, validation_pairs, val_ls)
         store.check_finite(feature, np.concatenate([train_rows, validation_rows]))
         lists = {"TRAIN": train_pairs, "VAL": validation_pairs}
-        notes = [left.describe(path) for path, left in listed.items() if left.n_missing]
-        notes += _leakage(train_pairs, validation_pairs)
         return cls(store, feature, lists, train_rows, validation_rows, notes)
 
+    def provenance(self):
+        """What of the data decides how training goes: dict of str to str or number."""
+        found = {"feature": self.feature}
+        for name, setting in self.store.settings(self.feature).items():
+            found[f"feature_{name}"] = setting
+        for name, pairs in self.lists.items():
+            digest = hashlib.sha256(json.dumps(pairs).encode()).hexdigest()
+            found[f"list_{name}"] = f"{len(pairs)} tracks ({digest[:12]})"
+        return found
 
-def _leakage(train_pairs, validation_pairs):
+
+def _without_trained_works(train_pairs, validation_pairs, val_ls, notes):
+    """The pairs whose works are not trained on, which would make the validation MAP look too good."""
     shared = shared_works(train_pairs, validation_pairs)
-    if not shared:
-        return []
-    return [
-        f"warning: {len(shared)} works are in the training and in the validation list, such as "
-        f"{shared[0]}: the validation MAP will look better than it is"
-    ]
+    kept = [pair for pair in validation_pairs if pair[0] not in set(shared)]
+    if len({work for work, _ in kept}) == len(kept):
+        raise MulkinetError(
+            f"expected a work of 2 or more tracks to validate with that is not trained on, found "
+            f"none in {val_ls}, of whose works {len(shared)} are in the training list too; "
+            "name other works"
+        )
+    if shared:
+        notes.append(
+            f"warning: {len(shared)} works are in the training and in the validation list, such as "
+            f"{shared[0]}: their {len(validation_pairs) - len(kept)} tracks are left out of validation"
+        )
+    return kept
 
 
 def choose_feature(store, feature=None):
@@ -163,7 +191,7 @@ def train(
     """
     import tensorflow as tf
 
-    from mulkinet.devices import is_chief, strategy_of, use_mixed_precision
+    from mulkinet.devices import is_chief, strategy_of, use_mixed_precision, wait_for_all
     from mulkinet.models import build_model, options_of
 
     strategy = strategy_of(gpus, report)
@@ -189,36 +217,61 @@ def train(
     sizes["n_bins"] = data.store.settings(data.feature)["n_bins"]
     if sizes["n_bins"] != network.n_bins:
         network, started = new_network()
+    *pretraining, last = stages = _stages_of(settings, tag)
+    for stage_settings, _ in stages:
+        # What cannot be trained is told now, not when the stage before it is over.
+        _build_stage(network, stage_settings, data, strategy).plan(0)
     if started:
         report(started)
+        _warn_of_other_features(init_from, data, report)
     report(
         f"{settings['model']}: {network.count_params()} parameters; {len(data.train_rows)} tracks "
         f"to train on, {len(data.validation_rows)} to validate with"
     )
     for note in data.notes:
         report(note)
+    if not resume and is_chief(strategy):
+        # What an earlier run of this name left is not to be taken for a part of this one.
+        for folder in (f"{tag}/pretrain", tag):
+            (Path("models") / folder / "last.h5").unlink(missing_ok=True)
     options = {"patience": patience, "strategy": strategy, "report": report}
-    if settings["pretrain_epochs"]:
-        pretraining = {**settings, "loss": "softmax", "max_epoch": settings["pretrain_epochs"]}
-        folder = f"{tag}/pretrain"
-        started = (Path("models") / tag / "last.h5").is_file()
-        _, path = _run_stage(network, pretraining, data, folder, resume=resume, **options)
-        if not (resume and started):
+    options["init_from"] = None if init_from is None else str(init_from)
+    for stage_settings, folder in pretraining:
+        started = resume and (Path("models") / tag / "last.h5").is_file()
+        _, path = _run_stage(network, stage_settings, data, folder, resume=resume, **options)
+        wait_for_all(strategy)
+        if not started:
             resume = False
             report(_start_from(network, path))
-    return _run_stage(network, settings, data, tag, resume=resume, **options)
+    stage_settings, folder = last
+    return _run_stage(network, stage_settings, data, folder, resume=resume, **options)
 
 
-def _run_stage(network, settings, data, folder, *, patience, strategy, resume, report):
-    from mulkinet.devices import is_chief
-    from mulkinet.optimizers import build_optimizer
-    from mulkinet.schedules import schedule_rate
+def _stages_of(settings, tag):
+    """The stages of a run, in their order: list of (settings, folder)."""
+    stages = [(settings, tag)]
+    if settings["pretrain_epochs"]:
+        pretraining = {**settings, "loss": "softmax", "max_epoch": settings["pretrain_epochs"]}
+        stages.insert(0, (pretraining, f"{tag}/pretrain"))
+    return stages
+
+
+def _build_stage(network, settings, data, strategy):
     from mulkinet.stages import build_stage
-    from mulkinet.training import Trainer, Validation
 
     works = data.store.work_ids[data.train_rows]
     with strategy.scope():
-        stage = build_stage(settings["loss"], network, data.train_rows, works, settings)
+        return build_stage(settings["loss"], network, data.train_rows, works, settings)
+
+
+def _run_stage(network, settings, data, folder, *, init_from, patience, strategy, resume, report):
+    from mulkinet.devices import is_chief
+    from mulkinet.optimizers import build_optimizer
+    from mulkinet.schedules import schedule_rate
+    from mulkinet.training import Trainer, Validation
+
+    stage = _build_stage(network, settings, data, strategy)
+    with strategy.scope():
         optimizer = build_optimizer(settings["optimizer"], settings["lr"])
     network.metadata.update(
         feature=data.feature,
@@ -244,7 +297,12 @@ def _run_stage(network, settings, data, folder, *, patience, strategy, resume, r
         schedule=lambda epoch: schedule_rate(
             settings["schedule"], learning_rate=settings["lr"], epoch=epoch, epochs=max_epoch
         ),
-        settings={**settings, **network.options, "feature": data.feature},
+        settings={
+            **settings,
+            **network.options,
+            **data.provenance(),
+            "init_from": init_from,
+        },
         model_dir=model_dir,
         log_dir=Path("log") / folder,
         clip_norm=settings["clip_norm"],
@@ -270,6 +328,22 @@ def _augmentation(name):
     from mulkinet.augment import augmentation
 
     return augmentation(name)
+
+
+def _warn_of_other_features(path, data, report):
+    """Says in what way the features are not those that a model file was trained on."""
+    from mulkinet.evaluation.embeddings import check_compatible
+    from mulkinet.modelfile import load_model
+
+    model = load_model(path)
+    trained_on = model.metadata.get("feature", data.feature)
+    if trained_on != data.feature:
+        report(f"warning: {path} was trained on {trained_on}, and this run is on {data.feature}")
+        return
+    try:
+        check_compatible(model, data.store, feature=data.feature)
+    except MulkinetError as error:
+        report(f"warning: {path}: {error}")
 
 
 def _start_from(network, path):

@@ -82,12 +82,14 @@ def clique_plan(rows, labels, *, batch_size, tracks_per_work, seed, epoch):
 
     A work comes once in an epoch, and once more for every K tracks beyond its first K + 1, up to
     four times. Its K tracks are drawn at random; where it has fewer, each comes equally often, and
-    which of them once more is drawn. Works of one track are left out.
+    which of them once more is drawn. Works of one track are left out. No batch is a single work's K
+    tracks, which would have no negatives: of an odd number of works, two to a batch, the last three
+    come together.
 
     Args:
         rows: (N,) int64 rows of the training tracks.
         labels: (N,) int32 their works.
-        batch_size: int, the most tracks in a batch, at least 2 * tracks_per_work.
+        batch_size: int, the most tracks in a batch (but see above), at least 2 * tracks_per_work.
         tracks_per_work: int >= 2, K.
         seed: int >= 0.
         epoch: int >= 0.
@@ -117,8 +119,9 @@ def clique_plan(rows, labels, *, batch_size, tracks_per_work, seed, epoch):
             f"expected at least 2 works of 2 or more tracks, found {len(set(appearances))}; "
             "triplets need covers: name more in the list"
         )
+    n_batches = min(-(-len(appearances) // (batch_size // tracks_per_work)), len(appearances) // 2)
     steps = []
-    for part in _evenly(rng.permutation(appearances), batch_size // tracks_per_work):
+    for part in np.array_split(rng.permutation(appearances), n_batches):
         drawn = np.concatenate([_draw(members[work], tracks_per_work, rng) for work in part])
         targets = np.stack([labels[drawn], rows[drawn]], axis=1).astype(np.int32)
         steps.append((rows[drawn], targets))

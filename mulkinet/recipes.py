@@ -112,8 +112,8 @@ def complete(recipe, given):
         dict of every training option.
 
     Raises:
-        MulkinetError: There is no such recipe, no such loss (mining, optimizer, ...), or an option
-            is given that the loss has no use for.
+        MulkinetError: There is no such recipe, no such loss (mining, optimizer, ...), a number is
+            out of its range, or an option is given that the loss has no use for.
     """
     if recipe not in RECIPES:
         raise MulkinetError(
@@ -136,4 +136,18 @@ def complete(recipe, given):
             )
         if settings[name] is None or name not in needed:
             settings[name] = needed.get(name)
+    _check_numbers(settings)
     return settings
+
+
+def _check_numbers(settings):
+    margin, clip_norm = settings["margin"], settings["clip_norm"]
+    # A contrastive margin of zero would let all embeddings be the same.
+    strict = settings["loss"] == "contrastive"
+    if margin is not None and not (margin > 0 if strict else margin >= 0):
+        bound = "> 0" if strict else ">= 0"
+        raise MulkinetError(f"expected --margin {bound}, found {margin}; try 1.0, MOVE's")
+    if clip_norm is not None and not clip_norm > 0:
+        raise MulkinetError(
+            f"expected --clip-norm > 0, found {clip_norm}; leave it out for no limit"
+        )

@@ -1,5 +1,8 @@
 """What a run leaves to look at: epochs.csv, TensorBoard scalars and histograms, the projector.
 
+TensorBoard shows the numbers of an epoch (`loss`, `MAP`, ...) over epochs, and those of a step
+(`step/loss`, ...) over the steps taken.
+
 Public names: `RunLog`.
 """
 
@@ -46,14 +49,19 @@ class RunLog:
                 writer.writeheader()
                 writer.writerows(history)
 
-    def write_events(self, row, distances):
-        """Writes an epoch's numbers and the distances of the validation tracks for TensorBoard.
+    def write_events(self, row, steps, distances):
+        """Writes the numbers of an epoch, and of its steps, for TensorBoard.
 
         Args:
             row: dict of an epoch, with its number as "epoch".
-            distances: dict of name to array, shown as histograms.
+            steps: (step, dict of name to float) pairs, the steps counted from 1 through the run.
+            distances: dict of name to array, distances of the validation tracks, as histograms.
         """
         with self._writing():
+            for step, values in steps:
+                with self._events.as_default(step=step):
+                    for name, value in values.items():
+                        tf.summary.scalar(f"step/{name}", value)
             with self._events.as_default(step=row["epoch"]):
                 for name, value in row.items():
                     if name != "epoch":

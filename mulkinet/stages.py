@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from mulkinet.errors import MulkinetError
+from mulkinet.layers import SeededDropout
 from mulkinet.losses import (
     DISTANCES,
     contrastive_loss,
@@ -59,9 +60,11 @@ class _Stage:
 
     def plan(self, epoch):
         """The Plan of an epoch; also re-seeds what the model draws while training."""
-        dropout = getattr(self.model, "dropout", None)
-        if dropout is not None:
-            dropout.reseed(int(np.random.default_rng((self._seed, epoch, 1)).integers(1 << 31)))
+        drawing = [part for part in self.model.submodules if isinstance(part, SeededDropout)]
+        drawing.sort(key=lambda layer: layer.name)
+        seeds = np.random.default_rng((self._seed, epoch, 1)).integers(1 << 31, size=len(drawing))
+        for layer, seed in zip(drawing, seeds.tolist()):
+            layer.reseed(seed)
         return self._plan(self._rows, self._labels, seed=self._seed, epoch=epoch)
 
     def state(self):
@@ -92,6 +95,8 @@ class SoftmaxStage(_Stage):
     name = "softmax"
 
     def _build(self):
+        # A trained distance, the Siamese network's, would rank by a head that nothing has trained.
+        self._check_distance()
         return self._network.classifier(len(self.classes), seed=self._seed)
 
     def _plan(self, rows, labels, **drawn):
@@ -182,13 +187,12 @@ class ContrastiveStage(TwinStage):
         first, second = (self.model(x[:, i], training=True) for i in range(2))
         distances = paired_distances(first, second, self._network.distance)
         loss = contrastive_loss(distances, targets, margin=self._settings["margin"])
-        share = _share_of_batch(targets)
         other = tf.cast(targets, distances.dtype)
         means = {
-            "mean_positive_distance": _weighted_mean(distances, 1 - other),
-            "mean_negative_distance": _weighted_mean(distances, other),
+            "mean_positive_distance": _share_of_mean(distances, 1 - other),
+            "mean_negative_distance": _share_of_mean(distances, other),
         }
-        return loss * share, {name: mean * share for name, mean in means.items()}
+        return loss * _share_of_batch(targets), means
 
 
 _STAGES = {stage.name: stage for stage in (SoftmaxStage, TripletStage, TwinStage, ContrastiveStage)}
@@ -222,5 +226,8 @@ def _share_of_batch(targets):
     return here / context.all_reduce(tf.distribute.ReduceOp.SUM, here)
 
 
-def _weighted_mean(values, weights):
-    return tf.math.divide_no_nan(tf.reduce_sum(values * weights), tf.reduce_sum(weights))
+def _share_of_mean(values, weights):
+    """What this replica adds to the weighted mean over the batch: a replica may see one kind alone."""
+    context = tf.distribute.get_replica_context()
+    total = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.reduce_sum(weights))
+    return tf.math.divide_no_nan(tf.reduce_sum(values * weights), total)

@@ -27,7 +27,9 @@ from mulkinet.dataset import batches
 from mulkinet.devices import is_chief
 from mulkinet.errors import MulkinetError
 from mulkinet.evaluation import evaluate
+from mulkinet.evaluation.distances import pair_keys
 from mulkinet.evaluation.embeddings import embed
+from mulkinet.evaluation.selection import select_tracks
 from mulkinet.modelfile import load_model, load_state, save_model
 from mulkinet.optimizers import prepare_optimizer
 from mulkinet.runlog import RunLog
@@ -65,14 +67,23 @@ class Validation:
         )
         return {name: scores[name] for name in _VALIDATED}
 
-    def distances(self, embeddings):
-        """Euclidean distances of covers and of others, among the first tracks: dict of arrays."""
-        some = embeddings[:_HISTOGRAM_TRACKS]
-        works = self.store.work_ids[self.rows[:_HISTOGRAM_TRACKS]]
-        first, second = np.triu_indices(len(some), 1)
-        distances = np.linalg.norm(some[first] - some[second], axis=1)
-        same = works[first] == works[second]
-        return {"cover": distances[same], "other": distances[~same]}
+    def distances(self, network, embeddings):
+        """The network's distances of covers and of others, among some tracks: dict of arrays."""
+        _, work, counts = np.unique(
+            self.store.work_ids[self.rows], return_inverse=True, return_counts=True
+        )
+        # Whole works, those with covers first.
+        some = np.lexsort((work, counts[work] == 1))[:_HISTOGRAM_TRACKS]
+        tracks = select_tracks(work[some])
+        keys = pair_keys(
+            embeddings[some], tracks, distance=network.distance, weights=network.distance_weights
+        )
+        found = np.empty((len(tracks.queries), len(tracks.references)))
+        keys.fill(found, slice(0, found.shape[0]), slice(0, found.shape[1]))
+        found = keys.distance(found)
+        same = tracks.query_works[:, None] == tracks.reference_works
+        once = tracks.queries[:, None] < tracks.references
+        return {"cover": found[once & same], "other": found[once & ~same]}
 
 
 class Trainer:
@@ -163,19 +174,20 @@ class Trainer:
         log = RunLog(self._log_dir)
         for folder in (self._best_path.parent, self._log_dir):
             remove_leftovers(folder)
+        embeddings = None
         if self._max_epochs == 0:
             embeddings = self._validation.embeddings(self._network)
             scores = self._validation.scores(self._network, embeddings)
             self.history = [{"epoch": 0, **scores}]
             self._save(self._best_path)
         log.write_csv(self.history)
-        embeddings = None
         while len(self.history) < self._max_epochs and not self._out_of_patience():
             embeddings = self._run_epoch(len(self.history), log)
-        if embeddings is not None:
-            rows = self._validation.rows
-            store = self._validation.store
-            log.write_projector(embeddings, store.work_ids[rows], store.track_ids[rows])
+        if embeddings is None:  # resumed at its end: it may have been killed before the projector
+            embeddings = self._validation.embeddings(self._network)
+        rows = self._validation.rows
+        store = self._validation.store
+        log.write_projector(embeddings, store.work_ids[rows], store.track_ids[rows])
         return self._best()
 
     def _run_epoch(self, epoch, log):
@@ -183,25 +195,31 @@ class Trainer:
         began = time.monotonic()
         lr = self._schedule(epoch)
         self._optimizer.learning_rate = lr
-        trained = self._train_epoch(epoch)
+        plan = self._stage.plan(epoch)
+        trained, steps = self._train_epoch(epoch, plan)
         embeddings = self._validation.embeddings(self._network)
+        if not np.isfinite(embeddings).all():
+            raise MulkinetError(
+                f"expected finite embeddings, found NaN or infinity after epoch {epoch + 1}, whose "
+                f"last batch, {len(plan.steps)}, had {self._tracks_of(plan, -1)}; "
+                "lower --lr, or limit the gradients by --clip-norm"
+            )
         scores = self._validation.scores(self._network, embeddings)
         seconds = round(time.monotonic() - began, 2)
         row = {"epoch": epoch + 1, "lr": lr, **trained, **scores, "seconds": seconds}
         self.history.append(row)
         is_best = self._best() is row
-        # The best model first: a run killed between the two repeats the epoch and writes both.
+        # last.h5 after them: a run killed before it repeats the epoch and writes them again.
         if is_best:
             self._save(self._best_path)
+        log.write_events(row, steps, self._validation.distances(self._network, embeddings))
         self._save(self._last_path, with_state=True)
         log.write_csv(self.history)
-        log.write_events(row, self._validation.distances(embeddings))
         self._report(self._line(row, is_best))
         return embeddings
 
-    def _train_epoch(self, epoch):
-        """Mean over the epoch's batches of what a step returns: dict of float."""
-        plan = self._stage.plan(epoch)
+    def _train_epoch(self, epoch, plan):
+        """Takes the epoch's steps -> the means of what they give, and (step, what it gives) pairs."""
         progress = tqdm(
             self._data(plan),
             f"epoch {epoch + 1}/{self._max_epochs}",
@@ -210,19 +228,30 @@ class Trainer:
             leave=False,
             disable=None,  # no bar where nobody looks: a log file, a pipe
         )
+        taken = []
+        for x, targets in progress:
+            taken.append(self._train_step(x, targets))
+            if len(taken) > 1:
+                # The step before, which is done while this one is computed: nothing waits for it.
+                self._check_loss(epoch, plan, len(taken) - 2, taken)
+        self._check_loss(epoch, plan, len(taken) - 1, taken)
+        taken = [{name: float(value) for name, value in values.items()} for values in taken]
         sizes = [len(rows) for rows, _ in plan.steps]
-        totals = {}
-        for step, (x, targets) in enumerate(progress):
-            values = {name: float(v) for name, v in self._train_step(x, targets).items()}
-            if not math.isfinite(values["loss"]):
-                raise MulkinetError(
-                    f"expected a finite loss, found {values['loss']} in epoch {epoch + 1}, "
-                    f"batch {step + 1}, with {self._tracks_of(plan, step)}; "
-                    "lower --lr, or look for broken features in these tracks"
-                )
-            for name, value in values.items():
-                totals[name] = totals.get(name, 0.0) + value * sizes[step]
-        return {name: total / sum(sizes) for name, total in totals.items()}
+        means = {
+            name: sum(values[name] * size for values, size in zip(taken, sizes)) / sum(sizes)
+            for name in taken[0]
+        }
+        first = int(self._optimizer.iterations.numpy()) - len(taken) + 1
+        return means, list(enumerate(taken, first))
+
+    def _check_loss(self, epoch, plan, step, taken):
+        loss = float(taken[step]["loss"])
+        if not math.isfinite(loss):
+            raise MulkinetError(
+                f"expected a finite loss, found {loss} in epoch {epoch + 1}, batch {step + 1}, "
+                f"with {self._tracks_of(plan, step)}; "
+                "lower --lr, or look for broken features in these tracks"
+            )
 
     def _data(self, plan):
         n_replicas = self._strategy.num_replicas_in_sync

@@ -42,7 +42,7 @@ _NETWORK_OPTIONS = (
 )
 
 _TRAINING_OPTIONS = (
-    click.option("--loss", help="softmax, triplet, twin or contrastive.  [recipe]"),
+    click.option("--loss", help="softmax, triplet, contrastive; siamese: twin alone.  [recipe]"),
     click.option(
         "--mining", help="random, semihard, hard, batch_all, move_random, move_semihard.  [recipe]"
     ),
@@ -124,13 +124,17 @@ def main(
     settings = complete(recipe or model or "mulkinet", {**given, "model": model})
     settings["seed"] = seed
     network_options = {name: value for name, value in options.items() if value is not None}
-    if show:
-        for name, value in {**settings, **network_options}.items():
-            click.echo(f"{name.replace('_', '-'):<16} {value}")
-        return
     gpus = parse_gpus(gpu)
     # Before TensorFlow is loaded: it greets the user with a page of notes otherwise.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if show:
+        from mulkinet.models import options_of
+
+        defaults = options_of(settings["model"])
+        defaults.pop("n_bins", None)  # those of the features
+        for name, value in {**defaults, **network_options, **settings}.items():
+            click.echo(f"{name.replace('_', '-'):<18} {value}")
+        return
     from mulkinet.experiment import TrainingData, train
 
     best, path = train(

@@ -86,8 +86,7 @@ def mine(distances, works, *, mining, tracks=None, seed=None):
 
     Returns:
         Triplets: (batch,) arrays for one triplet per anchor, (batch, batch) for semihard, all of
-            (batch, batch, batch) for
-        batch_all.
+            (batch, batch, batch) for batch_all.
 
     Raises:
         MulkinetError: The mining is unknown, or draws at random and got no seed.

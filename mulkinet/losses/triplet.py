@@ -101,8 +101,8 @@ def triplet_loss_and_statistics(
 
     Returns:
         tuple: the scalar loss, and a dict of float32 scalars: active_triplets,
-            mean_positive_distance,
-        mean_negative_distance, violating_anchors; the module says what they mean.
+            mean_positive_distance, mean_negative_distance, violating_anchors; the module says what
+            they mean.
 
     Raises:
         MulkinetError: As `triplet_loss`.

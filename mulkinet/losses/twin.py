@@ -59,8 +59,10 @@ def contrastive_loss(distances, different, *, margin=1.0):
         MulkinetError: The shapes do not fit, or the margin is not positive.
 
     Example:
-        >>> float(contrastive_loss(tf.constant([2.0, 0.5]), tf.constant([0, 1]), margin=1.0))   # (2
-        + 0.125) / 2 1.0625
+        A cover at 2 costs 2^2 / 2, a pair of two works at 0.5 costs (1 - 0.5)^2 / 2:
+
+        >>> float(contrastive_loss(tf.constant([2.0, 0.5]), tf.constant([0, 1]), margin=1.0))
+        1.0625
     """
     if margin <= 0:
         raise MulkinetError(f"expected a margin > 0, found {margin}; try 1.0")
