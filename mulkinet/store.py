@@ -249,7 +249,14 @@ class FeatureStore:
         with file:
             try:
                 yield file
-            except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+            except (
+                OSError,
+                RuntimeError,
+                AttributeError,
+                KeyError,
+                ValueError,
+                TypeError,
+            ) as error:
                 raise self._broken(str(error)) from error
 
     def _broken(self, what):

@@ -186,6 +186,11 @@ def drop_ids(file):
     del file["track_id"]
 
 
+def group_ids(file):
+    del file["work_id"]
+    file.create_group("work_id")
+
+
 def drop_setting(file):
     del file["hpcp"].attrs["sr"]
 
@@ -202,6 +207,7 @@ def drop_setting(file):
         (edit(set_offset), "offsets do not divide 12 frames into 3 tracks"),
         (edit(chunk), "not contiguous"),
         (edit(drop_ids), "damaged"),
+        (edit(group_ids), "damaged"),
         (edit(drop_setting), "lacks sr"),
     ],
 )

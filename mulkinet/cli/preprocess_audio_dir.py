@@ -29,7 +29,8 @@ def command(audio_dir, output, features, run_mode, n_workers, spect_len, downsam
     """Extract features from a folder of audio, <dir>/<work>/<track>.<ext>.
 
     Makes <output>/<name>.h5, the store, and <name>_annotations.csv. The tracks' features are kept
-    in <name>_features/: a run that was interrupted goes on from there.
+    in <name>_features/: a run that was interrupted goes on from there. The store is made anew by
+    every run, with the features of that run alone; those extracted before take no time again.
     """
     from mulkinet.sources.audio_dir import preprocess_audio_dir
 

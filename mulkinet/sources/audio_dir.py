@@ -88,12 +88,14 @@ def preprocess_audio_dir(
         raise MulkinetError("expected at least one feature, found none; name one with -p")
     if run_mode not in _RUN_MODES:
         raise MulkinetError(f"expected run_mode parallel or single, found {run_mode!r}")
-    n_workers = count_workers(n_workers) if run_mode == "parallel" else 1
+    # First of all that needs the extra `audio`: what it says is how to install it.
     settings = {feature: extractor(feature).settings for feature in features}
-    tracks, skipped = find_tracks(audio_dir, leave_out=[output])
+    versions = _versions(settings)
+    n_workers = count_workers(n_workers) if run_mode == "parallel" else 1
+    folder = output / f"{name}_features"
+    tracks, skipped = find_tracks(audio_dir, leave_out=[output, folder])
     _check_writable(output)
 
-    folder = output / f"{name}_features"
     summaries, failed = _extract(tracks, folder, features, n_workers, progress)
     # After the extraction: its own workers may have died too.
     for place in (output, *folder.glob("*/")):
@@ -113,7 +115,7 @@ def preprocess_audio_dir(
         store_path,
         name=name,
         tracks=[(track.work_id, track.track_id) for track in usable],
-        attributes={"source": "audio-dir", "versions": _versions(settings)},
+        attributes={"source": "audio-dir", "versions": versions},
         metadata={"path": paths},
     ) as store:
         _fill(store, usable, summaries, folder, settings, framing)
@@ -123,6 +125,12 @@ def preprocess_audio_dir(
 
 
 def _check_name(name):
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise MulkinetError(
+            f"expected the name of a data set in UTF-8, found {os.fsencode(name)!r}; try --name"
+        ) from error
     if not name or name.startswith(".") or "/" in name or os.sep in name:
         raise MulkinetError(
             f"expected the name of a data set, which names files, found {name!r}; try --name"

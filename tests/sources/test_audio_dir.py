@@ -1,6 +1,7 @@
 """From a folder of audio to a store: what is in it, what is skipped, and what survives a kill."""
 
 import csv
+import importlib.metadata
 import json
 import os
 import resource
@@ -172,6 +173,7 @@ def test_nothing_is_left_when_no_track_can_be_used(tmp_path):
         ({"run_mode": "parallel", "n_workers": 0}, "found 0"),
         ({"downsample": 8}, "use spect_len full"),
         ({"name": "a/b"}, "found 'a/b'"),
+        ({"name": os.fsdecode(b"\xff")}, r"in UTF-8, found b'\\xff'; try --name"),
         ({"audio_dir": "missing"}, "No such file"),
         ({"output": "audio/work0/track0.wav/out"}, "cannot be; choose another"),
     ],
@@ -183,6 +185,29 @@ def test_wrong_settings_write_nothing(tmp_path, options, message):
     with pytest.raises(MulkinetError, match=message):
         preprocess(audio, output, **options)
     assert files_of(tmp_path) == ["audio/work0/track0.wav"]
+
+
+@pytest.mark.parametrize("run_mode", ["single", "parallel"])
+def test_without_the_extra_audio_its_name_is_told(tmp_path, monkeypatch, run_mode):
+    def absent(package):
+        raise importlib.metadata.PackageNotFoundError(package)
+
+    audio = make_works(tmp_path / "audio", n_works=1, n_tracks=1)
+    extractor.cache_clear()
+    monkeypatch.setattr(importlib.metadata, "version", absent)
+    monkeypatch.setitem(sys.modules, "joblib", None)
+    with pytest.raises(MulkinetError, match=r"pip install 'mulkinet\[audio\]'"):
+        preprocess(audio, tmp_path / "out", run_mode=run_mode)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_audio_folder_as_output_is_no_work_the_second_time(tmp_path):
+    audio = make_works(tmp_path / "audio", n_works=2, n_tracks=1)
+    first = preprocess(audio, audio)
+    again = preprocess(audio, audio, features=["hpcp", "chroma_cens"])
+    assert (again.n_tracks, again.skipped) == (2, [])
+    assert again.store_path == first.store_path
+    assert mulkinet.FeatureStore(again.store_path).features == ("chroma_cens", "hpcp")
 
 
 def test_parallel_equals_single(tmp_path):
