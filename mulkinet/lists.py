@@ -3,7 +3,7 @@
 One track a line, `<work_id> TAB <track_id>`, UTF-8, as SHS100K's lists. See meta/README.md.
 
 Public names: `read_list`, `write_list`, `select`, `hold_out`, `tracks_of_list`, `drop_missing`,
-`Remaining`.
+`Remaining`, `describe_left_out`.
 """
 
 import collections
@@ -17,6 +17,7 @@ from mulkinet.errors import MulkinetError
 
 __all__ = [
     "Remaining",
+    "describe_left_out",
     "drop_missing",
     "hold_out",
     "read_list",
@@ -41,7 +42,8 @@ def read_list(path):
         MulkinetError: The file cannot be read, is empty, has a malformed line or a track twice.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        # Some editors begin a file with a byte order mark, which is no part of the first work.
+        text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise MulkinetError(
@@ -214,3 +216,22 @@ def drop_missing(store, pairs):
             "is it the list of another data set?"
         )
     return Remaining(kept, len(pairs) - len(there), len(there) - len(kept))
+
+
+def describe_left_out(store):
+    """One line that says what a store lacks since it was made; empty if that is nothing.
+
+    Args:
+        store: FeatureStore.
+
+    Returns:
+        str.
+    """
+    counted = {
+        "n_missing": "{} tracks of its lists were missing",
+        "n_dropped": "{} more were the only ones left of their works",
+        "n_skipped": "{} inputs could not be used",
+    }
+    found = [(store.attributes.get(name), text) for name, text in counted.items()]
+    told = [text.format(n) for n, text in found if n]
+    return f"when {store.path} was made, {', '.join(told)}" if told else ""

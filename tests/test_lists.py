@@ -5,7 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mulkinet import FeatureStore, MulkinetError
+from mulkinet.checks import shared_works, sizes_of_works
 from mulkinet.lists import (
+    describe_left_out,
     drop_missing,
     hold_out,
     read_list,
@@ -48,6 +50,12 @@ def test_windows_line_ends(tmp_path):
     path = tmp_path / "LIST"
     path.write_bytes(b"1\t0\r\n1\t1\r\n")
     assert read_list(path) == [("1", "0"), ("1", "1")]
+
+
+def test_a_byte_order_mark(tmp_path):
+    path = tmp_path / "LIST"
+    path.write_bytes("\ufeffw\t0\nw\t1\n".encode())
+    assert read_list(path) == [("w", "0"), ("w", "1")]
 
 
 def test_absent_list(tmp_path):
@@ -104,3 +112,25 @@ def test_what_a_store_lacks_can_be_left_out(tmp_path, rng):
     assert drop_missing(store, pairs[:2]).describe("LIST") == ""
     with pytest.raises(MulkinetError, match="found none of its 2"):
         drop_missing(store, [("x", "1"), ("y", "1")])
+
+
+def test_what_a_store_lacks_since_it_was_made(tmp_path, rng):
+    write_store(tmp_path / "s.h5", rng)
+    store = FeatureStore(tmp_path / "s.h5")
+    assert describe_left_out(store) == ""
+    store.attributes.update(n_missing=7, n_dropped=0, n_skipped=2)
+    assert describe_left_out(store) == (
+        f"when {store.path} was made, 7 tracks of its lists were missing, 2 inputs could not be used"
+    )
+
+
+def test_the_lists_of_shs100k(shared):
+    names = ("TRAIN", "VAL", "TEST")
+    lists = {name: read_list(shared / "data" / "shs100k" / f"SHS100K-{name}") for name in names}
+    assert [len(pairs) for pairs in lists.values()] == [87091, 10884, 10547]
+    sizes = [sizes_of_works(pairs) for pairs in lists.values()]
+    assert [sum(works.values()) for works in sizes] == [5324, 1842, 1692]
+    assert [(min(works), max(works)) for works in sizes] == [(2, 359), (2, 17), (2, 162)]
+    assert shared_works(lists["TRAIN"], lists["VAL"]) == ["5982"]
+    assert shared_works(lists["VAL"], lists["TEST"]) == ["8110"]
+    assert shared_works(lists["TRAIN"], lists["TEST"]) == []
