@@ -1,10 +1,14 @@
 """install.sh: the search for an interpreter, reuse and recovery, with fake interpreters on a PATH of their own."""
 
+import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
+import zipfile
 
 import pytest
 
@@ -18,6 +22,7 @@ case "$1 $2" in
 "-c import sys"*) [ {runs} = yes ] && echo {version} ;;
 "-c import ensurepip") [ {ensurepip} = yes ] ;;
 "-c import pip") [ {pip} = yes ] ;;
+"- "*) note fetch; exec "$FAKE_RUNNER" "$@" ;;
 "-m venv")
     shift 2; note venv "$@"
     if [ "$1" = --without-pip ]; then shift; fi
@@ -86,12 +91,24 @@ class Machine:
     def add(self, name, version, **options):
         write_interpreter(self.path / name, version, **options)
 
+    def serve_pip(self, wheel="right"):
+        """Has install.sh fetch pip from a file, which may be absent or another than expected."""
+        path = self.log.with_name("pip.whl")
+        if wheel != "absent":
+            with zipfile.ZipFile(path, "w") as archive:
+                archive.writestr("pip/__main__.py", "print('pip')")
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest() if wheel == "right" else "0" * 64
+        script = self.project / "install.sh"
+        text = re.sub("(?m)^pip_wheel=.*", f"pip_wheel={path.as_uri()}", script.read_text())
+        script.write_text(re.sub("(?m)^pip_sha256=.*", f"pip_sha256={sha256}", text))
+
     def environment(self):
         return {
             "PATH": str(self.path),
             "FAKE_LOG": str(self.log),
             "FAKE_MANAGED": str(self.managed),
             "FAKE_UV": str(self.uv_download),
+            "FAKE_RUNNER": sys.executable,
         }
 
     def run(self):
@@ -170,13 +187,26 @@ def test_pip_does_where_debian_has_taken_ensurepip_away(machine):
     ]
 
 
-def test_neither_ensurepip_nor_pip_is_one_line_with_the_debian_package(machine):
-    machine.add("python3", "3.11", ensurepip=False, pip=False)
+def test_pip_is_fetched_where_debian_has_neither(machine):
+    machine.serve_pip()
+    machine.add("python3.11", "3.11", ensurepip=False, pip=False)
     status, errors, calls = machine.run()
+    assert (status, errors) == (0, [])
+    assert calls[:2] == ["python3.11 venv --without-pip .venv", "python3.11 fetch"]
+    packages = machine.project / ".venv" / "lib" / "python3.11" / "site-packages"
+    assert (packages / "pip" / "__main__.py").read_text() == "print('pip')"
+    assert machine.left() == {".venv"}
+    assert machine.run() == (0, [], [])
+
+
+@pytest.mark.parametrize("wheel", ["absent", "another"])
+def test_neither_and_no_pip_to_be_had_is_one_line_with_the_debian_package(machine, wheel):
+    machine.serve_pip(wheel)
+    machine.add("python3", "3.11", ensurepip=False, pip=False)
+    status, errors, _ = machine.run()
     assert status == 1
     assert len(errors) == 1
     assert errors[0].endswith("try: apt-get install python3.11-venv")
-    assert calls == []
     assert machine.left() == set()
 
 
