@@ -4,19 +4,23 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 
+import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.util import event_pb2
 
 import mulkinet
 from mulkinet import MulkinetError
 from mulkinet.experiment import TrainingData, train
+from mulkinet.lists import write_list
 from mulkinet.recipes import complete
 from mulkinet.runlog import RunLog
 from tests.commands import invoke
@@ -58,14 +62,27 @@ def log(folder, tag="t"):
     return rows
 
 
+def scalar_events(folder):
+    """{tag: [(step, value), ...]} of a log folder's TensorBoard events; None for what is no number."""
+    found = {}
+    for path in sorted(folder.glob("events.out.tfevents.*")):
+        for record in tf.data.TFRecordDataset(str(path)):
+            event = event_pb2.Event.FromString(record.numpy())
+            for value in event.summary.value:
+                number = tf.make_ndarray(value.tensor)
+                number = float(number) if number.shape == () else None
+                found.setdefault(value.tag, []).append((event.step, number))
+    return found
+
+
 def weights(folder, name, tag="t"):
     return mulkinet.load_model(folder / "models" / tag / name).get_weights()
 
 
-def assert_same_run(first, second):
-    assert log(first) == log(second)
+def assert_same_run(first, second, tag="t"):
+    assert log(first, tag) == log(second, tag)
     for name in ("best.h5", "last.h5"):
-        for one, other in zip(weights(first, name), weights(second, name)):
+        for one, other in zip(weights(first, name, tag), weights(second, name, tag)):
             np.testing.assert_array_equal(one, other)
 
 
@@ -85,7 +102,19 @@ def test_it_learns_and_keeps_the_best(store_path, here):
     assert model.metadata["feature"] == "hpcp"
     assert model.metadata["feature_settings"]["hop_length"] == 512
     assert len(model.metadata["classes"]) == 6
-    assert list((here / "log" / "t").glob("events.out.tfevents.*"))
+    events = scalar_events(here / "log" / "t")
+    epochs, steps = list(range(1, 16)), list(range(1, 46))  # of 24 tracks by 8
+    assert {name: [step for step, _ in found] for name, found in events.items()} == {
+        **dict.fromkeys(set(rows[0]) - {"epoch"}, epochs),
+        **dict.fromkeys(("seconds", "cover_distance", "other_distance"), epochs),
+        **{f"step/{name}": steps for name in ("loss", "penalty", "accuracy")},
+    }
+    means = np.reshape([value for _, value in events["step/loss"]], (15, 3)).mean(axis=1)
+    np.testing.assert_allclose(means, [float(row["loss"]) for row in rows], rtol=1e-5)
+    labels = (here / "log" / "t" / "metadata.tsv").read_text().splitlines()
+    assert labels[0] == "work\ttrack"
+    assert len(labels) == 9
+    assert np.loadtxt(here / "log" / "t" / "embeddings.tsv").shape == (8, 8)
     held_out = (here / "models" / "t" / "VAL").read_text().splitlines()
     assert len(held_out) == 8
 
@@ -183,6 +212,65 @@ def test_kill_9_and_resume(store_path, tmp_path, monkeypatch):
     assert_same_run(tmp_path / "whole", killed)
 
 
+def test_what_a_kill_after_the_last_epoch_prevented_is_written_by_resuming(store_path, here):
+    run(store_path, max_epoch=2)
+    names = ("epochs.csv", "embeddings.tsv", "metadata.tsv", "projector_config.pbtxt")
+    files = [here / "log" / "t" / name for name in names]
+    written = [file.read_text() for file in files]
+    for file in files:
+        file.unlink()
+    run(store_path, max_epoch=2, resume=True)
+    assert [file.read_text() for file in files] == written
+
+
+def test_the_events_of_an_epoch_are_there_before_it_counts_as_done(store_path, here, monkeypatch):
+    def killed(*arguments):
+        raise Stop
+
+    monkeypatch.setattr("mulkinet.runlog.RunLog.write_events", killed)
+    with pytest.raises(Stop):
+        run(store_path, max_epoch=1)
+    assert not (here / "models" / "t" / "last.h5").exists()
+
+
+def test_resume_refuses_other_data(store_path, here):
+    from mulkinet.cli.train import main
+
+    command = ["--data-dir", store_path, *TINY_OPTIONS, "--max-epoch", "1", "--tag", "t"]
+    assert invoke(main, *command).exit_code == 0
+    pairs = [(f"w{work}", f"t{track}") for work in range(8) for track in range(4)]
+    write_list(here / "TRAIN", pairs[:16])
+    write_list(here / "VAL", pairs[16:])
+    lists = ["--train-ls", here / "TRAIN", "--val-ls", here / "VAL"]
+    result = invoke(main, *command, *lists, "--resume")
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert re.search(r"list_TRAIN '24 tracks \(\w+\)', not '16 tracks .*list_VAL '8 tracks", line)
+    other = write_pattern_store(here / "other.h5", seed=1)
+    assert invoke(main, "--data-dir", other, *command[2:], "--resume").exit_code == 0
+    model = here / "models" / "t" / "best.h5"
+    result = invoke(main, *command, "--init-from", model, "--resume")
+    assert re.search(r"init_from None, not '.*best.h5'", result.stderr)
+
+
+def test_gradients_are_clipped(store_path, here):
+    """Three steps of rate 1, none longer than 0.001: the weights end within 0.003 of the start."""
+    moved = {}
+    for clip_norm in (None, 1e-3):
+        options = {"optimizer": "sgd", "lr": 1.0, "schedule": "constant", "clip_norm": clip_norm}
+        start, end = (
+            mulkinet.load_model(run(store_path, max_epoch=n, tag=f"t{n}", **options)[1])
+            for n in (0, 1)
+        )
+        differences = [
+            (one - other).numpy().ravel()
+            for one, other in zip(start.trainable_variables, end.trainable_variables)
+        ]
+        moved[clip_norm] = np.linalg.norm(np.concatenate(differences))
+    assert 0 < moved[1e-3] <= 3e-3 * (1 + 1e-4)
+    assert moved[None] > 0.1
+
+
 def test_resume_refuses_other_settings(store_path, here):
     with pytest.raises(MulkinetError, match="found none; start it without --resume"):
         run(store_path, resume=True)
@@ -204,9 +292,19 @@ def test_patience(store_path, here, monkeypatch):
     assert "stopped: no better validation MAP for 2 epochs" in lines
 
 
-def test_a_loss_that_is_not_finite_stops_with_its_batch(store_path, here):
+@pytest.mark.parametrize("loss", ["softmax", "triplet", "contrastive"])
+def test_a_loss_that_is_not_finite_stops_with_its_batch(store_path, here, loss):
     with pytest.raises(MulkinetError, match=r"finite loss, found nan in epoch 1, batch \d+, with"):
-        run(store_path, lr=1e30)
+        run(store_path, lr=1e30, loss=loss)
+    assert not list((here / "models").glob("**/*.h5"))
+
+
+def test_weights_that_overflow_in_the_last_batch_stop_with_it(store_path, here):
+    message = (
+        "finite embeddings, found NaN or infinity after epoch 1, whose last batch, 1, had tracks"
+    )
+    with pytest.raises(MulkinetError, match=message):
+        run(store_path, lr=1e30, batchsize=32)
     assert not list((here / "models").glob("**/*.h5"))
 
 
@@ -230,6 +328,22 @@ def test_wrong_options_are_one_line(store_path, here, options, message):
     (line,) = result.stderr.splitlines()
     assert line.startswith("Error: ")
     assert re.search(message, line), line
+    assert list(here.iterdir()) == []
+
+
+def test_a_store_with_nan_is_one_line(store_path, here, tmp_path_factory):
+    from mulkinet.cli.train import main
+
+    broken = tmp_path_factory.mktemp("broken") / "patterns.h5"
+    shutil.copy(store_path, broken)
+    store = mulkinet.FeatureStore(broken)
+    feature = store.features[0]
+    with h5py.File(broken, "r+") as file:
+        file[feature]["frames"][store.offsets(feature)[5] + 2, 3] = np.nan
+    result = invoke(main, "--data-dir", broken, *TINY_OPTIONS)
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert f"work {str(store.work_ids[5])!r}, track {str(store.track_ids[5])!r}" in line
     assert list(here.iterdir()) == []
 
 
@@ -259,31 +373,69 @@ def test_wrong_options_are_told_before_the_demo_set_is_made(here, options, messa
     assert list(here.iterdir()) == []
 
 
+# No batch normalisation and no dropout: devices and workers add up to the same numbers but for the
+# order of sums.
+PLAIN_MOVE = {"n_filters": 4, "embedding_len": 8, "final_activation": "none"}
+PLAIN = {"model": "move", "n_frames": 330, "augment": "none", "lr": 0.01, "batchsize": 16}
+
 MIRRORED = """
 import sys
+import numpy as np
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+import mulkinet
 import mulkinet.devices
-mulkinet.devices.strategy_of = lambda gpus, report: tf.distribute.MirroredStrategy(
-    ["CPU:0", "CPU:1"]
+mulkinet.devices.strategy_of = lambda gpus, report: strategy
+from tests.patterns import TINY
+from tests.test_training import PLAIN, PLAIN_MOVE, run
+for loss in ("triplet", "contrastive"):
+    run(sys.argv[1], network=PLAIN_MOVE, max_epoch=2, loss=loss, tag=loss, **PLAIN)
+
+# Batch moments are those of the tracks on a device.
+with strategy.scope():
+    network = mulkinet.build_model("mulkinet", **TINY)
+x = np.random.default_rng(0).random((8, 12, TINY["n_frames"])).astype(np.float32)
+halves = np.split(x, 2)
+shares = strategy.experimental_distribute_values_from_function(
+    lambda context: tf.constant(halves[context.replica_id_in_sync_group])
 )
-from tests.test_training import run
-run(sys.argv[1], max_epoch=2)
+seen = strategy.run(tf.function(lambda x: network(x, training=True)), args=(shares,))
+alone = mulkinet.build_model("mulkinet", **TINY)
+alone.set_weights(network.get_weights())
+for share, half in zip(strategy.experimental_local_results(seen), halves):
+    np.testing.assert_allclose(share, alone(half, training=True), atol=1e-5)
+together = np.concatenate(strategy.experimental_local_results(seen))
+assert np.abs(together - alone(x, training=True)).max() > 1e-2
 """
 
 
-def test_two_mirrored_devices_train_as_one(store_path, tmp_path, repository, monkeypatch):
-    """Batch moments are per device, so losses agree closely but not to the bit."""
+def test_two_mirrored_devices_train_as_one(tmp_path, repository, monkeypatch):
+    """Triplets are mined over both devices; the mean distances of pairs are those of both.
+
+    Batch moments are per device, as the script shows.
+    """
+    store_path = write_pattern_store(tmp_path / "patterns.h5", n_frames=340)
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-    monkeypatch.chdir(tmp_path / "one")
-    run(store_path, max_epoch=2)
     environment = {**os.environ, "PYTHONPATH": str(repository)}
     script = [sys.executable, "-c", MIRRORED, str(store_path)]
     subprocess.run(script, cwd=tmp_path / "two", env=environment, check=True, capture_output=True)
-    one, two = ([float(row["loss"]) for row in log(tmp_path / name)] for name in ("one", "two"))
-    np.testing.assert_allclose(one, two, rtol=0.2)
+    monkeypatch.chdir(tmp_path / "one")
+    for loss in ("triplet", "contrastive"):
+        run(store_path, network=PLAIN_MOVE, max_epoch=2, loss=loss, tag=loss, **PLAIN)
+        assert_near(tmp_path / "one", tmp_path / "two", loss)
+
+
+def assert_near(first, second, tag):
+    """Every number of the training batches, epoch by epoch."""
+    one, two = log(first, tag), log(second, tag)
+    names = set(one[0]) - {"epoch", "MAP", "TOP10", "MR1"}
+    assert len(names) >= 4
+    for name in names:
+        found, expected = ([float(row[name]) for row in rows] for rows in (two, one))
+        np.testing.assert_allclose(found, expected, rtol=1e-3, err_msg=name)
 
 
 def free_port():
@@ -292,15 +444,17 @@ def free_port():
         return s.getsockname()[1]
 
 
-def run_workers(store_path, folder, options):
-    """Two workers of one cluster on this machine, each with one CPU."""
-    workers = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+def run_workers(store_path, folder, kinds, options):
+    """Two processes of one cluster on this machine, each with one CPU; the first of them writes."""
+    cluster = {}
+    for kind in kinds:
+        cluster.setdefault(kind, []).append(f"127.0.0.1:{free_port()}")
     command = [sys.executable, "-m", "mulkinet.cli.main", "train", "--data-dir", str(store_path)]
-    command += ["--max-epoch", "3", "--tag", "t", "--gpu", "-1", "--batchsize", "16", *options]
+    command += ["--max-epoch", "3", "--tag", "t", "--gpu", "-1", *options]
     processes = []
-    for index in range(2):
-        cluster = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
-        environment = {**os.environ, "TF_CONFIG": json.dumps(cluster)}
+    for number, kind in enumerate(kinds):
+        task = {"type": kind, "index": kinds[:number].count(kind)}
+        environment = {**os.environ, "TF_CONFIG": json.dumps({"cluster": cluster, "task": task})}
         process = {"cwd": folder, "env": environment, "stdout": subprocess.PIPE, "text": True}
         processes.append(subprocess.Popen(command, **process))
     outputs = [process.communicate(timeout=300)[0] for process in processes]
@@ -308,33 +462,27 @@ def run_workers(store_path, folder, options):
     return outputs
 
 
-TWO_WORKERS = {
-    # No batch normalisation and no dropout: the same numbers but for the order of sums. This shows
-    # that triplets are mined over the batch of both workers.
-    "triplet": (
-        {"n_filters": 4, "embedding_len": 8, "final_activation": "none"},
-        {"model": "move", "n_frames": 330, "augment": "none", "lr": 0.01},
-        1e-3,
-    ),
-    # Batch moments are taken, and dropout is drawn, by each worker for itself.
-    "softmax": (TINY, {"lr": 1e-3}, 0.5),
-}
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("loss", TWO_WORKERS)
-def test_two_workers_train_as_one(tmp_path, monkeypatch, loss):
-    network, settings, tolerance = TWO_WORKERS[loss]
+@pytest.mark.parametrize(
+    ("kinds", "settings"),
+    [
+        (["worker", "worker"], {"loss": "softmax"}),
+        # Triplets are mined over the batch of both; the second process begins the second stage
+        # with what the first one wrote.
+        (["chief", "worker"], {"loss": "triplet", "pretrain_epochs": 2}),
+    ],
+)
+def test_two_workers_train_as_one(tmp_path, monkeypatch, kinds, settings):
     store_path = write_pattern_store(tmp_path / "patterns.h5", n_frames=340)
+    settings = {**PLAIN, **settings}
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path / "one")
-    run(store_path, network=network, seed=0, batchsize=16, **settings)
+    run(store_path, network=PLAIN_MOVE, seed=0, **settings)
     options = [
-        f"--{name.replace('_', '-')}={value}" for name, value in {**network, **settings}.items()
+        f"--{name.replace('_', '-')}={value}" for name, value in {**PLAIN_MOVE, **settings}.items()
     ]
-    chief, other = run_workers(store_path, tmp_path / "two", options)
+    chief, other = run_workers(store_path, tmp_path / "two", kinds, options)
     assert "best: epoch" in chief
     assert "epoch 1/3" not in other
-    one, two = ([float(row["loss"]) for row in log(tmp_path / name)] for name in ("one", "two"))
-    np.testing.assert_allclose(one, two, rtol=tolerance)
+    assert_near(tmp_path / "one", tmp_path / "two", "t")
