@@ -2,8 +2,9 @@
 # Makes .venv with the package (editable) and the versions pinned in constraints.txt; `make` runs this first.
 #
 # Python 3.9, 3.10 or 3.11 is looked for on PATH; where it comes without pip, as Debian's does, pip is fetched. Where
-# there is only another version, uv (on PATH, or from the package index) brings 3.11 into .python. A second run reuses .venv as it stands, unless setup.cfg or constraints.txt have
-# changed since: then they are installed into it. A .venv made by hand is installed into as well.
+# there is only another version, uv (on PATH, or from the package index) brings 3.11 into .python. A second run reuses
+# .venv as it stands, unless setup.cfg or constraints.txt have changed since: then they are installed into it. A .venv
+# made by hand is installed into as well.
 set -eu
 CDPATH='' cd -- "$(dirname -- "$0")"
 
