@@ -10,8 +10,10 @@ hardly any is the query's. The odds are therefore moved from the list's base rat
 a share `known` of all queries is taken to be of a work of the index, any of them equally likely, so
 that a track is the query's cover with probability known / works before it is heard.
 
-Public names: `calibrate`, `stored_tracks`, `probability`, `base_rate`.
+Public names: `calibrate`, `stored_tracks`, `listed_rows`, `probability`, `base_rate`.
 """
+
+import functools
 
 import numpy as np
 
@@ -19,10 +21,10 @@ from mulkinet.errors import MulkinetError
 from mulkinet.evaluation.embeddings import check_compatible
 from mulkinet.evaluation.evaluator import run_evaluation
 from mulkinet.identify.updating import in_batches
-from mulkinet.lists import read_list, select
+from mulkinet.lists import read_list
 from mulkinet.store import FeatureStore
 
-__all__ = ["calibrate", "stored_tracks", "probability", "base_rate"]
+__all__ = ["calibrate", "stored_tracks", "listed_rows", "probability", "base_rate"]
 
 _BATCH = 64
 _STEPS = 100
@@ -42,16 +44,23 @@ def calibrate(embeddings, work_ids, track_ids, *, distance, weights, false_accep
         known: Share of queries taken to be of a work of the index, in (0, 1).
 
     Returns:
-        dict: tau, criterion, false_accepts and false_rejects (rates at tau), intercept, slope,
+        dict: tau, criterion, false_accepts and false_rejects (exact rates at tau), intercept, slope,
         fitted_base_rate, known, pairs, cover_pairs, tracks, works. Plain and JSON-able.
 
     Raises:
         MulkinetError: No work has two tracks, there are too few pairs for the rate, or distances tell
             nothing.
     """
-    evaluation = run_evaluation(
-        embeddings, work_ids, track_ids=track_ids, distance=distance, weights=weights, ks=(1,)
+    evaluate = functools.partial(
+        run_evaluation,
+        embeddings,
+        work_ids,
+        track_ids=track_ids,
+        distance=distance,
+        weights=weights,
+        ks=(1,),
     )
+    evaluation = evaluate()
     pairs, scores = evaluation.pairs, evaluation.scores
     n_covers, n_others = pairs.covers.sum(), pairs.others.sum()
     if not n_others:
@@ -61,13 +70,16 @@ def calibrate(embeddings, work_ids, track_ids, *, distance, weights, false_accep
     else:
         tau = _threshold_of(pairs, n_others, false_accept_rate)
         criterion = f"false-accept rate {false_accept_rate:g}"
-    accepted = pairs.distances <= tau
+    # The curve's counts are of bins; at tau pairs are counted one by one, in a pass of their own.
+    at_tau = evaluate(tau=float(tau)).scores
+    n_wrong = (1 - at_tau["accuracy@tau"]) * (n_covers + n_others)
+    n_rejected = (1 - at_tau["recall@tau"]) * n_covers
     intercept, slope = _fit(pairs.distances, pairs.covers, pairs.others)
     return {
         "tau": float(tau),
         "criterion": criterion,
-        "false_accepts": float(pairs.others[accepted].sum() / n_others),
-        "false_rejects": float(1 - pairs.covers[accepted].sum() / n_covers),
+        "false_accepts": round(n_wrong - n_rejected) / int(n_others),
+        "false_rejects": round(n_rejected) / int(n_covers),
         "intercept": intercept,
         "slope": slope,
         "fitted_base_rate": float(n_covers / (n_covers + n_others)),
@@ -95,14 +107,38 @@ def stored_tracks(data_dir, val_ls, extraction):
     """
     store = FeatureStore(data_dir)
     feature = check_compatible(extraction.model, store)
-    rows = np.arange(len(store))
-    if val_ls is not None:
-        rows = select(store, read_list(val_ls), val_ls)
+    rows = listed_rows(store, val_ls)
     store.check_finite(feature, rows)
     works, tracks = store.work_ids[rows], store.track_ids[rows]
     recordings = (extraction.from_features(store.get(key, feature)) for key in zip(works, tracks))
     parts = [extraction.embed(part) for part in in_batches(recordings, _BATCH)]
     return np.concatenate(parts), works, tracks
+
+
+def listed_rows(tracks, val_ls):
+    """Rows of a list's tracks.
+
+    Args:
+        tracks: FeatureStore or Index.
+        val_ls: List of its tracks, or None for all.
+
+    Returns:
+        (n,) int64.
+
+    Raises:
+        MulkinetError: The list cannot be read, or names tracks that are not there.
+    """
+    if val_ls is None:
+        return np.arange(len(tracks))
+    pairs, row_of = read_list(val_ls), tracks.rows_by_key
+    missing = [pair for pair in pairs if tuple(pair) not in row_of]
+    if missing:
+        raise MulkinetError(
+            f"expected every track of {val_ls} in {tracks.path}, found {len(missing)} of "
+            f"{len(pairs)} missing (such as {'/'.join(missing[0])}); name the feature store that "
+            "holds them with --data-dir, or another list"
+        )
+    return np.array([row_of[tuple(pair)] for pair in pairs])
 
 
 def base_rate(calibration, n_works):

@@ -18,15 +18,43 @@ def make_tracks(rng, n_works, n_tracks=4, spread=1.0):
 
 
 def test_equal_error_of_points_on_a_line():
-    # Distances of covers 1 and 2; of others 1.5, 2.5 (from 1) and 2.5, 3.5, 4.5 and 0.5.
+    # Distances of covers 1 and 2, of others 2.5, 4.5, 1.5 and 3.5; every pair counts both ways.
     points = np.array([[0.0], [1.0], [2.5], [4.5]])
     found = calibrate(points, ["a", "a", "b", "b"], ["0", "1", "0", "1"], **OPTIONS)
     assert found["pairs"] == 12
     assert found["cover_pairs"] == 4
     assert found["fitted_base_rate"] == pytest.approx(1 / 3)
-    # At 2, all covers are accepted, and of the others (2.5, 4.5, 1.5, 3.5) the 1.5.
-    assert 1.5 <= found["tau"] <= 2
-    assert found["false_accepts"] == pytest.approx(0.25)
+    # From 1.5 to just below 2 half of the covers are rejected; at 2 none is, and of the others 1.5 passes.
+    assert found["tau"] == pytest.approx(2)
+    assert found["false_accepts"] == 0.25
+    assert found["false_rejects"] == 0
+
+
+def test_rates_at_a_chosen_false_accept_rate_are_counted_pair_by_pair():
+    # Distances of covers 1 and 3, of others 9, 6, 8 and 5: to accept a quarter of these, 5 must pass.
+    points = np.array([[0.0], [1.0], [9.0], [6.0]])
+    options = {**OPTIONS, "false_accept_rate": 0.3}
+    found = calibrate(points, ["a", "a", "b", "b"], ["0", "1", "0", "1"], **options)
+    assert 5 <= found["tau"] < 6
+    assert found["false_accepts"] == 0.25
+    assert found["false_rejects"] == 0
+
+
+def test_rates_are_those_of_a_plain_count(rng):
+    points, works, tracks = make_tracks(rng, 15)
+    found = calibrate(points, works, tracks, **OPTIONS)
+    off = ~np.eye(len(points), dtype=bool)
+    accepted = np.linalg.norm(points[:, None] - points[None], axis=2)[off] <= found["tau"]
+    is_cover = (works[:, None] == works[None])[off]
+    # tau is itself a pair's distance, rounded to float32: that pair may lie on either side.
+    assert found["false_accepts"] == pytest.approx(
+        accepted[~is_cover].mean(), abs=2.1 / len(points) ** 2
+    )
+    assert found["false_rejects"] == pytest.approx(
+        (~accepted)[is_cover].mean(), abs=2.1 / is_cover.sum()
+    )
+    # Equal error: as near as one pair of each kind allows.
+    assert found["false_accepts"] == pytest.approx(found["false_rejects"], abs=2.1 / is_cover.sum())
 
 
 @pytest.mark.parametrize("rate", [0.2, 0.05, 0.01])
