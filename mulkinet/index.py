@@ -20,7 +20,7 @@ from mulkinet.atomic import remove_leftovers
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.identify import updating
 from mulkinet.identify.answering import Answering, read_queries
-from mulkinet.identify.calibration import base_rate, calibrate, stored_tracks
+from mulkinet.identify.calibration import base_rate, calibrate, listed_rows, stored_tracks
 from mulkinet.identify.collection import open_collection
 from mulkinet.identify.extraction import Extraction
 from mulkinet.identify.index_file import (
@@ -33,7 +33,6 @@ from mulkinet.identify.index_file import (
 )
 from mulkinet.identify.journal import Journal
 from mulkinet.identify.search import Search, with_cells
-from mulkinet.lists import read_list, select
 from mulkinet.sources.workers import count_workers
 
 __all__ = ["Index"]
@@ -116,7 +115,7 @@ class Index:
         """
         path = Path(path)
         extraction = Extraction(_load(model_file))
-        source = open_collection(collection, extraction)
+        source = open_collection(collection, extraction, progress)
         with locked(path, report):
             if path.exists():
                 index = cls(path, read_index(path), model_file, report)
@@ -143,7 +142,7 @@ class Index:
         Raises:
             MulkinetError: The collection cannot be used, or the model is not the index's.
         """
-        source = open_collection(collection, self.extraction)
+        source = open_collection(collection, self.extraction, progress)
         with locked(self.path, self._report):
             self._reread()
             self._update(source, n_workers, batch_size, progress)
@@ -203,18 +202,29 @@ class Index:
             self._write(replace(self.data, calibration={**found, "source": named}))
         return self.data.calibration
 
-    def identify(self, queries, *, top=10, tau=None, segment_sec=None, hop_sec=None, n_workers=-1):
+    def identify(
+        self,
+        queries,
+        *,
+        top=10,
+        tau=None,
+        segment_sec=None,
+        hop_sec=None,
+        n_workers=-1,
+        progress=True,
+    ):
         """Finds what recordings are covers of.
 
         Args:
             queries: A recording or a list of them. Each is a path; or samples, (n_samples,) float32
                 mono at 44.1 kHz; or features as a store made for the model holds them,
                 (n_bins, n_frames).
-            top: Tracks and works to name.
+            top: Tracks and works to name; a span has one.
             tau: Distance up to which a track is taken for a cover; that of `calibrate` by default.
             segment_sec: Cut queries into windows of this length, and answer with spans.
             hop_sec: From one window to the next; a quarter of `segment_sec` by default.
             n_workers: Processes that extract features of several files; -1 is one per core.
+            progress: Whether to show a progress bar where there are several files.
 
         Returns:
             Answer, or for a list a list of them, in which unreadable queries have `skipped`.
@@ -232,12 +242,18 @@ class Index:
             raise MulkinetError(f"expected top of 1 or more, found {top}")
         if tau is not None and not np.isfinite(tau):
             raise MulkinetError(f"expected tau as a finite distance, found {tau}")
+        if segment_sec is None and hop_sec is not None:
+            raise MulkinetError("expected hop_sec together with segment_sec, found it alone")
         if tau is None and self.data.calibration:
             tau = self.data.calibration["tau"]
         is_one = isinstance(queries, (str, os.PathLike, np.ndarray))
         answering = Answering(self.data, self.extraction, self.search, tau)
         read = read_queries(
-            [queries] if is_one else list(queries), self.extraction, count_workers(n_workers)
+            [queries] if is_one else list(queries),
+            self.extraction,
+            count_workers(n_workers),
+            framed=segment_sec is None,
+            progress=progress,
         )
         if segment_sec is None:
             answers = answering.whole(read, top)
@@ -340,7 +356,8 @@ class Index:
             batch_size=batch_size,
             progress=progress,
         )
-        self._write(data)
+        if data is not self.data:
+            self._write(data)
         journal.remove()
 
     def _write(self, data):
@@ -351,9 +368,7 @@ class Index:
     def _calibration_tracks(self, data_dir, val_ls):
         """(embeddings, work_ids, track_ids) of the tracks to calibrate on."""
         if data_dir is None:
-            rows = np.arange(len(self))
-            if val_ls is not None:
-                rows = select(self, read_list(val_ls), val_ls)
+            rows = listed_rows(self, val_ls)
             works, tracks = (self.data.ids[name][rows].astype(str) for name in IDS[:2])
             return self.data.embeddings[rows], works, tracks
         return stored_tracks(data_dir, val_ls, self.extraction)

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from mulkinet.cli.errors import Command, report_skipped
+from mulkinet.cli.printing import echo
 from mulkinet.cli.table import table
 
 __all__ = ["main"]
@@ -21,7 +22,9 @@ _SECONDS = click.FloatRange(0, min_open=True)
 @click.command(cls=Command)
 @click.argument("queries", nargs=-1, required=True, type=click.Path(), metavar="QUERY...")
 @click.option("--index", "path", required=True, type=_FILE, help="The index.")
-@click.option("--top", default=10, type=click.IntRange(1), help="Tracks and works to name.")
+@click.option(
+    "--top", default=10, type=click.IntRange(1), help="Tracks and works to name; of a span, one."
+)
 @click.option("--tau", type=float, help="Distance up to which it is a cover.  [calibrate's]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
@@ -62,11 +65,11 @@ def main(queries, path, model_file, as_json, as_csv, **options):
             err=True,
         )
     if as_json:
-        click.echo(json.dumps([answer.to_dict() for answer in answers], indent=2))
+        echo(json.dumps([answer.to_dict() for answer in answers], indent=2))
     elif as_csv:
-        click.echo(_csv(answers), nl=False)
-    else:
-        click.echo("\n\n".join(_text(answer) for answer in answers if not answer.skipped))
+        echo(_csv(answers), nl=False)
+    elif texts := [_text(answer) for answer in answers if not answer.skipped]:
+        echo("\n\n".join(texts))
     report_skipped([(answer.query, answer.skipped) for answer in answers if answer.skipped])
 
 

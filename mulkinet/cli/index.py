@@ -6,6 +6,7 @@ import os
 import click
 
 from mulkinet.cli.errors import Group, report_skipped
+from mulkinet.cli.printing import echo
 
 __all__ = ["main"]
 
@@ -37,7 +38,8 @@ def build(collection, model_file, output, n_workers, batchsize):
     """Make the index of a folder of audio, or of a feature store.
 
     A folder is <dir>/<work>/<track>.<ext>, or flat: every file its own work. A run that was interrupted
-    goes on where it was.
+    goes on where it was. With FAISS installed, search is exact up to 200000 tracks; beyond, it is
+    approximate, and its measured recall is printed.
     """
     index = _import_index().build(
         output,
@@ -78,7 +80,7 @@ def remove(names, path, model_file):
 @click.argument("path", type=_INDEX, metavar="INDEX")
 def info(path):
     """Show what an index holds and what it was made with."""
-    click.echo(_facts(_import_index().open(path).info()))
+    echo(_facts(_import_index().open(path).info()))
 
 
 def _import_index():
@@ -97,7 +99,14 @@ def _report(index):
     numbers = [(name, getattr(changes, name)) for name in ("added", "replaced", "unchanged")]
     numbers += [("removed", changes.removed), ("embedded", changes.embedded)]
     told = ", ".join(f"{number} {name}" for name, number in numbers if number)
-    click.echo(f"{len(index)} tracks of {index.n_works} works: {index.path} ({told})")
+    echo(f"{len(index)} tracks of {index.n_works} works: {index.path} ({told or 'unchanged'})")
+    if changes.repeated:
+        least_sec = index.extraction.least_sec
+        click.echo(
+            f"{changes.repeated} of them are shorter than the {least_sec:.0f} s that the model sees, and "
+            "were repeated to that length",
+            err=True,
+        )
     report_skipped(changes.skipped)
 
 
@@ -106,6 +115,8 @@ def _facts(info):
     settings = info.pop("feature_settings")
     scalars = {k: v for k, v in settings.items() if not isinstance(v, (str, list, dict))}
     info["feature"] += " (" + ", ".join(f"{k} {v:g}" for k, v in scalars.items()) + ")"
+    if info["trained_sec"] is None:
+        info["trained_sec"] = "unknown: the model does not say what length it was trained on"
     lines = list(info.items())
     if calibration is None:
         lines.append(("calibration", "none: no probabilities; see mulkinet calibrate"))

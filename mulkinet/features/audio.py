@@ -5,7 +5,7 @@ through ffmpeg where that is installed.
 
 Conventions: (n_samples,) float32 in [-1, 1], channels averaged, resampled with soxr's high quality.
 
-Public names: `Audio`, `decode`, `MIN_SEC`, `AUDIO_SUFFIXES`.
+Public names: `Audio`, `decode`, `check_samples`, `MIN_SEC`, `AUDIO_SUFFIXES`.
 """
 
 import re
@@ -18,7 +18,7 @@ import numpy as np
 from mulkinet.errors import SkippedInput
 from mulkinet.features.provenance import SR, quiet
 
-__all__ = ["Audio", "decode", "MIN_SEC", "AUDIO_SUFFIXES"]
+__all__ = ["Audio", "decode", "check_samples", "MIN_SEC", "AUDIO_SUFFIXES"]
 
 # Below this the constant-Q spectrum has no mean of 20 frames, and there is no music to compare.
 MIN_SEC = 0.5
@@ -73,7 +73,26 @@ def decode(path):
     except OSError as error:
         raise SkippedInput(f"cannot read it: {error.strerror}") from error
     y, sr, channels = _decode_libsndfile(path)
+    check_samples(y, sr or SR)
     seconds = len(y) / (sr or SR)
+    if sr not in (0, SR):
+        import soxr
+
+        y = soxr.resample(y, sr, SR)
+    return Audio(np.ascontiguousarray(y, dtype=np.float32), seconds, sr, channels)
+
+
+def check_samples(y, sr):
+    """Checks that there is something to hear.
+
+    Args:
+        y: (n_samples,) samples in [-1, 1].
+        sr: Their sampling rate in Hz.
+
+    Raises:
+        SkippedInput: They are too few, not finite, or silent.
+    """
+    seconds = len(y) / sr
     if seconds < MIN_SEC:
         raise SkippedInput(
             f"expected at least {MIN_SEC} s of audio, found {len(y)} samples ({seconds:.3f} s)"
@@ -82,11 +101,6 @@ def decode(path):
         raise SkippedInput("expected samples that are numbers, found NaN or infinity")
     if np.abs(y).max() < _SILENCE:
         raise SkippedInput("expected sound, found silence from beginning to end")
-    if sr not in (0, SR):
-        import soxr
-
-        y = soxr.resample(y, sr, SR)
-    return Audio(np.ascontiguousarray(y, dtype=np.float32), seconds, sr, channels)
 
 
 def _decode_libsndfile(path):

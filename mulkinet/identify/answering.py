@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.identify.answers import Answer, Match, Span
@@ -17,19 +18,21 @@ from mulkinet.identify.segments import agreements, windows
 __all__ = ["Answering", "read_queries"]
 
 
-def read_queries(queries, extraction, n_workers):
+def read_queries(queries, extraction, n_workers, *, framed=True, progress=False):
     """Reads queries of any kind.
 
     Args:
         queries: list of paths, samples (n_samples,) or features (n_bins, n_frames).
         extraction: Extraction.
         n_workers: Processes for the files.
+        framed: As for `read_recordings`; to be cut into windows they must not be.
+        progress: Whether to show a progress bar where there are several files.
 
     Returns:
         list of (name, Recording or str): the reason where one cannot be used.
     """
     paths = [Path(query) for query in queries if isinstance(query, (str, os.PathLike))]
-    read = dict(read_recordings(list(dict.fromkeys(paths)), extraction, n_workers)) if paths else {}
+    read = _read_files(list(dict.fromkeys(paths)), extraction, n_workers, framed, progress)
     found = []
     for number, query in enumerate(queries):
         if isinstance(query, (str, os.PathLike)):
@@ -42,6 +45,18 @@ def read_queries(queries, extraction, n_workers):
     return found
 
 
+def _read_files(paths, extraction, n_workers, framed, progress):
+    if not paths:
+        return {}
+    bar = tqdm(
+        read_recordings(paths, extraction, n_workers, framed=framed),
+        total=len(paths),
+        unit="query",
+        disable=None if progress and len(paths) > 1 else True,
+    )
+    return dict(bar)
+
+
 def _from_array(array, extraction):
     if array.dtype.kind not in "fiu" or array.ndim not in (1, 2) or 0 in array.shape:
         raise MulkinetError(
@@ -52,6 +67,8 @@ def _from_array(array, extraction):
         raise SkippedInput("expected finite values, found NaN or infinity")
     if array.ndim == 1:
         return extraction.from_samples(array)
+    if not array.any():
+        raise SkippedInput("expected features of sound, found nothing but zeros")
     return extraction.from_features(array)
 
 
@@ -161,9 +178,14 @@ class Answering:
         ]
 
     def _shortness(self, seconds, what):
-        trained_sec = self._data.config["trained_sec"]
-        if trained_sec is None or seconds >= trained_sec:
+        trained_sec, least_sec = self._extraction.trained_sec, self._extraction.least_sec
+        if seconds >= least_sec:
             return []
+        if trained_sec is None:
+            return [
+                f"{what} is {seconds:.1f} s long and was repeated to {least_sec:.1f} s, the least that "
+                "the network takes; the model does not say what length it was trained on"
+            ]
         return [
             f"{what} is {seconds:.1f} s long and was repeated: the model was trained on "
             f"{trained_sec:.0f} s, and answers for less are less sure"

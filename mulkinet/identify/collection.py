@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
+from mulkinet.errors import MulkinetError
 from mulkinet.evaluation.embeddings import check_compatible
 from mulkinet.features.provenance import quiet
 from mulkinet.identify.extraction import read_recordings
@@ -43,12 +45,13 @@ class Entry(NamedTuple):
     content: str
 
 
-def open_collection(path, extraction):
+def open_collection(path, extraction, progress=False):
     """Opens a folder of audio or a feature store.
 
     Args:
         path: The folder, or the store's file.
         extraction: Extraction of the model that is to embed it.
+        progress: Whether to show a progress bar while it is hashed.
 
     Returns:
         An object with `entries`, list of Entry; `skipped`, list of (path, reason); and
@@ -59,14 +62,15 @@ def open_collection(path, extraction):
     """
     path = Path(path)
     if not path.is_dir():
-        return _StoredTracks(FeatureStore(path), extraction)
-    return _AudioFiles(path, extraction)
+        return _StoredTracks(FeatureStore(path), extraction, progress)
+    return _AudioFiles(path, extraction, progress)
 
 
 class _AudioFiles:
     """The audio files of a folder."""
 
-    def __init__(self, folder, extraction):
+    def __init__(self, folder, extraction, progress):
+        _check_path(folder)
         extraction.raw_frame_rate  # noqa: B018 - a model that cannot hear audio is refused at once
         self._extraction = extraction
         tracks, self.skipped = find_flat_tracks(folder)
@@ -74,7 +78,8 @@ class _AudioFiles:
             tracks, self.skipped = find_tracks(folder)
         self.entries = []
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for track, content in zip(tracks, pool.map(_file_content, tracks)):
+            contents = _with_bar(pool.map(_file_content, tracks), len(tracks), progress)
+            for track, content in zip(tracks, contents):
                 if content is None:
                     self.skipped.append((track.path, "cannot read it"))
                     continue
@@ -91,7 +96,7 @@ class _AudioFiles:
 class _StoredTracks:
     """The tracks of a feature store."""
 
-    def __init__(self, store, extraction):
+    def __init__(self, store, extraction, progress):
         self._store = store
         self._extraction = extraction
         self._feature = check_compatible(extraction.model, store)
@@ -110,7 +115,7 @@ class _StoredTracks:
                     np.ascontiguousarray(store.read(self._feature, row)).data
                 ).hexdigest(),
             )
-            for row in range(len(store))
+            for row in _with_bar(range(len(store)), len(store), progress)
         ]
 
     def recordings(self, entries, _n_workers):
@@ -120,6 +125,23 @@ class _StoredTracks:
                 yield entry, self._extraction.from_features(x)
             else:
                 yield entry, f"expected finite values, found NaN or infinity in its {self._feature}"
+
+
+def _with_bar(items, total, progress):
+    return tqdm(
+        items, total=total, desc="hashing", unit="track", disable=None if progress else True
+    )
+
+
+def _check_path(folder):
+    # The names in it are checked one by one; those above are part of every track's path.
+    try:
+        os.path.abspath(folder).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise MulkinetError(
+            f"expected a folder whose path is in UTF-8, found other bytes in {os.fspath(folder)!a}; "
+            "rename the folder"
+        ) from error
 
 
 def _file_content(track):

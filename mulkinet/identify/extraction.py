@@ -11,7 +11,8 @@ Public names: `Extraction`, `Recording`, `read_recordings`, `stored_settings`.
 
 import functools
 import json
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,15 @@ import numpy as np
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.evaluation.embeddings import check_compatible, embed_arrays, prepare_track
 from mulkinet.features import FEATURES, extractor
-from mulkinet.features.audio import decode
-from mulkinet.features.provenance import quiet
+from mulkinet.features.audio import check_samples, decode
+from mulkinet.features.provenance import SR, quiet
 from mulkinet.features.resize import Framing, wrap
 from mulkinet.sources.workers import run_in_processes
 
 __all__ = ["Extraction", "Recording", "read_recordings", "stored_settings"]
+
+# Windows of long recordings are prepared in chunks, so that memory does not grow with their number.
+_PREPARED_AT_A_TIME = 1024
 
 
 @dataclass(frozen=True)
@@ -35,22 +39,20 @@ class Recording:
         x: (n_bins, n_frames) float32.
         frame_rate: Frames per second of `x`.
         is_stored: Whether `x` has its stored length already.
+        seconds: Duration, as far as frames tell it.
     """
 
     x: np.ndarray
     frame_rate: float
     is_stored: bool
-
-    @property
-    def seconds(self):
-        """Duration, as far as frames tell it."""
-        return self.x.shape[1] / self.frame_rate
+    seconds: float
 
     def cut(self, start_sec, end_sec):
         """The part between two times, at least one frame."""
         first, end = round(start_sec * self.frame_rate), round(end_sec * self.frame_rate)
         first = min(first, self.x.shape[1] - 1)
-        return Recording(self.x[:, first : max(end, first + 1)], self.frame_rate, self.is_stored)
+        x = self.x[:, first : max(end, first + 1)]
+        return replace(self, x=x, seconds=x.shape[1] / self.frame_rate)
 
 
 class Extraction:
@@ -82,7 +84,8 @@ class Extraction:
         self._settings = metadata.get("feature_settings", {})
         self.framing = Framing(self._settings.get("spect_len"), self._settings.get("downsample", 1))
         self.frame_rate = self._settings.get("frame_rate") or self._stored_rate()
-        trained = metadata.get("training", {}).get("n_frames")
+        # A network of any length says it where the trainer noted the options of the run.
+        trained = metadata.get("training", {}).get("settings", {}).get("n_frames")
         self.trained_frames = model.n_frames or metadata.get("n_frames") or trained
 
     def _stored_rate(self):
@@ -118,6 +121,11 @@ class Extraction:
         """Length in seconds that the model saw of a track in training; None if unknown."""
         return self.trained_frames / self.frame_rate if self.trained_frames else None
 
+    @property
+    def least_sec(self):
+        """Length in seconds up to which a recording is repeated."""
+        return (self.trained_frames or self.model.min_frames) / self.frame_rate
+
     def from_samples(self, y):
         """Features of audio in memory.
 
@@ -128,10 +136,13 @@ class Extraction:
             Recording.
 
         Raises:
-            SkippedInput: The features are not finite.
+            SkippedInput: The samples are too few or silent, or they or the features are not finite.
         """
         rate = self.raw_frame_rate
-        return Recording(_extract(np.asarray(y, np.float32), self.feature), rate, False)
+        y = np.asarray(y, np.float32)
+        check_samples(y, SR)
+        x = _extract(y, self.feature)
+        return Recording(x, rate, False, x.shape[1] / rate)
 
     def from_features(self, x):
         """Features in memory, as a store holds them.
@@ -142,7 +153,8 @@ class Extraction:
         Returns:
             Recording.
         """
-        return Recording(np.asarray(x, np.float32), self.frame_rate, True)
+        x = np.asarray(x, np.float32)
+        return Recording(x, self.frame_rate, True, x.shape[1] / self.frame_rate)
 
     def embed(self, recordings, batch_size=32):
         """Embeds recordings in batches.
@@ -154,8 +166,12 @@ class Extraction:
         Returns:
             (len(recordings), embedding_len) float32.
         """
-        inputs = [self.prepare(recording) for recording in recordings]
-        return embed_arrays(self.model, inputs, batch_size=batch_size)
+        parts = [np.empty((0, self.model.embedding_len), np.float32)]
+        for start in range(0, len(recordings), _PREPARED_AT_A_TIME):
+            chunk = recordings[start : start + _PREPARED_AT_A_TIME]
+            inputs = [self.prepare(recording) for recording in chunk]
+            parts.append(embed_arrays(self.model, inputs, batch_size=batch_size))
+        return np.concatenate(parts)
 
     def prepare(self, recording):
         """What the network is given of a recording.
@@ -204,38 +220,55 @@ def stored_settings(feature, framing):
     }
 
 
-def read_recordings(paths, extraction, n_workers=1):
+def read_recordings(paths, extraction, n_workers=1, *, framed=True):
     """Decodes audio files and extracts the model's feature, in processes where there are many.
 
     Args:
         paths: list of pathlib.Path, each once.
         extraction: Extraction.
         n_workers: Processes, at least 1.
+        framed: Whether to bring features to their stored length; raw ones can be cut exactly, but
+            take many times the memory.
 
     Yields:
         (path, Recording, or str with the reason why it cannot be used), as they end.
     """
     rate = extraction.raw_frame_rate
-    task = functools.partial(_read_one, feature=extraction.feature)
+    framing = extraction.framing if framed else None
+    task = functools.partial(_read_one, feature=extraction.feature, rate=rate, framing=framing)
     n_workers = min(n_workers, len(paths))
     if n_workers <= 1:
         results = ((path, task(path)) for path in paths)
     else:
         results = run_in_processes(task, paths, n_workers)
-    for path, x in results:
-        yield path, x if isinstance(x, str) else Recording(x, rate, False)
+    for path, found in results:
+        if isinstance(found, str):
+            yield path, found
+        else:
+            x, seconds = found
+            yield path, Recording(x, extraction.frame_rate if framed else rate, framed, seconds)
 
 
-def _read_one(path, feature):
-    """Raw features, or the reason why there are none. Runs in a worker."""
+def _read_one(path, feature, rate, framing):
+    """Features and their duration, or the reason why there are none. Runs in a worker."""
     try:
+        _check_name(path)
         with quiet():
-            return _extract(decode(Path(path)).y, feature)
+            x = _extract(decode(Path(path)).y, feature)
+        seconds = x.shape[1] / rate
+        return x if framing is None else framing.apply(x, rate), seconds
     except SkippedInput as error:
         return str(error)
     except Exception as error:
         # Whatever a library makes of a strange file must not end a run of thousands.
         return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _check_name(path):
+    try:
+        os.fspath(path).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise SkippedInput("expected a name in UTF-8, found other bytes; rename it") from error
 
 
 def _extract(y, feature):

@@ -7,7 +7,7 @@ track is known again; `/embedding` (N, embedding_len) float32, as the network gi
 have `/cells/centroids` (n_cells, embedding_len) and `/cells/cell` (N,), see `cells.py`.
 
 `config` holds model_file, fingerprint, network, distance, feature, feature_settings and trained_sec.
-`digest` is the SHA-256 of all the rest: a file that was damaged is refused.
+`digest` is the SHA-256 of config, calibration, tracks and cells: a file that was damaged is refused.
 
 A writer holds the lock `<index>.lock` from reading to renaming: writers follow each other, readers see
 the file before or after. The lock belongs to the process and dies with it.
@@ -35,6 +35,7 @@ __all__ = ["IndexData", "Cells", "read_index", "write_index", "locked", "fingerp
 FORMAT = "mulkinet-index"
 VERSION = 1
 IDS = ("work_id", "track_id", "title", "path", "content")
+_CELLS_FACTS = ("probes", "recall", "trained_on")
 _STRINGS = h5py.string_dtype("utf-8")
 _CONFIG = (
     *("model_file", "fingerprint", "network", "distance", "feature"),
@@ -50,14 +51,15 @@ class Cells:
         centroids: (n_cells, embedding_len) float32.
         cell: (N,) int32, each track's cell.
         probes: Cells that a search looks into.
-        recall: Share of the exact 10 nearest that it finds, as measured.
+        recall: Share of the exact 10 nearest that it finds, as measured; None where tracks were
+            removed since, until `search.with_cells` measures it again.
         trained_on: Number of tracks when the centroids were chosen.
     """
 
     centroids: np.ndarray
     cell: np.ndarray
     probes: int
-    recall: float
+    recall: Optional[float]
     trained_on: int
 
 
@@ -108,7 +110,7 @@ def write_index(path, data):
         if data.cells is not None:
             file["cells/centroids"] = data.cells.centroids
             file["cells/cell"] = data.cells.cell
-            for name in ("probes", "recall", "trained_on"):
+            for name in _CELLS_FACTS:
                 file["cells"].attrs[name] = getattr(data.cells, name)
 
 
@@ -241,7 +243,7 @@ def _read(file):
 
 
 def _read_cells(group):
-    facts = {name: group.attrs[name].item() for name in ("probes", "recall", "trained_on")}
+    facts = {name: group.attrs[name].item() for name in _CELLS_FACTS}
     return Cells(group["centroids"][:], group["cell"][:], **facts)
 
 
@@ -253,4 +255,5 @@ def _digest(data):
     if data.cells is not None:
         sha.update(np.ascontiguousarray(data.cells.centroids).data)
         sha.update(np.ascontiguousarray(data.cells.cell).data)
+        sha.update(json.dumps([getattr(data.cells, name) for name in _CELLS_FACTS]).encode())
     return sha.hexdigest()

@@ -71,18 +71,28 @@ class Journal:
 
     def _read(self):
         try:
-            content = self.path.read_bytes()
+            content = self._whole_records()
         except FileNotFoundError:
             return {}
+        except OSError as error:
+            raise MulkinetError(
+                f"cannot read {self.path}, which an interrupted run left: {error.strerror}; "
+                "check its permissions, or delete it"
+            ) from error
+        return {
+            row["content"].tobytes().hex(): row["embedding"].astype(np.float32)
+            for row in np.frombuffer(content, self._record)
+        }
+
+    def _whole_records(self):
+        """The bytes of the records; a tail is cut off the file, that of another model removed."""
+        content = self.path.read_bytes()
         if not content.startswith(self._header):
             self.remove()
-            return {}
-        n_records = (len(content) - len(self._header)) // self._record.itemsize
-        records = np.frombuffer(content, self._record, n_records, len(self._header))
-        whole = len(self._header) + n_records * self._record.itemsize
-        if whole < len(content):
+            return b""
+        start = len(self._header)
+        end = len(content) - (len(content) - start) % self._record.itemsize
+        if end < len(content):
             with open(self.path, "r+b") as file:
-                file.truncate(whole)
-        return {
-            row["content"].tobytes().hex(): row["embedding"].astype(np.float32) for row in records
-        }
+                file.truncate(end)
+        return content[start:end]

@@ -1,6 +1,6 @@
-"""Nearest tracks of embeddings: by FAISS (the extra `index`), or by the evaluator's blockwise search.
+"""Nearest tracks of embeddings: by FAISS (the extra `index`), or by NumPy, block by block.
 
-FAISS finds candidates in float32; their distances are then those of the evaluator, by which they are
+Either finds candidates in float32; their distances are then those of the evaluator, by which they are
 put in order, so that both ways give the same answer. Equal distances come in the order of the index.
 
 Public names: `Search`, `has_faiss`, `comparable`, `with_cells`.
@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mulkinet.evaluation.distances import pair_keys
-from mulkinet.evaluation.ranking import Blocks
 from mulkinet.identify.cells import FROM_TRACKS, build_cells_index, divide
 
 __all__ = ["Search", "has_faiss", "comparable", "with_cells"]
@@ -20,6 +19,9 @@ __all__ = ["Search", "has_faiss", "comparable", "with_cells"]
 # Distances in which the order is that of Euclidean distances between `comparable` embeddings.
 _FAISS_DISTANCES = ("cosine", "euclidean", "sqeuclidean")
 _UNIT_TOLERANCE = 1e-4
+# Of 128 float64 components each, twice: 64 MB.
+_PAIRS_AT_A_TIME = 1 << 15
+_KEYS_AT_A_TIME = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,8 @@ def with_cells(data, report):
     distance = data.config["distance"]
     if len(data) < FROM_TRACKS or not has_faiss(distance):
         return replace(data, cells=None)
-    if data.cells is not None and len(data.cells.cell) == len(data):
+    cells = data.cells
+    if cells is not None and len(cells.cell) == len(data) and cells.recall is not None:
         return data
     cells = divide(comparable(data.embeddings, distance), data.cells)
     report(
@@ -92,11 +95,12 @@ class Search:
 
     def __init__(self, embeddings, distance, weights=None, cells=None):
         self._embeddings = embeddings
-        self._options = {"distance": distance, "weights": weights}
         self._distance = distance
-        self._base = comparable(embeddings, distance) if has_faiss(distance) else None
+        self._weights = weights
+        self._has_faiss = has_faiss(distance)
+        self._base = embeddings if distance == "weighted_l1" else comparable(embeddings, distance)
         self._approximate = None
-        if self._base is None:
+        if not self._has_faiss:
             self.kind = "exact, without FAISS"
         elif cells is None:
             self.kind = "exact, by FAISS"
@@ -119,14 +123,23 @@ class Search:
         """
         k = min(k, len(self._embeddings))
         # More than asked for: float32 may have put the last ones in the wrong order.
-        candidates = self._candidates(queries, min(2 * k + 8, len(self._embeddings)))
+        n_candidates = min(2 * k + 8, len(self._embeddings))
+        step = max(1, _PAIRS_AT_A_TIME // n_candidates)
+        parts = [
+            self._nearest(queries[start : start + step], k, n_candidates)
+            for start in range(0, len(queries), step)
+        ]
+        return tuple(np.concatenate(part) for part in zip(*parts))
+
+    def _nearest(self, queries, k, n_candidates):
+        candidates = self._candidates(queries, n_candidates)
         distances = self._distances(queries, candidates)
         order = np.lexsort((candidates, distances))[:, :k]
         return np.take_along_axis(candidates, order, 1), np.take_along_axis(distances, order, 1)
 
     def _candidates(self, queries, k):
-        if self._base is None:
-            return self._exact_candidates(queries, k)
+        if not self._has_faiss:
+            return self._blockwise_candidates(queries, k)
         import faiss
 
         points = comparable(queries, self._distance)
@@ -137,30 +150,37 @@ class Search:
             # The cells that were looked into hold fewer than k tracks.
         return faiss.knn(points, self._base, k)[1]
 
-    def _exact_candidates(self, queries, k):
-        keys = self._keys(queries, self._embeddings)
-        blocks = Blocks(keys, len(queries), len(self._embeddings))
-        best_keys = np.full((len(queries), k), np.inf)
-        best_rows = np.zeros((len(queries), k), np.int64)
-
-        def visit(block, first_row, first_column):
-            here = slice(first_row, first_row + len(block))
-            rows = first_column + np.arange(block.shape[1])
-            values = np.hstack([best_keys[here], block])
-            rows = np.hstack([best_rows[here], np.broadcast_to(rows, block.shape)])
-            least = np.argpartition(values, k - 1, axis=1)[:, :k]
-            best_keys[here] = np.take_along_axis(values, least, 1)
-            best_rows[here] = np.take_along_axis(rows, least, 1)
-
-        blocks.visit(visit, "searching")
+    def _blockwise_candidates(self, queries, k):
+        best_keys = np.empty((len(queries), 0), np.float32)
+        best_rows = np.empty((len(queries), 0), np.int64)
+        step = max(k, _KEYS_AT_A_TIME // max(queries.shape))
+        for start in range(0, len(self._base), step):
+            keys = self._keys(queries, self._base[start : start + step])
+            rows = np.broadcast_to(start + np.arange(keys.shape[1]), keys.shape)
+            keys, rows = np.hstack([best_keys, keys]), np.hstack([best_rows, rows])
+            least = np.argpartition(keys, k - 1, axis=1)[:, :k]
+            best_keys = np.take_along_axis(keys, least, 1)
+            best_rows = np.take_along_axis(rows, least, 1)
         return best_rows
+
+    def _keys(self, queries, base):
+        """Numbers that grow with the distances of queries and tracks: (Q, n) float32."""
+        if self._distance != "weighted_l1":
+            return (
+                np.einsum("ij,ij->i", base, base) - 2 * comparable(queries, self._distance) @ base.T
+            )
+        kernel = np.ones(base.shape[1]) if self._weights is None else self._weights[0]
+        kernel = np.asarray(kernel, np.float32).ravel()
+        return np.stack([np.abs(base - query) @ kernel for query in queries])
 
     def _distances(self, queries, candidates):
         rows, columns = np.unique(candidates, return_inverse=True)
-        keys = self._keys(queries, self._embeddings[rows])
+        pairs = _Pairs(np.arange(len(queries)), len(queries) + np.arange(len(rows)))
+        keys = pair_keys(
+            np.concatenate([queries, self._embeddings[rows]]),
+            pairs,
+            distance=self._distance,
+            weights=self._weights,
+        )
         owners = np.repeat(np.arange(len(queries)), candidates.shape[1])
         return keys.distance(keys.pairs(owners, columns.ravel())).reshape(candidates.shape)
-
-    def _keys(self, queries, references):
-        pairs = _Pairs(np.arange(len(queries)), len(queries) + np.arange(len(references)))
-        return pair_keys(np.concatenate([queries, references]), pairs, **self._options)

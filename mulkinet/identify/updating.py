@@ -29,6 +29,7 @@ class Changes(NamedTuple):
         unchanged: Tracks that were in the index already.
         removed: Tracks taken out.
         embedded: Embeddings that had to be made.
+        repeated: Of these, those of tracks shorter than the model was trained on, which were repeated.
         skipped: list of (path, reason) of tracks that cannot be used.
     """
 
@@ -37,6 +38,7 @@ class Changes(NamedTuple):
     unchanged: int = 0
     removed: int = 0
     embedded: int = 0
+    repeated: int = 0
     skipped: list = []
 
 
@@ -53,7 +55,7 @@ def update(data, collection, extraction, journal, *, n_workers, batch_size, prog
         progress: Whether to show a progress bar.
 
     Returns:
-        (IndexData, Changes).
+        (IndexData, Changes); `data` itself where nothing had to be changed.
 
     Raises:
         MulkinetError: No track of the collection can be used.
@@ -61,7 +63,7 @@ def update(data, collection, extraction, journal, *, n_workers, batch_size, prog
     known = dict(zip(data.ids["content"], data.embeddings))
     known.update(journal.embeddings)
     missing = {entry.content: entry for entry in collection.entries if entry.content not in known}
-    reasons = {}
+    reasons, n_repeated = {}, 0
     with tqdm(
         total=len(collection.entries),
         initial=len(collection.entries) - len(missing),
@@ -76,6 +78,7 @@ def update(data, collection, extraction, journal, *, n_workers, batch_size, prog
             )
             heard = [pair for pair in batch if not isinstance(pair[1], str)]
             _embed(heard, extraction, journal, batch_size)
+            n_repeated += sum(track.seconds < extraction.least_sec for _, track in heard)
             bar.update(len(batch))
     known.update(journal.embeddings)
     usable = [entry for entry in collection.entries if entry.content in known]
@@ -90,7 +93,9 @@ def update(data, collection, extraction, journal, *, n_workers, batch_size, prog
             f"expected at least one usable track, found none, {len(skipped)} skipped{first}"
         )
     changed, changes = _merge(data, usable, known)
-    return changed, changes._replace(embedded=len(missing) - len(reasons), skipped=skipped)
+    n_embedded = len(missing) - len(reasons)
+    changes = changes._replace(embedded=n_embedded, repeated=n_repeated, skipped=skipped)
+    return changed, changes
 
 
 def remove(data, names):
@@ -154,25 +159,41 @@ def _embed(heard, extraction, journal, batch_size):
 
 
 def _merge(data, entries, embeddings):
-    keys = zip(data.ids["work_id"], data.ids["track_id"])
-    content_of = dict(zip(keys, data.ids["content"]))
-    new = [entry for entry in entries if entry[:2] not in content_of]
-    n_same = sum(content_of.get(entry[:2]) == entry.content for entry in entries)
-    # What is there already is written anew all the same: its path or title may be another now.
-    given = {entry[:2] for entry in entries}
-    kept = _keep(data, np.array([key not in given for key in content_of], bool))
+    row_of = {key: row for row, key in enumerate(zip(data.ids["work_id"], data.ids["track_id"]))}
+    contents = data.ids["content"]
+    there = [entry for entry in entries if entry[:2] in row_of]
+    same = [entry for entry in there if contents[row_of[entry[:2]]] == entry.content]
+    unchanged = {entry[:2] for entry in same}
+    appended = [entry for entry in entries if entry[:2] not in unchanged]
+    n_replaced = len(there) - len(same)
+    changes = Changes(len(entries) - len(there), n_replaced, len(same))
+    data = _with_names(data, {row_of[entry[:2]]: entry for entry in same})
+    if not appended:
+        return data, changes
+    outdated = np.zeros(len(data), bool)
+    outdated[[row_of[entry[:2]] for entry in there if entry[:2] not in unchanged]] = True
+    kept = _keep(data, ~outdated) if n_replaced else data
     columns = {
-        name: np.concatenate([kept.ids[name], _strings(getattr(entry, name) for entry in entries)])
+        name: np.concatenate([kept.ids[name], _strings(getattr(entry, name) for entry in appended)])
         for name in IDS
     }
-    rows = np.stack([embeddings[entry.content] for entry in entries]).astype(np.float32)
-    merged = replace(kept, ids=columns, embeddings=np.concatenate([kept.embeddings, rows]))
-    n_replaced = len(entries) - len(new) - n_same
-    return merged, Changes(added=len(new), replaced=n_replaced, unchanged=n_same)
+    rows = np.stack([embeddings[entry.content] for entry in appended]).astype(np.float32)
+    embeddings = np.concatenate([kept.embeddings, rows])
+    return replace(kept, ids=columns, embeddings=embeddings), changes
+
+
+def _with_names(data, entries):
+    """The index with the titles and paths of `entries` by row; `data` itself if it has them."""
+    ids = {**data.ids, **{name: data.ids[name].copy() for name in ("title", "path")}}
+    for row, entry in entries.items():
+        ids["title"][row], ids["path"][row] = entry.title, entry.path
+    is_same = all((ids[name] == data.ids[name]).all() for name in ("title", "path"))
+    return data if is_same else replace(data, ids=ids)
 
 
 def _keep(data, mask):
-    cells = data.cells and replace(data.cells, cell=data.cells.cell[mask])
+    # What the recall was measured on is no longer there.
+    cells = data.cells and replace(data.cells, cell=data.cells.cell[mask], recall=None)
     ids = {name: data.ids[name][mask] for name in IDS}
     return replace(data, ids=ids, embeddings=data.embeddings[mask], cells=cells)
 

@@ -98,7 +98,7 @@ def find_flat_tracks(audio_dir):
 
 
 def find_audio(folder):
-    """Lists the audio files of a folder and of all below it.
+    """Lists the audio files of a folder and of all below it; hidden folders are passed over.
 
     Args:
         folder: The folder.
@@ -110,8 +110,8 @@ def find_audio(folder):
 
 
 _ADVICE_HIGH = (
-    "put each work's performances into a folder of its own, or name the folder above with -a "
-    "if this one is a single work"
+    "put each work's performances into a folder of its own, or name the folder above if this one is "
+    "a single work"
 )
 _ADVICE_DEEP = "move them up into their work's folder"
 
@@ -133,8 +133,11 @@ def _is_audio(path):
 
 
 def _audio_below(folder):
-    found = (Path(root) / name for root, _, names in os.walk(folder) for name in names)
-    return [path for path in found if _is_audio(path) and not path.name.startswith(".")]
+    found = []
+    for root, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(root) / name for name in names if not name.startswith(".")]
+    return [path for path in found if _is_audio(path)]
 
 
 def _refuse_nesting(audio_dir, files, where, advice):
