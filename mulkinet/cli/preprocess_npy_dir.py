@@ -39,6 +39,8 @@ def command(npy_dir, output, name, lists, skip_missing, list_dir, force):
     """
     from mulkinet.sources.npy_dir import convert_npy_dir
 
+    if list_dir is not None:
+        _refuse_overwriting(lists, Path(list_dir))
     path = Path(output) / f"{name or Path(npy_dir).resolve().name}.h5"
     made, remaining = convert_npy_dir(
         npy_dir, path, lists=lists, skip_missing=skip_missing, force=force
@@ -48,3 +50,15 @@ def command(npy_dir, output, name, lists, skip_missing, list_dir, force):
             click.echo(kept.describe(source))
     write_lists(list_dir, {Path(source).name: kept.pairs for source, kept in remaining.items()})
     report([made])
+
+
+def _refuse_overwriting(lists, list_dir):
+    written = {}
+    for source in map(Path, lists):
+        if (list_dir / source.name).resolve() == source.resolve():
+            raise click.UsageError(f"--list-dir would write over {source}; name another folder")
+        if written.setdefault(source.name, source) != source:
+            raise click.UsageError(
+                f"--list-dir would write both {written[source.name]} and {source} as "
+                f"{list_dir / source.name}; rename one"
+            )

@@ -32,7 +32,9 @@ def frames_as_rows(x, feature, n_bins=12, *, when_square):
             f"expected {feature} with an axis of {n_bins} bins, found shape {x.shape}"
         )
     is_rows = when_square if x.shape[0] == x.shape[1] else x.shape[1] == n_bins
-    return (x if is_rows else x.T).astype(np.float32, copy=False)
+    # A value too large for float32 becomes infinite, which `refuse_non_finite` finds.
+    with np.errstate(over="ignore"):
+        return (x if is_rows else x.T).astype(np.float32, copy=False)
 
 
 def refuse_non_finite(frames, feature):

@@ -10,13 +10,14 @@ Public names: `NpyFolder`, `convert_npy_dir`, `open_data`.
 """
 
 import functools
+import tokenize
 from pathlib import Path
 
 import numpy as np
 
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.features import cqt
-from mulkinet.lists import tracks_of_list
+from mulkinet.lists import Remaining, drop_missing, tracks_of_list
 from mulkinet.sources.arrays import frames_as_rows, refuse_non_finite
 from mulkinet.sources.conversion import Item, convert, file_signature
 from mulkinet.store import FeatureStore, natural_key
@@ -44,6 +45,18 @@ _CQT_SETTINGS = {
     **cqt.SETTINGS,
 }
 _SETTINGS = {"hpcp": _HPCP_SETTINGS, "cqt": _CQT_SETTINGS}
+# What numpy raises where a header, which is Python's own notation, is not what it should be.
+_DAMAGE = (
+    OSError,
+    ValueError,
+    EOFError,
+    TypeError,
+    ArithmeticError,
+    SyntaxError,
+    tokenize.TokenError,
+    RecursionError,
+    MemoryError,
+)
 
 
 def open_data(path):
@@ -201,7 +214,8 @@ def convert_npy_dir(npy_dir, path, *, lists=(), skip_missing=False, force=False,
         progress: Show a progress bar.
 
     Returns:
-        (mulkinet.sources.conversion.Conversion, {list: mulkinet.lists.Remaining}).
+        (mulkinet.sources.conversion.Conversion, {list: mulkinet.lists.Remaining}), where tracks
+        that could not be used are missing too.
 
     Raises:
         MulkinetError: The folder or a list is not usable, listed tracks have no file, or see
@@ -214,15 +228,15 @@ def convert_npy_dir(npy_dir, path, *, lists=(), skip_missing=False, force=False,
     }
     wanted = dict.fromkeys(pair for kept in remaining.values() for pair in kept.pairs)
     rows = [folder.rows_by_key[pair] for pair in wanted] if lists else range(len(folder))
+    items, skipped = [], [] if lists else list(folder.foreign)
+    for row in rows:
+        key = str(folder.work_ids[row]), str(folder.track_ids[row])
+        try:
+            items.append(Item(key, folder.file(row), file_signature(folder.file(row))))
+        except SkippedInput as error:
+            skipped.append(("/".join(key), str(error)))
     result = convert(
-        [
-            Item(
-                (str(folder.work_ids[row]), str(folder.track_ids[row])),
-                folder.file(row),
-                file_signature(folder.file(row)),
-            )
-            for row in rows
-        ],
+        items,
         functools.partial(_read_track, feature=feature),
         path,
         name=Path(path).stem,
@@ -232,11 +246,19 @@ def convert_npy_dir(npy_dir, path, *, lists=(), skip_missing=False, force=False,
             "n_missing": sum(kept.n_missing for kept in remaining.values()),
             "n_dropped": sum(kept.n_dropped for kept in remaining.values()),
         },
-        skipped=[] if lists else folder.foreign,
+        skipped=skipped,
         force=force,
         progress=progress,
     )
-    return result, remaining
+    store = FeatureStore(result.store_path)
+    return result, {source: _in_store(store, kept) for source, kept in remaining.items()}
+
+
+def _in_store(store, listed):
+    """Remaining of a list, without what could not be used either."""
+    left = drop_missing(store, listed.pairs)
+    n_missing, n_dropped = left.n_missing + listed.n_missing, left.n_dropped + listed.n_dropped
+    return Remaining(left.pairs, n_missing, n_dropped)
 
 
 def open_npy(path):
@@ -255,7 +277,7 @@ def open_npy(path):
         x = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:
         raise SkippedInput("expected a .npy file, found none of that name") from error
-    except (OSError, ValueError, EOFError) as error:
+    except _DAMAGE as error:
         reason = " ".join(str(error).split())
         raise SkippedInput(
             f"expected a .npy file of numbers, found otherwise ({reason})"

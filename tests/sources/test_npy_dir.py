@@ -90,6 +90,18 @@ class Bomb:
         return exec, ("raise AssertionError('unpickled')",)
 
 
+# What follows in a header, each of which makes numpy raise another exception.
+BAD_HEADERS = {
+    "huge": "'shape': (9999999999999999999, 12)}",
+    "negative": "'shape': (-10, 12)}",
+    "open": "'shape': (10, 12",
+    "zeros": "'shape': (010, 12)}",
+    "types": "b'shape': (10, 12)}",
+    "key": "[]: (10, 12)}",
+    "deep": 3000 * "(",
+}
+
+
 def write_bad_files(folder):
     """Everything that is no track, beside one that is -> {name: reason}."""
     write_npy_dir(folder, [("good", "0"), ("good", "1")], np.random.default_rng(0))
@@ -101,13 +113,22 @@ def write_bad_files(folder):
     np.save(folder / "bad_nan.npy", np.full((30, 12), np.nan))
     (folder / "bad_empty.npy").touch()
     (folder / "bad_text.npy").write_text("hello")
+    (folder / "bad_link.npy").symlink_to(folder / "nowhere")
+    (folder / "bad_folder.npy").mkdir()
+    for name, header in BAD_HEADERS.items():
+        header = f"{{'descr': '<f8', 'fortran_order': False, {header}\n".encode()
+        content = b"\x93NUMPY\x01\0" + len(header).to_bytes(2, "little") + header + bytes(960)
+        (folder / f"bad_{name}.npy").write_bytes(content)
     whole = (folder / "good_0.npy").read_bytes()
     (folder / "bad_truncated.npy").write_bytes(whole[:-50])
     with open(folder / "bad_zip.npy", "wb") as file:
         np.savez(file, x=np.zeros((30, 12)))
     np.save(folder / "nounderscore.npy", np.zeros((30, 12)))
+    otherwise = "expected a .npy file of numbers, found otherwise ("
     return {
-        "nounderscore": "expected a name such as <song>_<version>.npy",
+        **{f"bad/{name}": otherwise for name in (*BAD_HEADERS, "folder")},
+        "bad/link": "cannot read ",
+        "nounderscore.npy": "expected a name such as <song>_<version>.npy",
         "bad/empty": "expected a .npy file of numbers, found otherwise (No data left in file)",
         "bad/integers": "expected floating point, found int64",
         "bad/line": "expected an array of two axes, found shape (12,)",
@@ -125,7 +146,7 @@ def test_bad_files_are_skipped_with_their_reason(folder):
     reasons = write_bad_files(folder)
     made, _ = convert(folder)
     assert made.n_tracks == 2
-    found = {getattr(item, "stem", item): reason for item, reason in made.skipped}
+    found = {item.replace(f"{folder}/", ""): reason for item, reason in made.skipped}
     assert found.keys() == reasons.keys()
     for item, reason in reasons.items():
         assert found[item].startswith(reason)
@@ -139,7 +160,7 @@ def test_bad_files_matter_only_when_they_are_used(folder):
     store.check_finite("hpcp", good)
     assert store.n_frames("hpcp")[good].tolist() == [30, 31]
     for item in reasons:
-        if item != "nounderscore":
+        if item != "nounderscore.npy":
             row = store.row(tuple(item.split("/")))
             with pytest.raises(MulkinetError, match=rf"bad_{item[4:]}.npy: expected .*; .* list"):
                 store.check_finite("hpcp", [row])
@@ -175,3 +196,16 @@ def test_lists_and_what_is_missing(folder, tmp_path, rng):
     assert list(store.rows_by_key) == left.pairs
     assert store.attributes["n_missing"] == 2
     assert store.attributes["n_dropped"] == 1
+
+
+def test_tracks_that_cannot_be_used_are_missing_in_what_remains(folder, tmp_path, rng):
+    write_npy_dir(folder, [(w, t) for w in "123" for t in "01"], rng)
+    (folder / "1_1.npy").write_bytes(b"")
+    np.save(folder / "2_1.npy", np.full((30, 12), np.nan))
+    pairs = [("1", "0"), ("1", "1"), ("2", "1"), ("3", "0"), ("3", "1"), ("3", "2")]
+    write_list(tmp_path / "TRAIN", pairs)
+    made, remaining = convert(folder, lists=[tmp_path / "TRAIN"], skip_missing=True)
+    assert [what for what, _ in made.skipped] == ["1/1", "2/1"]
+    left = remaining[tmp_path / "TRAIN"]
+    # 3/2 has no file; 1/0 is the last of its work.
+    assert left == ([("3", "0"), ("3", "1")], 3, 1)
