@@ -60,6 +60,6 @@ def report(conversions):
         if made.was_there:
             line += ", which was there, made of the same files with the same settings"
             if made.n_skipped > len(made.skipped):
-                line += f"; {made.n_skipped} inputs were skipped then, --force lists them all"
+                line += f"; --force lists all {made.n_skipped} inputs that were skipped"
         click.echo(line)
     report_skipped([skipped for made in conversions for skipped in made.skipped])

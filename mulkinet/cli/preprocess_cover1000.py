@@ -33,11 +33,13 @@ def command(data_dir, output, list_dir, force):
     Takes every pair of files in the folder. A run that was interrupted goes on when it is started
     again.
     """
-    from mulkinet.sources.cover1000 import convert_pair, find_pairs, tutorial_fold
+    from mulkinet.sources.cover1000 import check_pair, convert_pair, find_pairs, tutorial_fold
     from mulkinet.store import FeatureStore
 
-    conversions = []
-    for name, hdf5_path, pyjama_path in find_pairs(data_dir):
+    pairs_of_files, conversions = find_pairs(data_dir), []
+    for _, hdf5_path, pyjama_path in pairs_of_files:
+        check_pair(hdf5_path, pyjama_path)
+    for name, hdf5_path, pyjama_path in pairs_of_files:
         path = Path(output or data_dir) / f"{name}.h5"
         made, works = convert_pair(name, hdf5_path, pyjama_path, path, force=force)
         conversions.append(made)

@@ -12,7 +12,12 @@ from mulkinet.cli.preprocess_conversion import (
     report,
     write_lists,
 )
-from mulkinet.cli.preprocess_options import downsample_option, feature_option, spect_len_option
+from mulkinet.cli.preprocess_options import (
+    downsample_option,
+    feature_option,
+    framing_of,
+    spect_len_option,
+)
 
 __all__ = ["command"]
 
@@ -46,28 +51,36 @@ def command(data_dir, output, features, spect_len, downsample, subsets, list_dir
     Siamese system used, -s full --downsample 8 what MOVE did. A run that was interrupted goes on
     when it is started again.
     """
-    from mulkinet.features.resize import Framing
     from mulkinet.sources import da_tacos
     from mulkinet.store import FeatureStore
 
-    framing = Framing(spect_len, downsample)
+    framing = framing_of(spect_len, downsample)
     if download:
         subsets = subsets or da_tacos.SUBSETS
         _download(data_dir, subsets, features)
-    conversions = []
-    for subset in subsets or da_tacos.find_subsets(data_dir):
+    subsets, conversions = list(dict.fromkeys(subsets)) or da_tacos.find_subsets(data_dir), []
+    for subset in subsets:
+        da_tacos.check_subset(data_dir, subset, features)
+    for subset in subsets:
         path = Path(output or data_dir) / f"{subset}.h5"
         made = da_tacos.convert_subset(
             data_dir, subset, path, features=features, framing=framing, force=force
         )
         conversions.append(made)
         write_lists(list_dir, {f"DATACOS-{subset.upper()}": FeatureStore(path).rows_by_key})
+        if da_tacos.describe_shortfall(subset, made.n_tracks):
+            click.echo(da_tacos.describe_shortfall(subset, made.n_tracks))
     report(conversions)
 
 
 def _download(data_dir, subsets, features):
-    from mulkinet.sources.download import da_tacos_archives, fetch
+    from mulkinet.sources.da_tacos import has_single_files
+    from mulkinet.sources.download import check_room, da_tacos_archives, fetch
 
     click.echo("Da-TACOS, Music Technology Group, UPF: licence CC BY-NC-SA 4.0")
-    for archive in da_tacos_archives(subsets, features):
+    # What is there as single files has every feature already.
+    absent = [subset for subset in subsets if not has_single_files(data_dir, subset)]
+    archives = da_tacos_archives(absent, features)
+    check_room(archives, data_dir)
+    for archive in archives:
         click.echo(f"{fetch(archive, data_dir)}")

@@ -1,13 +1,14 @@
 """Options that the sub-commands of `preprocess.py` share.
 
-Public names: `SpectLen`, `spect_len_option`, `downsample_option`, `feature_option`.
+Public names: `SpectLen`, `spect_len_option`, `downsample_option`, `framing_of`, `feature_option`.
 """
 
 import click
 
+from mulkinet.errors import MulkinetError
 from mulkinet.features import FEATURES
 
-__all__ = ["SpectLen", "spect_len_option", "downsample_option", "feature_option"]
+__all__ = ["SpectLen", "spect_len_option", "downsample_option", "framing_of", "feature_option"]
 
 
 class SpectLen(click.ParamType):
@@ -50,6 +51,16 @@ def downsample_option():
         metavar="K",
         help="With -s full: keep every K-th frame.",
     )
+
+
+def framing_of(spect_len, downsample):
+    """The mulkinet.features.resize.Framing of both options, which is wrong usage when both are given."""
+    from mulkinet.features.resize import Framing
+
+    try:
+        return Framing(spect_len, downsample)
+    except MulkinetError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def feature_option(default="hpcp", among=FEATURES):

@@ -11,10 +11,12 @@ settings is kept.
 Public names: `Item`, `Conversion`, `convert`, `file_signature`.
 """
 
+import bisect
 import contextlib
 import fcntl
 import functools
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -35,6 +37,9 @@ __all__ = ["Item", "Conversion", "convert", "file_signature"]
 # Fewer tracks are read sooner than processes start.
 _TRACKS_PER_WORKER = 16
 _TRACKS_PER_WRITE = 64
+# HDF5 holds attributes of at most 64 kB.
+_KEPT_SKIPS_BYTES = 32_000
+_WHAT_DIFFERS = {"input_digest": "one made of other files", "metadata_digest": "other titles"}
 
 
 class Item(NamedTuple):
@@ -59,7 +64,7 @@ class Conversion(NamedTuple):
         n_works: Works in it.
         n_tracks: Tracks in it.
         skipped: list of (input, reason) of what could not be used; of a store that was there, what
-            is known without reading.
+            it could keep of them, which are the first some hundred.
         n_skipped: How many inputs were skipped when the store was made.
         was_there: True when the store was there already, and was kept.
     """
@@ -109,9 +114,18 @@ def convert(
             the same store, or it cannot be written.
     """
     path = Path(path)
-    recipe = {**attributes, "input_digest": _digest(items)}
+    skipped = [(str(what), reason) for what, reason in skipped]
+    recipe = {
+        **attributes,
+        "input_digest": _digest([*item.key, item.signature] for item in items),
+        "metadata_digest": _digest(
+            [field, *key, text]
+            for field, values in (metadata or {}).items()
+            for key, text in values.items()
+        ),
+    }
     if path.exists() and not force:
-        return _kept(path, settings, recipe)._replace(skipped=list(skipped))
+        return _kept(path, settings, recipe, skipped)
     with _part_folder(path, {"settings": settings, **attributes}) as folder:
         finished, failed = _read_all(items, read, folder, list(settings), name, progress)
         skipped = [*skipped, *failed]
@@ -122,28 +136,43 @@ def convert(
                 f"expected at least one usable track for {path}, found none, "
                 f"{len(skipped)} skipped{first}"
             )
-        _write_store(
-            path, name, settings, {**recipe, "n_skipped": len(skipped)}, finished, metadata
-        )
+        made = {**recipe, "n_skipped": len(skipped), "skipped": _first_of(skipped)}
+        _write_store(path, name, settings, made, finished, metadata)
         shutil.rmtree(folder)
     n_works = len({work for work, _ in finished})
     return Conversion(path, n_works, len(finished), skipped, len(skipped), was_there=False)
 
 
 def file_signature(*paths):
-    """A str that changes when one of the files gets another size or time of change."""
-    stats = [os.stat(path) for path in paths]
-    return " ".join(f"{stat.st_size}:{stat.st_mtime_ns}" for stat in stats)
+    """A str that changes when one of the files gets another size or time of change.
+
+    Raises:
+        SkippedInput: One is absent, such as a link to nowhere.
+    """
+    signature = []
+    for path in paths:
+        try:
+            found = os.stat(path)
+        except OSError as error:
+            raise SkippedInput(f"cannot read {path}: {error.strerror or error}") from error
+        signature.append(f"{found.st_size}:{found.st_mtime_ns}")
+    return " ".join(signature)
 
 
-def _digest(items):
+def _digest(lists):
     digest = hashlib.sha256()
-    for item in sorted(items, key=lambda item: item.key):
-        digest.update(json.dumps([*item.key, item.signature]).encode())
+    for one in sorted(lists):
+        digest.update(json.dumps(one).encode())
     return digest.hexdigest()[:16]
 
 
-def _kept(path, settings, recipe):
+def _first_of(skipped):
+    """As many of the (input, reason) pairs as a store's attribute holds."""
+    n_bytes = list(itertools.accumulate(len(json.dumps(pair)) for pair in skipped))
+    return skipped[: bisect.bisect_right(n_bytes, _KEPT_SKIPS_BYTES)]
+
+
+def _kept(path, settings, recipe, skipped):
     """The Conversion of a store that is there; an error if it is another."""
     try:
         store = FeatureStore(path)
@@ -158,14 +187,19 @@ def _kept(path, settings, recipe):
     ]
     differing += [f"one with {f} too" for f in store.features if f not in settings]
     found = {key: store.attributes.get(key) for key in recipe}
-    differing += [f"{key} {found[key]}" for key in recipe if found[key] != recipe[key]]
+    differing += [
+        _WHAT_DIFFERS.get(key, f"{key} {found[key]}") for key in recipe if found[key] != recipe[key]
+    ]
     if differing:
         raise MulkinetError(
             f"expected no store at {path}, or one of the same files and settings, found another: "
             f"{differing[0]}; name another folder with -o, or write over it with --force"
         )
-    n_works, n_skipped = len(set(store.work_ids)), store.attributes["n_skipped"]
-    return Conversion(path, n_works, len(store), [], n_skipped, was_there=True)
+    known = [tuple(pair) for pair in json.loads(store.attributes["skipped"])]
+    skipped = list(dict.fromkeys([*skipped, *known]))
+    n_skipped = max(store.attributes["n_skipped"], len(skipped))
+    n_works = len(set(store.work_ids))
+    return Conversion(path, n_works, len(store), skipped, n_skipped, was_there=True)
 
 
 def _as_stored(value):

@@ -6,7 +6,7 @@ performance id; `<name>.pyjama` is JSON, where every entry of `collection.entry`
 MOVE uses it: every 8th frame of a hop of 512 samples, 10.77 frames per second; bin 0 is C. The
 format is that of the ISMIR 2024 tutorial "Deep Learning 101 for Audio-based MIR" (Peeters et al.).
 
-Public names: `convert_pair`, `find_pairs`, `tutorial_fold`.
+Public names: `check_pair`, `convert_pair`, `find_pairs`, `tutorial_fold`.
 """
 
 import functools
@@ -21,7 +21,7 @@ from mulkinet.sources.conversion import Item, convert, file_signature
 from mulkinet.sources.hdf5_arrays import find_array, names_in, open_hdf5, read_array
 from mulkinet.store import natural_key
 
-__all__ = ["convert_pair", "find_pairs", "tutorial_fold"]
+__all__ = ["check_pair", "convert_pair", "find_pairs", "tutorial_fold"]
 
 _FEATURE = "crema"
 _N_BINS = 12
@@ -61,6 +61,27 @@ def find_pairs(data_dir):
     return pairs
 
 
+def check_pair(hdf5_path, pyjama_path):
+    """What a pair of files holds, without its features.
+
+    Args:
+        hdf5_path: The features.
+        pyjama_path: The annotations.
+
+    Returns:
+        ([{field: value}] of the annotations, set of the performance ids with features).
+
+    Raises:
+        MulkinetError: One of them is not in the format.
+    """
+    entries = _read_entries(pyjama_path)
+    try:
+        with open_hdf5(hdf5_path) as file:
+            return entries, set(names_in(file))
+    except SkippedInput as error:
+        raise MulkinetError(f"{hdf5_path}: {error}") from error
+
+
 def convert_pair(name, hdf5_path, pyjama_path, path, *, force=False, progress=True):
     """Makes the store of one set.
 
@@ -79,12 +100,7 @@ def convert_pair(name, hdf5_path, pyjama_path, path, *, force=False, progress=Tr
     Raises:
         MulkinetError: The annotations are not in the format, or see `convert`.
     """
-    entries = _read_entries(pyjama_path)
-    try:
-        with open_hdf5(hdf5_path) as file:
-            held = set(names_in(file))
-    except SkippedInput as error:
-        raise MulkinetError(f"{hdf5_path}: {error}") from error
+    entries, held = check_pair(hdf5_path, pyjama_path)
     named = {str(entry["performance-id"]) for entry in entries}
     skipped = [
         (track, f"named in {Path(pyjama_path).name}, but not in {Path(hdf5_path).name}")

@@ -7,8 +7,8 @@ is called cens. The files are HDF5 as deepdish wrote it: the work is the root at
 the track `track_id`. crema is (12, frames), hpcp and chroma_cens (frames, 12); bin 0 is A for hpcp
 and C for the others. All have 86.13 frames per second.
 
-Public names: `SUBSETS`, `FEATURES`, `convert_subset`, `extraction_settings`, `find_subsets`,
-`read_track`.
+Public names: `SUBSETS`, `FEATURES`, `check_subset`, `convert_subset`, `describe_shortfall`,
+`extraction_settings`, `find_subsets`, `has_single_files`, `read_track`.
 """
 
 import functools
@@ -26,13 +26,18 @@ from mulkinet.sources.hdf5_arrays import find_array, open_hdf5, read_array, read
 __all__ = [
     "FEATURES",
     "SUBSETS",
+    "check_subset",
     "convert_subset",
+    "describe_shortfall",
     "extraction_settings",
     "find_subsets",
+    "has_single_files",
     "read_track",
 ]
 
-SUBSETS = ("benchmark", "coveranalysis")
+# Tracks of each as published.
+_SIZES = {"benchmark": 15000, "coveranalysis": 10000}
+SUBSETS = tuple(_SIZES)
 
 _N_BINS = 12
 
@@ -92,6 +97,38 @@ def find_subsets(data_dir):
     return there
 
 
+def has_single_files(data_dir, subset):
+    """Whether a subset is there in the layout that has every feature in one file."""
+    return _single_files(Path(data_dir), subset).is_dir()
+
+
+def check_subset(data_dir, subset, features):
+    """Raises what `convert_subset` would raise before it reads a track.
+
+    Args:
+        data_dir: The folder that holds the folders of the data set.
+        subset: One of `SUBSETS`.
+        features: Names from `FEATURES`.
+
+    Raises:
+        MulkinetError: Both layouts or neither is there, or the metadata is something else.
+    """
+    _folders(Path(data_dir), subset, features)
+    _read_metadata(Path(data_dir), subset)
+
+
+def describe_shortfall(subset, n_tracks):
+    """One line that says how many tracks of a subset are not in its store; empty if none.
+
+    Args:
+        subset: One of `SUBSETS`.
+        n_tracks: Tracks in the store.
+    """
+    if n_tracks >= _SIZES[subset]:
+        return ""
+    return f"{_SIZES[subset] - n_tracks} of the {_SIZES[subset]} tracks of {subset} are not there"
+
+
 def convert_subset(data_dir, subset, path, *, features, framing, force=False, progress=True):
     """Makes the store of a subset.
 
@@ -125,8 +162,12 @@ def convert_subset(data_dir, subset, path, *, features, framing, force=False, pr
         if missing:
             skipped.append(("/".join(key), f"there is no file of its {', '.join(missing)}"))
             continue
-        signature = file_signature(*dict.fromkeys(paths.values()))
-        items.append(Item(key, (key, paths), signature))
+        try:
+            signature = file_signature(*dict.fromkeys(paths.values()))
+        except SkippedInput as error:
+            skipped.append(("/".join(key), str(error)))
+        else:
+            items.append(Item(key, (key, paths), signature))
     settings = {
         feature: framing.settings(extraction_settings(feature))
         for feature in FEATURES
@@ -174,9 +215,13 @@ def read_track(source, framing):
     return arrays
 
 
+def _single_files(data_dir, subset):
+    return data_dir / f"da-tacos_{subset}_subset_single_files"
+
+
 def _folders(data_dir, subset, features):
     """{feature: (folder, ending of names in it)} of the one layout that is there."""
-    single = data_dir / f"da-tacos_{subset}_subset_single_files"
+    single = _single_files(data_dir, subset)
     short = {feature: _SHORT_NAMES.get(feature, feature) for feature in FEATURES}
     apart = {f: data_dir / f"da-tacos_{subset}_subset_{name}" for f, name in short.items()}
     there = [folder for folder in apart.values() if folder.is_dir()]
@@ -203,12 +248,13 @@ def _find_files(folders):
         work_name = re.compile(rf"(W_.+?){ending}")
         track_name = re.compile(rf"(P_.+?){ending}\.h5")
         wanted = f"expected W_<work>{ending}/P_<track>{ending}.h5, found another name"
-        for entry in _visible(folder):
-            work = entry.is_dir() and work_name.fullmatch(entry.name)
+        for entry in _visible(folder, foreign):
+            # os.path's answer is no, not an error, for a link that leads round in a circle.
+            work = os.path.isdir(entry.path) and work_name.fullmatch(entry.name)
             if not work:
                 foreign.append((entry.path, wanted))
                 continue
-            for file in _visible(entry.path):
+            for file in _visible(entry.path, foreign):
                 track = track_name.fullmatch(file.name)
                 if track:
                     files.setdefault((work[1], track[1]), {})[feature] = file.path
@@ -217,9 +263,16 @@ def _find_files(folders):
     return files, list(dict.fromkeys(foreign))
 
 
-def _visible(folder):
-    with os.scandir(folder) as entries:
-        visible = [entry for entry in entries if not entry.name.startswith(".")]
+def _visible(folder, foreign):
+    """Entries of a folder; one that is empty or cannot be read joins the foreign."""
+    try:
+        with os.scandir(folder) as entries:
+            visible = [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError as error:
+        foreign.append((os.fspath(folder), f"cannot read it: {error.strerror or error}"))
+        return []
+    if not visible:
+        foreign.append((os.fspath(folder), "expected tracks in it, found none"))
     return sorted(visible, key=lambda entry: entry.name)
 
 
@@ -239,13 +292,17 @@ def _read_metadata(data_dir, subset):
     """{work: {track: dict}}; empty where there is no metadata file."""
     name = f"da-tacos_{subset}_subset_metadata.json"
     for path in (data_dir / name, data_dir / "da-tacos_metadata" / name):
-        if path.is_file():
+        if os.path.isfile(path):
             break
     else:
         return {}
     try:
         metadata = json.loads(path.read_text(encoding="utf-8"))
         tracks = [track for tracks in metadata.values() for track in tracks.values()]
+    except OSError as error:
+        raise MulkinetError(
+            f"cannot read {path}: {error.strerror or error}; move it away to do without titles"
+        ) from error
     except (ValueError, AttributeError, RecursionError) as error:
         raise MulkinetError(
             f"expected {{work: {{track: ...}}}} as JSON in {path}, found otherwise ({error}); "

@@ -4,7 +4,7 @@ Conventions: an archive `<name>.zip` stays in the data folder beside the folder 
 unpacked from it; a folder that is there is whole, because it is renamed into place when it is. What
 is downloaded of an unfinished archive stays in `.<name>.zip.part`.
 
-Public names: `Archive`, `da_tacos_archives`, `fetch`, `unpack`.
+Public names: `Archive`, `da_tacos_archives`, `check_room`, `fetch`, `unpack`.
 """
 
 import re
@@ -12,6 +12,7 @@ import shutil
 import stat
 import time
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from tqdm import tqdm
 
 from mulkinet.errors import MulkinetError
 
-__all__ = ["Archive", "da_tacos_archives", "fetch", "unpack"]
+__all__ = ["Archive", "check_room", "da_tacos_archives", "fetch", "unpack"]
 
 _ZENODO = "https://zenodo.org"
 _RECORD, _CENS_RECORD = 3520368, 4717628
@@ -37,6 +38,10 @@ _TIMEOUT_SEC = 30
 # A broken connection is tried again as long as it gets further, and a few times when it does not.
 _FRUITLESS_TRIES = 5
 _PAUSE_SEC = 1
+# Codes of a server that is asked too often or was too slow: it may answer the next time.
+_PASSING = (408, 429)
+# The longest that a server may ask to wait.
+_LONGEST_PAUSE_SEC = 300
 # The data set's files are compressed already; what unpacks to much more is an archive bomb.
 _MOST_EXPANSION = 20
 _MOST_ENTRIES = 100_000
@@ -76,6 +81,25 @@ def da_tacos_archives(subsets, features):
     return archives
 
 
+def check_room(archives, data_dir):
+    """Asks how large the archives are that are not there, and checks that all of them fit.
+
+    A server that does not answer is left to `fetch`.
+
+    Args:
+        archives: list of Archive.
+        data_dir: The folder to download and unpack into.
+
+    Raises:
+        MulkinetError: The disk has no room for them and for what is unpacked of them.
+    """
+    data_dir = Path(data_dir)
+    absent = [archive for archive in archives if not (data_dir / archive.name).is_dir()]
+    n_bytes = sum(_bytes_to_come(archive, data_dir) for archive in absent)
+    there = next(folder for folder in (data_dir, *data_dir.absolute().parents) if folder.is_dir())
+    _check_room(there, n_bytes, f"download and unpack {len(absent)} archives")
+
+
 def fetch(archive, data_dir, *, progress=True):
     """Downloads an archive and unpacks it, or what is left of that to do.
 
@@ -97,7 +121,7 @@ def fetch(archive, data_dir, *, progress=True):
     if folder.is_dir():
         return folder
     data_dir.mkdir(parents=True, exist_ok=True)
-    part = data_dir / f".{archive.name}.zip.part"
+    part = _part_of(archive, data_dir)
     pooch.get_logger().setLevel("WARNING")
     try:
         path = pooch.retrieve(
@@ -148,7 +172,7 @@ def unpack(path, folder, *, progress=True):
                     bar.update(entry.file_size)
         inner = temporary / folder.name
         (inner if inner.is_dir() else temporary).replace(folder)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, ValueError) as error:
         raise MulkinetError(
             f"expected a whole .zip archive at {path}, found otherwise ({error}); "
             "delete it and download it again"
@@ -183,6 +207,7 @@ def _download(url, part, output, progress):
 
     fruitless = 0
     while fruitless < _FRUITLESS_TRIES:
+        pause = None
         before = part.stat().st_size if part.exists() else 0
         try:
             if _continue_download(url, part, progress):
@@ -193,15 +218,44 @@ def _download(url, part, output, progress):
         except requests.exceptions.RequestException as error:
             reason = " ".join(str(error).split())
             status = getattr(error.response, "status_code", 0)
-            if 400 <= status < 500:
+            if 400 <= status < 500 and status not in _PASSING:
                 break
+            pause = _pause_asked_for(error.response)
         got_further = part.exists() and part.stat().st_size > before
         fruitless = 0 if got_further else fruitless + 1
-        time.sleep(fruitless * _PAUSE_SEC)
+        time.sleep(fruitless * _PAUSE_SEC if pause is None else pause)
     raise MulkinetError(
         f"expected {url} to answer, found {reason}; check the connection and run the command "
         "again: what is downloaded already is kept"
     )
+
+
+def _pause_asked_for(response):
+    """Seconds that the server asks to wait, or None."""
+    asked = "" if response is None else response.headers.get("Retry-After", "")
+    return min(int(asked), _LONGEST_PAUSE_SEC) if asked.isdecimal() else None
+
+
+def _bytes_to_come(archive, data_dir):
+    """Bytes that downloading and unpacking an archive will take; 0 where nobody says."""
+    import requests
+
+    path = data_dir / f"{archive.name}.zip"
+    if path.is_file():
+        return path.stat().st_size
+    part = _part_of(archive, data_dir)
+    there = part.stat().st_size if part.is_file() else 0
+    try:
+        headers = {"Accept-Encoding": "identity"}
+        with requests.get(archive.url, headers=headers, stream=True, timeout=_TIMEOUT_SEC) as found:
+            total = _total_bytes(found, 0) if found.ok else None
+    except requests.exceptions.RequestException:
+        total = None
+    return 2 * total - there if total else 0
+
+
+def _part_of(archive, data_dir):
+    return data_dir / f".{archive.name}.zip.part"
 
 
 def _continue_download(url, part, progress):

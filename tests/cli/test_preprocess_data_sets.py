@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from mulkinet import FeatureStore
@@ -44,7 +45,9 @@ def test_da_tacos(tmp_path, rng):
     assert (done.exit_code, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         f"3 tracks: {tmp_path}/meta/DATACOS-BENCHMARK",
+        "14997 of the 15000 tracks of benchmark are not there",
         f"2 tracks: {tmp_path}/meta/DATACOS-COVERANALYSIS",
+        "9998 of the 10000 tracks of coveranalysis are not there",
         f"3 tracks of 2 works: {data_dir}/benchmark.h5",
         f"2 tracks of 1 works: {data_dir}/coveranalysis.h5",
     ]
@@ -68,12 +71,27 @@ def test_skipped_tracks_make_exit_code_3(tmp_path, rng):
     bad.write_bytes(b"")
     done = run("da-tacos", "-d", tmp_path)
     assert done.exit_code == 3
-    assert done.stdout == f"2 tracks of 2 works: {tmp_path}/benchmark.h5\n"
+    assert done.stdout.endswith(f"\n2 tracks of 2 works: {tmp_path}/benchmark.h5\n")
     assert done.stderr.startswith("1 skipped:\n  W_1/P_2: expected an HDF5 file, found a truncated")
-    done = run("da-tacos", "-d", tmp_path)
-    assert done.exit_code == 0
-    assert "; 1 inputs were skipped then, --force lists them all" in done.stdout
+    again = run("da-tacos", "-d", tmp_path)
+    assert (again.exit_code, again.stderr) == (3, done.stderr)
+    assert "which was there" in again.stdout
     assert run("da-tacos", "-d", tmp_path, "--force").exit_code == 3
+
+
+def test_all_sets_are_checked_before_one_is_converted(tmp_path, rng):
+    write_da_tacos(tmp_path, "benchmark", KEYS, ["crema", "hpcp"], rng)
+    write_da_tacos(tmp_path, "coveranalysis", KEYS, ["hpcp"], rng)
+    done = run("da-tacos", "-d", tmp_path, "-o", tmp_path / "stores")
+    assert done.exit_code == 1
+    assert "expected da-tacos_coveranalysis_subset_crema" in done.stderr
+    write_pyjama(tmp_path, "a", [(1, 1), (1, 2)], rng)
+    (tmp_path / "b.pyjama").write_text("no JSON")
+    (tmp_path / "b.hdf5").write_bytes(b"")
+    done = run("cover1000", "-d", tmp_path, "-o", tmp_path / "stores")
+    assert done.exit_code == 1
+    assert "b.pyjama, found otherwise" in done.stderr
+    assert not (tmp_path / "stores").exists()
 
 
 def test_wrong_usage(tmp_path):
@@ -83,7 +101,7 @@ def test_wrong_usage(tmp_path):
     assert done.exit_code == 1
     assert done.stderr.startswith("Error: expected folders such as da-tacos_benchmark_subset_crema")
     done = run("da-tacos", "-d", tmp_path, "--downsample", 8)
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "found 500 and 8; use spect_len full" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
@@ -103,8 +121,19 @@ def test_download(tmp_path, rng, server, monkeypatch):  # noqa: F811
     assert done.stdout.splitlines() == [
         "Da-TACOS, Music Technology Group, UPF: licence CC BY-NC-SA 4.0",
         f"{tmp_path}/data/da-tacos_benchmark_subset_crema",
+        "14997 of the 15000 tracks of benchmark are not there",
         f"3 tracks of 2 works: {tmp_path}/data/benchmark.h5",
     ]
+
+
+def test_download_beside_single_files_fetches_the_metadata_alone(tmp_path, rng, monkeypatch):
+    write_da_tacos(tmp_path, "benchmark", KEYS, ["crema"], rng, single=True)
+    fetched = []
+    monkeypatch.setattr(download, "check_room", lambda archives, data_dir: None)
+    monkeypatch.setattr(download, "fetch", lambda archive, data_dir: fetched.append(archive.name))
+    done = run("da-tacos", "-d", tmp_path, "--subset", "benchmark", "--download")
+    assert done.exit_code == 0
+    assert fetched == ["da-tacos_metadata"]
 
 
 def test_cover1000(tmp_path, rng):
@@ -165,3 +194,31 @@ def test_npy_dir(npy_dir, tmp_path):
         f"2 tracks of 1 works: {tmp_path}/shs.h5",
     ]
     assert read_list(tmp_path / "meta" / "TRAIN") == [("1", "0"), ("1", "1")]
+
+
+def test_npy_dir_does_not_write_over_lists(npy_dir, tmp_path):
+    lists, other = tmp_path / "TRAIN", tmp_path / "other" / "TRAIN"
+    write_list(other, [("7", "0")])
+    content = lists.read_bytes()
+    command = ["npy-dir", "-d", npy_dir, "-o", tmp_path, "--skip-missing", "--list", lists]
+    done = run(*command, "--list-dir", tmp_path / "other" / "..")
+    assert done.exit_code == 2
+    assert f"--list-dir would write over {lists}" in done.stderr
+    done = run(*command, "--list", other, "--list-dir", tmp_path / "meta")
+    assert done.exit_code == 2
+    assert "--list-dir would write both" in done.stderr
+    assert lists.read_bytes() == content
+    assert not (tmp_path / "npy.h5").exists()
+    assert not (tmp_path / "meta").exists()
+
+
+def test_lists_lack_what_could_not_be_read(npy_dir, tmp_path):
+    (npy_dir / "1_1.npy").write_bytes(b"")
+    write_npy_dir(npy_dir, [("2", "0"), ("2", "1")], np.random.default_rng(0))
+    write_list(tmp_path / "TRAIN", [("1", "0"), ("1", "1"), ("2", "0"), ("2", "1")])
+    done = run(
+        *("npy-dir", "-d", npy_dir, "-o", tmp_path, "--list", tmp_path / "TRAIN"),
+        *("--list-dir", tmp_path / "meta"),
+    )
+    assert done.exit_code == 3
+    assert read_list(tmp_path / "meta" / "TRAIN") == [("2", "0"), ("2", "1")]

@@ -12,7 +12,7 @@ import pytest
 from mulkinet import FeatureStore, MulkinetError
 from mulkinet.errors import SkippedInput
 from mulkinet.features.resize import Framing
-from mulkinet.sources.conversion import Item, convert
+from mulkinet.sources.conversion import Item, convert, file_signature
 from mulkinet.sources.da_tacos import convert_subset
 from tests.sources.feature_files import copy_da_tacos, write_da_tacos
 from tests.test_store import SETTINGS
@@ -75,7 +75,27 @@ def test_skipped_inputs_are_listed(path):
     assert made.skipped == [("w/0", "0 is even"), ("w/2", "2 is even"), ("w/4", "4 is even")]
     assert FeatureStore(path).track_ids.tolist() == ["1", "3"]
     again = make(path, read=odd_only)
-    assert again == (path, 1, 2, [], 3, True)
+    assert again == (path, 1, 2, made.skipped, 3, True)
+    # What the source says anew comes first, and nothing twice.
+    again = make(path, read=odd_only, skipped=[("x", "new"), ("w/2", "2 is even")])
+    assert [what for what, _ in again.skipped] == ["x", "w/2", "w/0", "w/4"]
+    assert again.n_skipped == 4
+
+
+def test_of_many_skipped_inputs_the_first_are_kept(path):
+    skipped = [(f"{number:090}", "é" * 10) for number in range(1000)]
+    made = make(path, skipped=skipped)
+    assert (len(made.skipped), made.n_skipped) == (1000, 1000)
+    again = make(path, skipped=[])
+    assert 100 < len(again.skipped) < 1000
+    assert again.skipped == skipped[: len(again.skipped)]
+    assert again.n_skipped == 1000
+
+
+def test_a_file_that_is_not_there_any_more(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(SkippedInput, match="cannot read .*/link: No such file"):
+        file_signature(tmp_path, tmp_path / "link")
 
 
 def test_nothing_usable_leaves_nothing(path):
@@ -95,7 +115,8 @@ def test_a_store_of_the_same_is_kept_and_another_is_not(path):
         "bin0 A of hpcp": {"settings": {"hpcp": {**SETTINGS, "bin0": "C"}}},
         "one without crema": {"settings": {"crema": SETTINGS}},
         "source test": {"attributes": {"source": "other"}},
-        "input_digest": {"n_tracks": 6},
+        "one made of other files": {"n_tracks": 6},
+        "other titles": {"metadata": {"title": {("w", "0"): "Zero"}}},
     }
     for found, options in others.items():
         with pytest.raises(MulkinetError, match=f"found another: {found}.*--force"):

@@ -1,6 +1,7 @@
 """Da-TACOS: both layouts, ids, orientation, metadata, and everything that can be wrong."""
 
 import json
+import os
 
 import cv2
 import h5py
@@ -9,6 +10,7 @@ import pytest
 
 from mulkinet import FeatureStore, MulkinetError
 from mulkinet.features.resize import Framing
+from mulkinet.sources import da_tacos
 from mulkinet.sources.da_tacos import FEATURES, convert_subset, find_subsets
 from tests.sources.feature_files import da_tacos_path, write_da_tacos, write_da_tacos_track
 
@@ -163,6 +165,52 @@ def test_bad_files_are_skipped_with_their_reason(tmp_path, rng):
     assert found.keys() == expected.keys()
     for item, reason in expected.items():
         assert found[item].startswith(reason)
+
+
+def test_links_to_nowhere_and_folders_without_tracks(tmp_path, rng, monkeypatch):
+    write_da_tacos(tmp_path, "benchmark", KEYS, ["crema"], rng)
+    folder = tmp_path / "da-tacos_benchmark_subset_crema"
+    (folder / "W_1_crema" / "P_8_crema.h5").symlink_to(tmp_path / "nowhere")
+    (folder / "W_2_crema").symlink_to(folder / "W_2_crema")
+    (folder / "W_3_crema").mkdir()
+    (folder / "W_4_crema").mkdir()
+    scandir = os.scandir
+
+    def refuse(path):
+        # As root, who runs tests in containers, may read everything.
+        if str(path).endswith("W_4_crema"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(da_tacos.os, "scandir", refuse)
+    result, store = run(tmp_path)
+    assert len(store) == 3
+    reasons = {what.replace(f"{folder}/", ""): why for what, why in result.skipped}
+    assert reasons.pop("W_1/P_8").startswith("cannot read ")
+    assert reasons.pop("W_2_crema").startswith("expected W_<work>_crema/P_<track>_crema.h5")
+    assert reasons == {
+        "W_3_crema": "expected tracks in it, found none",
+        "W_4_crema": "cannot read it: Permission denied",
+    }
+
+
+def test_metadata_that_comes_later_is_noticed(tmp_path, rng):
+    write_da_tacos(tmp_path, "benchmark", KEYS[:1], ["crema"], rng)
+    run(tmp_path)
+    assert run(tmp_path)[0].was_there
+    path = tmp_path / "da-tacos_benchmark_subset_metadata.json"
+    path.write_text(json.dumps({"W_1": {"P_10": {"perf_title": "Yesterday"}}}))
+    with pytest.raises(MulkinetError, match="found another: other titles; .*--force"):
+        run(tmp_path)
+    _, store = run(tmp_path, force=True)
+    assert store.metadata["title"].tolist() == ["Yesterday"]
+
+
+def test_shortfall():
+    assert da_tacos.describe_shortfall("benchmark", 15000) == ""
+    assert da_tacos.describe_shortfall("coveranalysis", 9990) == (
+        "10 of the 10000 tracks of coveranalysis are not there"
+    )
 
 
 def test_both_layouts_at_once(tmp_path, rng):

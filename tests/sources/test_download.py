@@ -4,6 +4,7 @@ import hashlib
 import http.server
 import io
 import re
+import shutil
 import stat
 import threading
 import zipfile
@@ -13,7 +14,7 @@ import pytest
 
 from mulkinet import MulkinetError
 from mulkinet.sources import download
-from mulkinet.sources.download import Archive, da_tacos_archives, fetch, unpack
+from mulkinet.sources.download import Archive, check_room, da_tacos_archives, fetch, unpack
 
 CONTENT = {"set/W_1/P_1.h5": bytes(np.random.default_rng(0).integers(0, 256, 50_000, np.uint8))}
 
@@ -39,6 +40,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.cut = None
         self.has_ranges = True
         self.status = None
+        self.refusals = []
         self.requests = []
 
     @property
@@ -51,6 +53,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         server, content = self.server, self.server.content
         wanted = self.headers.get("Range")
         server.requests.append(wanted)
+        if server.refusals:
+            status, wait = server.refusals.pop(0)
+            self.send_response(status)
+            self.send_header("Retry-After", wait)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         if server.status:
             self.send_error(server.status)
             return
@@ -185,6 +194,16 @@ def test_a_server_that_has_nothing(server, tmp_path, status):
     assert names(tmp_path) == []
 
 
+def test_a_server_that_asks_to_wait_is_waited_for(server, tmp_path, monkeypatch):
+    pauses = []
+    monkeypatch.setattr(download.time, "sleep", pauses.append)
+    server.refusals = [(429, "7"), (408, "soon"), (503, "99999")]
+    run(server, tmp_path)
+    assert pauses == [7, 0, 300]
+    assert len(server.requests) == 4
+    assert names(tmp_path) == ["set", "set.zip", "set/W_1", "set/W_1/P_1.h5"]
+
+
 def test_no_server(tmp_path):
     archive = Archive("set", "http://127.0.0.1:9/set.zip", "0" * 32)
     with pytest.raises(MulkinetError, match="to answer, found .*refused"):
@@ -197,6 +216,28 @@ def test_no_room(server, tmp_path, monkeypatch):
     with pytest.raises(MulkinetError, match=r"GB of room in .* to download and unpack set.zip"):
         run(server, tmp_path)
     assert names(tmp_path) == []
+
+
+def test_room_for_all_before_the_first(server, tmp_path, monkeypatch):
+    size = len(server.content)
+    archives = [Archive(name, server.url, "0" * 32) for name in ("a", "b", "c", "d")]
+    # a is there, b is downloaded but not unpacked, of c a part is there; c and d are asked for.
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b.zip").write_bytes(bytes(1000))
+    (tmp_path / ".c.zip.part").write_bytes(bytes(300))
+    needed = 1000 + (2 * size - 300) + 2 * size
+    for free in (needed, needed - 1):
+        usage = type("Usage", (), {"free": free})
+        monkeypatch.setattr(download.shutil, "disk_usage", lambda folder, usage=usage: usage)
+        if free == needed:
+            check_room(archives, tmp_path)
+            check_room(archives[1:2], tmp_path / "not" / "there")
+        else:
+            with pytest.raises(MulkinetError, match="to download and unpack 3 archives"):
+                check_room(archives, tmp_path)
+    server.status = 503
+    check_room(archives, tmp_path)
+    assert (tmp_path / ".c.zip.part").stat().st_size == 300
 
 
 @pytest.mark.parametrize(
@@ -252,3 +293,19 @@ def test_an_archive_without_a_folder_gets_one(tmp_path):
     path.write_bytes(archive_of({"W_1/P_1.h5": b"1"}))
     unpack(path, tmp_path / "set", progress=False)
     assert names(tmp_path) == ["set", "set.zip", "set/W_1", "set/W_1/P_1.h5"]
+
+
+def test_any_byte_of_an_archive_may_be_another(tmp_path, rng):
+    path, folder = tmp_path / "set.zip", tmp_path / "set"
+    whole = archive_of({"set/a": b"some content " * 20})
+    n_refused = 0
+    for place, change in enumerate(rng.integers(1, 256, len(whole))):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ int(change)]) + whole[place + 1 :])
+        try:
+            unpack(path, folder, progress=False)
+        except MulkinetError:
+            n_refused += 1
+            assert names(tmp_path) == ["set.zip"]
+        else:
+            shutil.rmtree(folder)
+    assert n_refused > len(whole) / 2
