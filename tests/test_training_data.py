@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 
 from mulkinet import MulkinetError
+from mulkinet.cli.check import main as check
 from mulkinet.evaluation.inputs import open_tracks
 from mulkinet.experiment import TrainingData
 from mulkinet.lists import write_list
+from mulkinet.sources.npy_dir import convert_npy_dir
+from tests.commands import invoke
 from tests.sources.feature_files import write_npy_dir
 
 TRAIN = [("1", "0"), ("1", "1"), ("1", "2"), ("2", "0"), ("2", "1")]
@@ -29,13 +32,39 @@ def test_a_folder_with_dead_links(folder):
         TrainingData.open(*arguments)
     data = TrainingData.open(*arguments, skip_missing=True)
     assert data.feature == "hpcp"
-    assert data.lists == {"TRAIN": [p for p in TRAIN if p != ("1", "2")], "VAL": VAL}
+    assert data.lists == {"TRAIN": [p for p in TRAIN if p != ("1", "2")], "VAL": VAL[2:]}
     assert data.store.work_ids[data.train_rows].tolist() == ["1", "1", "2", "2"]
+    assert data.store.work_ids[data.validation_rows].tolist() == ["3", "3"]
     assert data.notes == [
         MISSING.format(folder / "TRAIN", 4),
         "warning: 1 works are in the training and in the validation list, such as 2: "
-        "the validation MAP will look better than it is",
+        "their 2 tracks are left out of validation",
     ]
+
+
+@pytest.mark.parametrize("left", [[], [("3", "0")]], ids=["none", "one track"])
+def test_nothing_left_to_validate_with(folder, left):
+    write_list(folder / "TRAIN", TRAIN[:2] + TRAIN[3:])
+    write_list(folder / "VAL", VAL[:2] + left)
+    with pytest.raises(MulkinetError, match="2 or more tracks .*VAL, of whose works 1 are in the"):
+        TrainingData.open(folder / "npy", folder / "TRAIN", folder / "VAL")
+
+
+def test_what_a_store_lacks_stays_with_what_is_made_of_it(folder):
+    store = folder / "npy.h5"
+    convert_npy_dir(
+        folder / "npy",
+        store,
+        lists=[folder / "TRAIN", folder / "VAL"],
+        skip_missing=True,
+        progress=False,
+    )
+    write_list(folder / "TRAIN", TRAIN[:2])
+    note = f"when {store} was made, 1 tracks of its lists were missing"
+    assert TrainingData.open(store, folder / "TRAIN", folder / "VAL").notes == [note]
+    assert open_tracks(store, folder / "TRAIN").names["missing"] == note
+    done = invoke(check, store)
+    assert done.stdout.splitlines()[1] == note
 
 
 def test_nothing_to_say(folder):

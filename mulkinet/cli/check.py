@@ -46,13 +46,15 @@ def main(ctx, store_or_folder, lists):
 
 def _describe(store):
     from mulkinet.checks import sizes_of_works
+    from mulkinet.lists import describe_left_out
 
     keys = list(store.rows_by_key)
     works = len(set(store.work_ids))
     rows = [("work size", "works")]
     rows += [(str(size), str(n)) for size, n in _binned(sizes_of_works(keys))]
     heading = f"{store.name}: {len(store)} tracks of {works} works ({store.path})"
-    return f"{heading}\n\n{table(rows)}"
+    left_out = describe_left_out(store)
+    return "\n".join([heading, *filter(None, [left_out]), "", table(rows)])
 
 
 def _binned(sizes):
