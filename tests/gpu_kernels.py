@@ -3,7 +3,7 @@
 TensorFlow's Linux wheel registers its GPU kernels on machines that have none, so the graph of a
 concrete function can be checked node by node: an op needs a GPU kernel for its types, and a kernel
 that reads an input from host memory may do so only where that input is known on the host anyway (a
-constant, a shape, an argument said to live there). Without the second rule TensorFlow's int32
+constant, a shape). Without the second rule TensorFlow's int32
 kernels would pass, which are registered for the GPU and compute on the host.
 """
 
@@ -26,12 +26,11 @@ _WAITING = {"Where", "Unique", "UniqueV2", "UniqueWithCounts", "DynamicPartition
 _HOST_SOURCES = {"Const", "Shape", "ShapeN", "Size", "Rank", "BroadcastGradientArgs"}
 
 
-def host_trips(concrete_function, *, host_arguments=()):
+def host_trips(concrete_function):
     """Nodes of a traced function that would not run on a GPU, or would wait for the host there.
 
     Args:
         concrete_function: From `tf.function(...).get_concrete_function(...)`.
-        host_arguments: Names of arguments that live on the host, such as a seed.
 
     Returns:
         list of str: one line per node, "node (op): reason"; empty when everything stays on the GPU.
@@ -39,12 +38,10 @@ def host_trips(concrete_function, *, host_arguments=()):
     graph = concrete_function.graph.as_graph_def()
     bodies = {"the function": graph.node}
     bodies.update({body.signature.name: body.node_def for body in graph.library.function})
-    return [
-        problem for nodes in bodies.values() for problem in _body_trips(nodes, set(host_arguments))
-    ]
+    return [problem for nodes in bodies.values() for problem in _body_trips(nodes)]
 
 
-def _body_trips(nodes, host_arguments):
+def _body_trips(nodes):
     """The problems of one function body."""
     by_name = {node.name: node for node in nodes}
     known = {}
@@ -54,7 +51,7 @@ def _body_trips(nodes, host_arguments):
         name = reference.split(":")[0]
         node = by_name.get(name)
         if node is None or node.op == "Placeholder":
-            return name in host_arguments or (node is not None and _is_handle(node))
+            return node is not None and _is_handle(node)
         if node.op == "ReadVariableOp":
             return False
         if name not in known:

@@ -73,6 +73,15 @@ def test_how_often_works_and_tracks_come_in_cliques():
     assert [times[work] for work in range(len(sizes))] == [0, 1, 1, 1, 1, 2, 2, 3, 3, 4, 4]
 
 
+@pytest.mark.parametrize(("n_works", "expected"), [(2, [2]), (3, [3]), (5, [2, 3]), (6, [2, 2, 2])])
+def test_no_batch_is_a_single_clique(n_works, expected):
+    """Two works of two tracks make a batch; an odd one joins another batch, since alone it has no negatives."""
+    rows, labels = works_of([2] * n_works)
+    plan = clique_plan(rows, labels, batch_size=4, tracks_per_work=2, seed=0, epoch=0)
+    assert sorted(len(set(targets[:, 0])) for _, targets in plan.steps) == expected
+    assert sorted(np.concatenate([step_rows for step_rows, _ in plan.steps])) == sorted(rows)
+
+
 def test_clique_epochs_differ_and_repeat():
     rows, labels = works_of([2, 3, 8])
 

@@ -1,9 +1,11 @@
 """Learning rates by epoch, against the recipes."""
 
+import doctest
 import math
 
 import pytest
 
+from mulkinet import schedules
 from mulkinet.errors import MulkinetError
 from mulkinet.schedules import SCHEDULES, schedule_rate
 
@@ -13,6 +15,11 @@ def rates(schedule, learning_rate, epochs, wanted):
         schedule_rate(schedule, learning_rate=learning_rate, epoch=epoch, epochs=epochs)
         for epoch in wanted
     ]
+
+
+def test_docstring_examples():
+    failed, tried = doctest.testmod(schedules)
+    assert (failed, tried > 0) == (0, True)
 
 
 def test_constant():

@@ -2,10 +2,16 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import mulkinet
-from mulkinet import MulkinetError
+from mulkinet import FeatureStore, MulkinetError, build_model
+from mulkinet.losses import MININGS
+from mulkinet.optimizers import build_optimizer, prepare_optimizer
 from mulkinet.recipes import RECIPES, complete
+from mulkinet.stages import TripletStage, TwinStage
+from tests.commands import invoke
+from tests.gpu_kernels import host_trips
 from tests.patterns import TINY, write_pattern_store
 from tests.test_training import Stop, assert_same_run, log, run, stop_after
 
@@ -98,6 +104,15 @@ def test_a_two_stage_run_resumes_in_either_stage(store_path, tmp_path, monkeypat
         assert_same_run(tmp_path / "whole", tmp_path / name)
 
 
+def test_a_rerun_is_not_resumed_in_the_stage_of_the_run_before(store_path, here):
+    options = {"network": TINY, "loss": "triplet", "batchsize": 16}
+    run(store_path, max_epoch=1, lr=0.02, **options)
+    assert (here / "models" / "t" / "last.h5").is_file()
+    with pytest.raises(Stop):
+        run(store_path, stop_after(1), pretrain_epochs=2, **options)
+    assert [path.parent.name for path in here.glob("models/**/last.h5")] == ["pretrain"]
+
+
 def test_init_from_says_what_fits(store_path, here):
     _, path = run(store_path, network=TINY, max_epoch=0)
     lines = []
@@ -111,27 +126,111 @@ def test_init_from_says_what_fits(store_path, here):
     np.testing.assert_array_equal(
         one.get_layer("KI_0_Conv").kernel, other.get_layer("KI_0_Conv").kernel
     )
+    training = other.metadata["training"]
+    assert training["settings"]["init_from"] == str(path)
     with pytest.raises(MulkinetError, match="whose weights fit a move, found none"):
         run(store_path, model="move", network=MOVE, n_frames=330, init_from=path, augment="none")
+
+
+def test_init_from_warns_of_other_features(store_path, here, monkeypatch):
+    _, path = run(store_path, max_epoch=0)
+    lines = []
+    run(store_path, lines.append, init_from=path, tag="u", max_epoch=0)
+    assert not [line for line in lines if line.startswith("warning")]
+    settings = FeatureStore.settings
+    monkeypatch.setattr(
+        FeatureStore, "settings", lambda self, name: {**settings(self, name), "hop_length": 256}
+    )
+    run(store_path, lines.append, init_from=path, tag="u", max_epoch=0)
+    (warning,) = [line for line in lines if line.startswith("warning")]
+    assert "found hop_length 256 instead of 512" in warning
+
+
+SIAMESE = {"model": "siamese", "network": {}, "n_frames": 250}
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"network": TINY, "loss": "twin"}, "network with a twin"),
-        ({"network": TINY, "loss": "foo"}, "expected a loss of softmax, triplet, twin"),
+        ({"network": TINY, "loss": "twin", "pretrain_epochs": 30}, "network with a twin"),
+        ({"network": TINY, "loss": "triplet", "margin": -1.0}, "--margin >= 0, found -1"),
+        ({"network": TINY, "loss": "contrastive", "margin": 0.0}, "--margin > 0, found 0"),
+        ({"network": TINY, "clip_norm": 0.0}, "--clip-norm > 0, found 0"),
+        ({**SIAMESE, "loss": "softmax"}, "train it with --loss twin"),
+        ({**SIAMESE, "pretrain_epochs": 1}, "train it with --loss twin"),
+        ({**SIAMESE, "loss": "contrastive"}, "train it with --loss twin"),
+        (
+            {"network": TINY, "loss": "triplet", "batchsize": 4, "pretrain_epochs": 1},
+            "raise --batchsize",
+        ),
+        ({"network": TINY, "loss": "foo"}, "expected --loss of softmax, triplet, twin"),
         ({"network": TINY, "margin": 1.0}, "no --margin with --loss softmax"),
         ({"network": TINY, "loss": "triplet", "mining": "foo"}, "mining"),
         ({"network": TINY, "loss": "triplet", "batchsize": 4}, "raise --batchsize"),
-        (
-            {"model": "siamese", "network": {}, "n_frames": 250, "loss": "triplet"},
-            "train it with --loss twin",
-        ),
+        ({**SIAMESE, "loss": "triplet"}, "train it with --loss twin"),
     ],
 )
-def test_what_cannot_be_trained(store_path, here, options, message):
+def test_what_cannot_be_trained_is_told_before_anything_is_written(
+    store_path, here, options, message
+):
     with pytest.raises(MulkinetError, match=message):
         run(store_path, **options)
+    assert list(here.iterdir()) == []
+
+
+SETTINGS = {"seed": 1, "batchsize": 16, "tracks_per_work": 4, "margin": 1.0}
+
+
+@pytest.mark.parametrize("mining", MININGS)
+def test_a_step_of_triplets_never_waits_for_the_host(mining):
+    """Of the whole loss: the network, the mining with its seed from the optimizer's step, the gradient."""
+    network = build_model("move", **MOVE)
+    works = np.repeat(["a", "b", "c", "d"], 4)
+    stage = TripletStage(network, np.arange(16), works, {**SETTINGS, "mining": mining})
+    optimizer = build_optimizer("adam", 0.1)
+    prepare_optimizer(optimizer, network.trainable_variables)
+
+    @tf.function
+    def step(x, targets):
+        with tf.GradientTape() as tape:
+            loss, logged = stage.loss(x, targets, optimizer.iterations)
+        return logged, tape.gradient(loss, network.trainable_variables)
+
+    inputs = tf.TensorSpec((16, 12, 330)), tf.TensorSpec((16, 2), tf.int32)
+    assert host_trips(step.get_concrete_function(*inputs)) == []
+
+
+def test_every_dropout_is_seeded_again_by_epoch():
+    """Of the network's own too, which a model made of the network holds inside."""
+    network = build_model("siamese", n_frames=240, embedding_len=8)
+    stage = TwinStage(network, np.arange(4), ["a", "a", "b", "b"], SETTINGS)
+    x = np.random.default_rng(0).random((2, 12, 240)).astype(np.float32)
+    drawn = []
+    for epoch in (3, 4, 3):
+        stage.plan(epoch)
+        drawn.append(stage.model([x, x], training=True).numpy().tolist())
+    assert drawn[0] == drawn[2] != drawn[1]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_is_shown_with_the_network_it_trains(recipe):
+    from mulkinet.cli.train import main
+
+    result = invoke(main, "--recipe", recipe, "--show", "--embedding-len", "77")
+    assert result.exit_code == 0
+    shown = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    for name, value in RECIPES[recipe].items():
+        assert shown.pop(name.replace("_", "-")) == str(value)
+    assert shown.pop("embedding-len") == "77"
+    assert shown.pop("seed") == "0"
+    network = {
+        "mulkinet": {"block": "wider", "ki-block-num": "4", "strict-invariance": "False"},
+        "move": {"n-filters": "256", "sum-method": "adaptive-attention"},
+        "siamese": {},
+        "rescnn": {"width": "64", "depth": "3"},
+    }[recipe]
+    assert network.items() <= shown.items()
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
