@@ -43,10 +43,12 @@ _LEAST_KEPT = 0.7 * 0.9
 
 
 class Augmentation:
-    """Steps in a row, then a random crop.
+    """Steps in a row, then a random crop, of which parts are masked.
 
     Args:
-        steps: Objects called with (x, lengths, seed), which return (x, lengths).
+        steps: Objects called with (x, lengths, seed), which return (x, lengths). Masks come last,
+            wherever they stand: they are drawn over what the network sees, not over the longer
+            source that it is cropped from.
     """
 
     def __init__(self, steps):
@@ -63,6 +65,16 @@ class Augmentation:
         """
         return math.ceil(n_frames / _LEAST_KEPT)
 
+    def check_bins(self, n_bins):
+        """Raises MulkinetError where a step is not meant for a feature of so many bins.
+
+        Args:
+            n_bins: int.
+        """
+        for step in self.steps:
+            if isinstance(step, RotatePitch):
+                step.check_bins(n_bins)
+
     def __call__(self, x, lengths, seed, *, n_frames, pad="zero"):
         """Augments a batch and crops it.
 
@@ -76,16 +88,17 @@ class Augmentation:
         Returns:
             (batch, n_bins, n_frames) float32.
         """
+        masks = []
         for number, step in enumerate(self.steps):
-            x, lengths = step(x, lengths, tf.random.experimental.stateless_fold_in(seed, number))
-        seed = tf.random.experimental.stateless_fold_in(seed, len(self.steps))
-        room = tf.cast(tf.maximum(lengths - n_frames, 0) + 1, tf.float32)
-        starts = tf.cast(tf.floor(_uniform(lengths, seed) * room), tf.int32)
-        frames = starts[:, None] + tf.range(n_frames)
-        if pad == "wrap":
-            return _gather_frames(x, frames % lengths[:, None])
-        cropped = _gather_frames(x, tf.minimum(frames, lengths[:, None] - 1))
-        return tf.where((frames < lengths[:, None])[:, None], cropped, 0.0)
+            part = _part(seed, number)
+            if isinstance(step, (MaskBins, MaskFrames)):
+                masks.append((step, part))
+            else:
+                x, lengths = step(x, lengths, part)
+        x, lengths = _crop(x, lengths, _part(seed, len(self.steps)), n_frames, pad)
+        for step, part in masks:
+            x, lengths = step(x, lengths, part)
+        return x
 
 
 def augmentation(name):
@@ -147,13 +160,17 @@ class RotatePitch:
         MulkinetError: The batch does not have 12 bins: only pitch classes go round.
     """
 
+    def check_bins(self, n_bins):
+        """See `Augmentation`."""
+        if n_bins != _N_PITCH_CLASSES:
+            raise MulkinetError(
+                f"expected a feature of {_N_PITCH_CLASSES} pitch classes to rotate, found {n_bins} "
+                "bins; train with --augment none, or steps such as stretch+warp+masks"
+            )
+
     def __call__(self, x, lengths, seed):
         """See `Augmentation`."""
-        if x.shape[1] != _N_PITCH_CLASSES:
-            raise MulkinetError(
-                f"expected a feature of 12 pitch classes to rotate, found {x.shape[1]} bins; "
-                "train with --augment none"
-            )
+        self.check_bins(x.shape[1])
         semitones = tf.random.stateless_uniform(
             tf.shape(lengths), seed, maxval=_N_PITCH_CLASSES, dtype=tf.int32
         )
@@ -261,6 +278,18 @@ class MaskFrames:
         """See `Augmentation`."""
         masked = _bands(lengths, tf.shape(x)[2], self.n_masks, self.widest, seed)
         return tf.where(masked[:, None], 0.0, x), lengths
+
+
+def _crop(x, lengths, seed, n_frames, pad):
+    """Crops that begin at random -> (x, the frames of each that are music)."""
+    room = tf.cast(tf.maximum(lengths - n_frames, 0) + 1, tf.float32)
+    starts = tf.cast(tf.floor(_uniform(lengths, seed) * room), tf.int32)
+    frames = starts[:, None] + tf.range(n_frames)
+    if pad == "wrap":
+        return _gather_frames(x, frames % lengths[:, None]), tf.fill(tf.shape(lengths), n_frames)
+    cropped = _gather_frames(x, tf.minimum(frames, lengths[:, None] - 1))
+    cropped = tf.where((frames < lengths[:, None])[:, None], cropped, 0.0)
+    return cropped, tf.minimum(lengths, n_frames)
 
 
 def _part(seed, number):

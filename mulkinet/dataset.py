@@ -32,11 +32,17 @@ def batches(plan, store, *, feature, n_frames, pad="zero", augment=None, replica
     Returns:
         tf.data.Dataset of (x, targets): x (batch, n_bins, n_frames) float32, or for pairs
         (batch, 2, n_bins, n_frames); targets int32 as in the plan.
+
+    Raises:
+        MulkinetError: The augmentation is not meant for the bins of the feature.
     """
     import tensorflow as tf
 
     n_bins = store.settings(feature)["n_bins"]
     rows, targets = plan.steps[0]
+    if augment:
+        # Within the graph it would come out with TensorFlow's traceback.
+        augment.check_bins(n_bins)
     n_read = augment.source_frames(n_frames) if augment else n_frames
     here, n_replicas = replicas
 

@@ -62,6 +62,10 @@ def test_rotation_is_a_roll_of_the_pitch_classes():
 def test_rotation_needs_pitch_classes():
     with pytest.raises(MulkinetError, match="12 pitch classes to rotate, found 84 bins"):
         RotatePitch()(tf.zeros([1, 84, 5]), tf.fill([1], 5), tf.constant(SEED))
+    augmentation("stretch+masks").check_bins(84)
+    augmentation("move").check_bins(12)
+    with pytest.raises(MulkinetError, match="found 84 bins; train with --augment none, or steps"):
+        augmentation("masks+move").check_bins(84)
 
 
 @pytest.mark.parametrize(("factors", "least", "most"), [("even", 0.7, 1.5), ("normal", 0.7, 1.3)])
@@ -155,6 +159,23 @@ def test_crops_begin_anywhere_and_are_padded(pad):
     assert (whole == np.arange(1, 7)).all()
     assert set(long[:, 0]) == {1, 2, 3, 4}
     assert (np.diff(long) == 1).all()
+
+
+@pytest.mark.parametrize(("pad", "music"), [("zero", 15), ("wrap", 25)])
+def test_masks_are_drawn_over_the_crop(pad, music):
+    """Of a source of 200 frames, or of 15, every mask is within the 25 frames that are seen."""
+    for length, seen in ((200, 25), (15, music)):
+        x = np.ones((2000, 12, 200), np.float32)
+        lengths = np.full(2000, length, np.int32)
+        # Before the crop by their place, after it all the same.
+        augment = Augmentation([MaskFrames(n_masks=1, widest=10), RollTime()])
+        crops = augment(x, lengths, tf.constant(SEED), n_frames=25, pad=pad).numpy()
+        masked = (crops[:, 0, :seen] == 0).sum(axis=1)
+        assert set(masked) == set(range(11))
+        # Widths from 0 to 10, each as likely: 2000 / 11 of none, and 5 on the average.
+        assert 120 < (masked == 0).sum() < 250
+        assert masked.mean() == pytest.approx(5, abs=0.25)
+        assert (crops[:, 0, seen:] == 0).all()
 
 
 @pytest.mark.parametrize("name", ["move", "siamese"])

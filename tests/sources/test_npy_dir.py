@@ -1,13 +1,20 @@
 """Folders of .npy files: read as a store is, converted to one, and whatever may lie in them."""
 
+import json
+
 import numpy as np
 import pytest
 
-from mulkinet import FeatureStore, MulkinetError
+from mulkinet import FeatureStore, MulkinetError, load_model
+from mulkinet.augment import augmentation
+from mulkinet.cli.evaluate import main as evaluate
+from mulkinet.cli.train import main as train
 from mulkinet.dataset import batches
 from mulkinet.lists import write_list
 from mulkinet.plans import class_plan
 from mulkinet.sources.npy_dir import NpyFolder, convert_npy_dir, open_data
+from tests.commands import invoke
+from tests.patterns import TINY_OPTIONS
 from tests.sources.feature_files import write_npy_dir
 
 KEYS = [("8110", "0"), ("8110", "10"), ("8110", "9"), ("77", "0"), ("a_b", "3")]
@@ -209,3 +216,38 @@ def test_tracks_that_cannot_be_used_are_missing_in_what_remains(folder, tmp_path
     left = remaining[tmp_path / "TRAIN"]
     # 3/2 has no file; 1/0 is the last of its work.
     assert left == ([("3", "0"), ("3", "1")], 3, 1)
+
+
+def test_a_folder_is_trained_on_and_evaluated_as_it_lies(folder, tmp_path, rng, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pairs = [(work, track) for work in "123456" for track in "01"]
+    write_npy_dir(folder, pairs, rng)
+    write_list("TRAIN", [*pairs[:8], ("1", "2")])
+    write_list("VAL", [*pairs[8:], ("7", "0"), ("7", "1")])
+    (folder / "7_0.npy").write_bytes((folder / "6_1.npy").read_bytes())
+    command = ["--data-dir", "npy", "--train-ls", "TRAIN", "--val-ls", "VAL", *TINY_OPTIONS]
+    command += ["--max-epoch", 1, "--batchsize", 4, "--gpu", -1]
+    done = invoke(train, *command)
+    assert done.exit_code == 1
+    assert "found 1 of 9 missing (1/2)" in done.stderr
+    done = invoke(train, *command, "--skip-missing")
+    assert (done.exit_code, done.stderr) == (0, "")
+    notes = [
+        "1 tracks of TRAIN are missing, 0 more are the only ones left of their works; 8 remain",
+        "1 tracks of VAL are missing, 1 more are the only ones left of their works; 4 remain",
+    ]
+    assert set(notes) < set(done.stdout.splitlines())
+    assert load_model("models/test/best.h5").metadata["notes"] == notes
+    command = ["--model-file", "models/test/best.h5", "--data-dir", "npy", "--test-ls", "VAL"]
+    done = invoke(evaluate, *command, "--gpu", -1, "--skip-missing", "--json", "scores.json")
+    assert (done.exit_code, done.stderr) == (0, "")
+    scores = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
+    assert notes[1] in json.dumps(scores)
+
+
+def test_what_cannot_rotate_is_told_before_the_road_is_built(folder, rng):
+    write_npy_dir(folder, KEYS, rng, feature="cqt")
+    plan = class_plan(np.arange(5), np.arange(5, dtype=np.int32), batch_size=3, seed=0, epoch=0)
+    options = {"feature": "cqt", "n_frames": 20, "augment": augmentation("move")}
+    with pytest.raises(MulkinetError, match=r"^expected a feature of 12 .*$"):
+        batches(plan, open_data(folder), **options)
