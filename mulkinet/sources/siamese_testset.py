@@ -5,8 +5,8 @@ rows are one track: `values_block_0` its 500 frames, `chroma_bins` the bin from 
 and `work_id` bytes. The tracks' first 180 s are resized to those frames by area, as
 `mulkinet.features.resize` does. Attributes of the file that hold pickled objects are never read.
 
-Source: vignejs, cover-song-identification, release 0.1.0. Its code is under the MIT licence, which
-says nothing of the features: they were made of Da-TACOS' (CC BY-NC-SA 4.0).
+Source: vignejs, cover-song-identification, release 0.1.0. For the licence of its code see there;
+of its features we know of none.
 
 Public names: `convert_testset`.
 """
