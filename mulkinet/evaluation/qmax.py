@@ -2,8 +2,9 @@
 
 The chroma of both, frames of about 0.46 s, the one transposed to the other's key; a cross-recurrence
 plot of stacks of 9 frames; and in it the longest trace, allowing for disruptions (ChromaCrossSimilarity
-and CoverSongSimilarity). The distance is sqrt(frames of the reference) / Qmax. A pair is computed
-once and serves in both directions, so that N tracks take N * (N - 1) / 2 alignments.
+and CoverSongSimilarity). The distance is sqrt(stacks of the reference) / Qmax, essentia's
+"asymmetric" one. Qmax itself is the same both ways: a pair is computed once and serves in both
+directions, so that N tracks take N * (N - 1) / 2 alignments.
 
 Paper: Serra, Serra & Andrzejak, "Cross recurrence quantification for cover song identification",
 New Journal of Physics 11, 2009.
@@ -26,7 +27,11 @@ __all__ = ["qmax_distances", "coarse_chroma"]
 _FRAME_SECONDS = 0.464
 # essentia refuses tracks of fewer frames, for stacks of 9.
 _MIN_FRAMES = 12
+# A track of n frames makes n - 9 rows or columns of the plot: its last stack is left out.
+_STACKED_FRAMES = 9
 _PAIRS_A_TASK = 32
+# So many are listed at a time: Da-TACOS has a hundred million.
+_PAIRS_A_ROUND = 1 << 17
 _PAIRS_TIMED = 4
 # Where nothing recurs Qmax is 0: farther than any pair with a trace, whose Qmax is at least 1.
 _QMAX_OF_NOTHING = 0.5
@@ -72,21 +77,25 @@ def qmax_distances(tracks, feature, *, n_workers=-1, progress=False, report=None
     _essentia()
     n_workers = count_workers(n_workers)
     align = functools.partial(_qmax_of_pairs, str(tracks.store.path), feature)
-    first, second = _pairs(tracks)
-    if report and len(first):
-        report(_estimate(align, tracks, first, second, n_workers))
-    scores = np.zeros((len(tracks.rows), len(tracks.rows)), dtype=np.float32)
+    n_pairs = _count_pairs(tracks)
+    if report and n_pairs:
+        report(_estimate(align, tracks, n_pairs, n_workers))
+    scores = np.zeros((len(tracks.queries), len(tracks.references)))
+    rows = tracks.rows[tracks.queries], tracks.rows[tracks.references]
     hidden = None if progress else True  # no bar where nobody looks
-    with tqdm(total=len(first), desc="qmax", unit="pair", disable=hidden) as bar:
-        for task, found in run_in_processes(align, _tasks(tracks, first, second), n_workers):
-            if found == CRASHED:
-                raise MulkinetError(f"qmax: {CRASHED}; run it again with fewer workers")
-            a, b = np.searchsorted(tracks.rows, np.asarray(task).T)
-            scores[a, b] = scores[b, a] = found
-            bar.update(len(task))
-    lengths = _stacks(tracks, feature)[tracks.references]
-    asked = scores[np.ix_(tracks.queries, tracks.references)].astype(np.float64)
-    distances = np.sqrt(lengths) / np.where(asked > 0, asked, _QMAX_OF_NOTHING)
+    with tqdm(total=n_pairs, desc="qmax", unit="pair", disable=hidden) as bar:
+        for queries, references in _rounds(tracks):
+            pairs = np.stack([rows[0][queries], rows[1][references]], axis=1)
+            for task, found in run_in_processes(align, _tasks(pairs), n_workers):
+                if found == CRASHED:
+                    raise MulkinetError(f"qmax: {CRASHED}; run it again with fewer workers")
+                part = slice(task[0], task[0] + len(found))
+                scores[queries[part], references[part]] = found
+                bar.update(len(found))
+    _mirror(scores, tracks)
+    distances = np.sqrt(_stacks(tracks, feature))[tracks.references] / np.where(
+        scores > 0, scores, _QMAX_OF_NOTHING
+    )
     distances[tracks.queries[:, None] == tracks.references] = np.inf
     return distances
 
@@ -105,28 +114,61 @@ def _essentia():
     return standard
 
 
-def _pairs(tracks):
-    # Positions (a, b) in tracks.rows, a < b, of every pair that is a query and a reference.
-    n_tracks = len(tracks.rows)
-    wanted = np.zeros((n_tracks, n_tracks), dtype=bool)
-    wanted[np.ix_(tracks.queries, tracks.references)] = True
-    return np.nonzero(np.triu(wanted | wanted.T, k=1))
+def _both(tracks):
+    # Places in `queries` and in `references` of the tracks that are both, in the same order.
+    _, queries, references = np.intersect1d(
+        tracks.queries, tracks.references, assume_unique=True, return_indices=True
+    )
+    return queries, references
 
 
-def _tasks(tracks, first, second):
-    # Tuples of (row, row), which can be sent to another process.
-    pairs = list(zip(tracks.rows[first].tolist(), tracks.rows[second].tolist()))
-    return [tuple(pairs[i : i + _PAIRS_A_TASK]) for i in range(0, len(pairs), _PAIRS_A_TASK)]
+def _count_pairs(tracks):
+    n_both = len(_both(tracks)[0])
+    return len(tracks.queries) * len(tracks.references) - n_both * (n_both + 1) // 2
 
 
-def _estimate(align, tracks, first, second, n_workers):
-    shown = np.linspace(0, len(first) - 1, min(_PAIRS_TIMED, len(first))).astype(int)
-    pairs = list(zip(tracks.rows[first[shown]].tolist(), tracks.rows[second[shown]].tolist()))
-    align(pairs[:1])  # Loads essentia.
+def _rounds(tracks):
+    # Arrays (places in `queries`, places in `references`) of all pairs to be aligned, about as many
+    # at a time as a round has. Of two tracks that are both, the one that comes first is the query.
+    is_query = np.zeros(len(tracks.rows), dtype=bool)
+    is_query[tracks.queries] = True
+    is_reference = np.zeros(len(tracks.rows), dtype=bool)
+    is_reference[tracks.references] = True
+    is_both = is_query[tracks.references]
+    part, size = [], 0
+    for place, query in enumerate(tracks.queries):
+        served = is_both & is_reference[query] & (tracks.references <= query)
+        columns = np.flatnonzero(~served)
+        part.append((np.full(len(columns), place), columns))
+        size += len(columns)
+        if size >= _PAIRS_A_ROUND or place == len(tracks.queries) - 1:
+            yield tuple(np.concatenate(side) for side in zip(*part))
+            part, size = [], 0
+
+
+def _tasks(pairs):
+    # (place of the first pair, pairs as bytes): hashable, and quickly sent to another process.
+    starts = range(0, len(pairs), _PAIRS_A_TASK)
+    return ((start, pairs[start : start + _PAIRS_A_TASK].tobytes()) for start in starts)
+
+
+def _mirror(scores, tracks):
+    both = np.ix_(*_both(tracks))
+    scores[both] = np.maximum(scores[both], scores[both].T)
+
+
+def _estimate(align, tracks, n_pairs, n_workers):
+    # Queries and references from all over the lists.
+    queries, references = (
+        tracks.rows[places[np.linspace(0, len(places) - 1, _PAIRS_TIMED).astype(int)]]
+        for places in (tracks.queries, tracks.references)
+    )
+    pairs = np.stack([queries, references[::-1]], axis=1)
+    align((0, pairs[:1].tobytes()))  # Loads essentia.
     start = time.perf_counter()
-    align(pairs)
-    seconds = (time.perf_counter() - start) / len(pairs) * len(first) / n_workers
-    return f"qmax: {len(first)} alignments in {n_workers} processes, about {_duration(seconds)}"
+    align((0, pairs.tobytes()))
+    seconds = (time.perf_counter() - start) / len(pairs) * n_pairs / n_workers
+    return f"qmax: {n_pairs} alignments in {n_workers} processes, about {_duration(seconds)}"
 
 
 def _duration(seconds):
@@ -138,7 +180,7 @@ def _duration(seconds):
 def _stacks(tracks, feature):
     # Columns of the recurrence plot that each track makes as a reference.
     numbers = [_chroma(str(tracks.store.path), feature, row).shape[0] for row in tracks.rows]
-    return np.asarray(numbers, dtype=np.float64)
+    return np.asarray(numbers) - _STACKED_FRAMES
 
 
 @functools.lru_cache(maxsize=1)
@@ -154,10 +196,11 @@ def _chroma(path, feature, row):
     return np.ascontiguousarray(chroma)
 
 
-def _qmax_of_pairs(path, feature, pairs):
-    # In a worker process: the Qmax of each (row, row).
+def _qmax_of_pairs(path, feature, task):
+    # In a worker process: the Qmax of each (row, row) of a task.
     standard = _essentia()
     recurrence = standard.ChromaCrossSimilarity(oti=True)
     alignment = standard.CoverSongSimilarity(distanceType="symmetric")
-    chromas = [[_chroma(path, feature, row) for row in pair] for pair in pairs]
+    pairs = np.frombuffer(task[1], dtype=np.int64).reshape(-1, 2)
+    chromas = ([_chroma(path, feature, row) for row in pair] for pair in pairs.tolist())
     return [alignment(recurrence(query, reference))[1] for query, reference in chromas]

@@ -1,5 +1,7 @@
 """Baselines find transposed performances, and what they compute is what they say."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from mulkinet.errors import MulkinetError
 from mulkinet.evaluation import evaluate
 from mulkinet.evaluation.baselines import fourier_magnitude, mean_chroma
 from mulkinet.evaluation.inputs import baseline_source, open_tracks
-from mulkinet.evaluation.qmax import coarse_chroma
+from mulkinet.evaluation.qmax import _rounds, coarse_chroma
 from mulkinet.store import StoreWriter
 
 WORKS = {"one": 3, "two": 3, "three": 2, "noise": 1}
@@ -54,6 +56,40 @@ def test_qmax_of_a_query_list(store, tmp_path):
     assert np.isinf(candidates.embeddings[0, 0])
     assert np.argmin(candidates.embeddings[0]) == 1
     assert evaluate(**candidates.arguments)["MR1"] == 1
+
+
+def test_qmax_is_essentias_asymmetric_distance(tmp_path, rng):
+    standard = pytest.importorskip("essentia.standard")
+    chroma = {"long": rng.random((70, 12))}
+    chroma["short"] = chroma["long"][20:50] + 0.1 * rng.random((30, 12))
+    # So slow that a frame of the store is one of the alignment's.
+    settings = {"n_bins": 12, **SETTINGS, "frame_rate": 2.0}
+    tracks = [("w", track) for track in chroma]
+    with StoreWriter(tmp_path / "two.h5", name="two", tracks=tracks) as writer:
+        writer.add_feature("hpcp", n_frames=[70, 30], settings=settings)
+        for key in tracks:
+            writer.write("hpcp", key, chroma[key[1]])
+    candidates = baseline_source("qmax", tmp_path / "two.h5", n_workers=1)(None, None)
+    recurrence = standard.ChromaCrossSimilarity(oti=True)
+    alignment = standard.CoverSongSimilarity(distanceType="asymmetric")
+    for row, query in enumerate(candidates.track_ids):
+        reference = candidates.track_ids[1 - row]
+        pair = (chroma[track].astype(np.float32) for track in (query, reference))
+        expected = alignment(recurrence(*pair))[1]
+        assert candidates.embeddings[row, 1 - row] == pytest.approx(expected, rel=1e-6)
+
+
+def test_qmax_aligns_every_pair_once(store, monkeypatch):
+    monkeypatch.setattr("mulkinet.evaluation.qmax._PAIRS_A_ROUND", 5)
+    tracks = open_tracks(store)
+    queries, references = np.array([4, 0, 6, 2]), np.array([2, 4, 5, 8, 0])
+    tracks = dataclasses.replace(tracks, queries=queries, references=references)
+    parts = list(_rounds(tracks))
+    assert len(parts) > 1
+    pairs = [(queries[q], references[r]) for part in parts for q, r in zip(*part)]
+    wanted = {frozenset((q, r)) for q in queries for r in references if q != r}
+    assert {frozenset(pair) for pair in pairs} == wanted
+    assert len(pairs) == len(wanted)
 
 
 def test_mean_chroma():
