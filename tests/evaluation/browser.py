@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import select
 import subprocess
 import tempfile
 import time
@@ -85,6 +86,10 @@ class Browser:
         shot = self._call("Page.captureScreenshot", captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(shot["data"]))
 
+    def pdf(self):
+        """The page as it prints: the bytes of a PDF."""
+        return base64.b64decode(self._call("Page.printToPDF", printBackground=True)["data"])
+
     def _call(self, method, **parameters):
         self._number += 1
         command = {"id": self._number, "method": method, "params": parameters}
@@ -110,7 +115,9 @@ class Browser:
     def _read(self):
         deadline = time.monotonic() + _TIMEOUT_SEC
         while b"\0" not in self._pending:
-            assert time.monotonic() < deadline, "chromium does not answer"
+            left = max(0, deadline - time.monotonic())
+            ready, _, _ = select.select([self._answers], [], [], left)
+            assert ready, "chromium does not answer"
             part = os.read(self._answers, 1 << 16)
             assert part, "chromium ended"
             self._pending += part
