@@ -1,9 +1,11 @@
 """`evaluate.py`: ranks a collection and scores the ranking. Public names: `main`."""
 
+import dataclasses
 import math
 import os
 
 import click
+from click.core import ParameterSource
 
 from mulkinet.cli.errors import Command
 from mulkinet.cli.table import table
@@ -15,6 +17,17 @@ _SHOWN = (
     *("mAP@10", "NDCG", "EER", "EER_threshold", "accuracy", "accuracy_threshold"),
     *("tau", "accuracy@tau", "precision@tau", "recall@tau"),
 )
+# What each option is for; elsewhere it would do nothing.
+_GOES_WITH = {
+    "works": ("embeddings", "distances"),
+    "distance": ("embeddings",),
+    "distance_weights": ("embeddings",),
+    "data_dir": ("model_file", "baseline"),
+    "feature": ("model_file", "baseline"),
+    "batchsize": ("model_file",),
+    "pad": ("model_file",),
+    "n_workers": ("baseline",),
+}
 _FILE = click.Path(dir_okay=False)
 _FOLDER = click.Path(file_okay=False)
 
@@ -30,7 +43,11 @@ _FOLDER = click.Path(file_okay=False)
 @click.option(
     "--distance",
     default="cosine",
-    help="How --embeddings are compared: cosine, euclidean, sqeuclidean or transposed_cosine.",
+    help="How --embeddings are compared: cosine, euclidean, sqeuclidean, transposed_cosine or "
+    "weighted_l1.",
+)
+@click.option(
+    "--distance-weights", type=_FILE, help="Of weighted_l1: .npz with kernel and bias.  [ones, 0]"
 )
 @click.option(
     "--data-dir", type=click.Path(), help="Feature store, or folder of .npy.  [the demo set]"
@@ -54,14 +71,22 @@ _FOLDER = click.Path(file_okay=False)
     type=click.FloatRange(0, min_open=True),
     help="Size of the blocks of distances, MB.",
 )
-@click.option("--ci", is_flag=True, help="Add 95 % intervals, by bootstrap over works.")
+@click.option(
+    "--ci",
+    is_flag=True,
+    help="Add 95 % intervals by bootstrap over works, to means over queries: not to totals, EER, "
+    "accuracy, precision and recall.",
+)
 @click.option("--conventions", is_flag=True, help="Add what published code would have printed.")
 @click.option("--json", "json_file", type=_FILE, help="Write the scores here, for compare.")
 @click.option(
-    "--out", type=_FOLDER, help="Write per-query results and embeddings into this folder."
+    "--out",
+    type=_FOLDER,
+    help="Write per-query results, embeddings and their distance's weights into this folder.",
 )
 @click.option("--report", type=_FOLDER, help="Write a page with figures into this folder.")
-def main(test_ls, query_ls, val_ls, memory, ci, conventions, json_file, out, report, **system):
+@click.pass_context
+def main(ctx, test_ls, query_ls, val_ls, memory, ci, conventions, json_file, out, report, **system):
     """Rank every track's candidates and score the rankings.
 
     With no data named, the demo set and its test list are used, and made first when not there.
@@ -71,13 +96,17 @@ def main(test_ls, query_ls, val_ls, memory, ci, conventions, json_file, out, rep
 
     if report:
         from mulkinet.evaluation.report import write_report
+    _check_usage(ctx, system)
     source = _source(**system)
-    tau = None
+    tau, chosen_on = None, {}
     if val_ls:
         validation = source(val_ls, None)
         scores = run_evaluation(**validation.arguments, memory=memory).scores
         tau = scores["accuracy_threshold"]
+        chosen_on = {"val_ls": val_ls, "val_missing": validation.settings.get("missing")}
     candidates = source(test_ls, query_ls)
+    settings = {name: value for name, value in chosen_on.items() if value}
+    candidates = dataclasses.replace(candidates, settings={**candidates.settings, **settings})
     evaluation = run_evaluation(
         **candidates.arguments,
         tau=tau,
@@ -87,8 +116,9 @@ def main(test_ls, query_ls, val_ls, memory, ci, conventions, json_file, out, rep
         progress=True,
     )
     click.echo(_summary(evaluation))
-    if "missing" in candidates.settings:
-        click.echo(candidates.settings["missing"])
+    for name in ("missing", "val_missing"):
+        if name in candidates.settings:
+            click.echo(candidates.settings[name])
     if conventions:
         click.echo(_conventions(evaluation.conventions))
     if json_file:
@@ -100,28 +130,41 @@ def main(test_ls, query_ls, val_ls, memory, ci, conventions, json_file, out, rep
         click.echo(f"report: {page}")
 
 
-def _source(model_file, baseline, embeddings, distances, works, distance, data_dir, **options):
-    from mulkinet.evaluation import inputs
-
-    systems = {
-        "--model-file": model_file,
-        "--baseline": baseline,
-        "--embeddings": embeddings,
-        "--distances": distances,
-    }
-    given = [name for name, value in systems.items() if value]
+def _check_usage(ctx, system):
+    names = ("model_file", "baseline", "embeddings", "distances")
+    given = [name for name in names if system[name]]
     if len(given) != 1:
         raise click.UsageError(
-            f"expected one of {', '.join(systems)}, found {' and '.join(given) or 'none'}"
+            f"expected one of {', '.join(map(_option, names))}, found "
+            f"{' and '.join(map(_option, given)) or 'none'}"
         )
-    if bool(embeddings or distances) != bool(works):
-        raise click.UsageError("--works goes with --embeddings or --distances")
-    if options["pad"] and not model_file:
-        raise click.UsageError("--pad goes with --model-file")
+    for name, owners in _GOES_WITH.items():
+        is_given = ctx.get_parameter_source(name) != ParameterSource.DEFAULT
+        if is_given and given[0] not in owners:
+            owners = " or ".join(map(_option, owners))
+            raise click.UsageError(f"{_option(name)} goes with {owners}")
+    if given[0] in _GOES_WITH["works"] and not system["works"]:
+        raise click.UsageError(f"{_option(given[0])} goes with --works")
+    if system["distance_weights"] and system["distance"] != "weighted_l1":
+        raise click.UsageError("--distance-weights goes with --distance weighted_l1")
+
+
+def _option(name):
+    return "--" + name.replace("_", "-")
+
+
+def _source(model_file, baseline, embeddings, distances, works, data_dir, **options):
+    from mulkinet.evaluation import files, inputs
+
     _use_gpu(options["gpu"], with_tensorflow=bool(model_file))
     if works:
-        return inputs.file_source(
-            works, embeddings=embeddings, distances=distances, distance=distance
+        return files.file_source(
+            works,
+            embeddings=embeddings,
+            distances=distances,
+            distance=options["distance"],
+            weights=options["distance_weights"],
+            skip_missing=options["skip_missing"],
         )
     if baseline:
         return inputs.baseline_source(
@@ -148,9 +191,10 @@ def _use_gpu(gpu, with_tensorflow):
     # Before TensorFlow is loaded: it greets the user with a page of notes otherwise.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from mulkinet.devices import parse_gpus, strategy_of
+    from mulkinet.evaluation.products import may_have_gpu
 
     gpus = parse_gpus(gpu)
-    if with_tensorflow:
+    if with_tensorflow or (gpus and may_have_gpu()):
         strategy_of(gpus, lambda line: click.echo(line, err=True))
     elif not gpus:
         # What needs no network loads TensorFlow only to use a GPU.
@@ -194,4 +238,6 @@ def _conventions(conventions):
 def _number(value):
     if math.isnan(value):
         return "nan"
+    if 0 < abs(value) < 0.001:
+        return f"{value:.4g}"
     return f"{value:.0f}" if value > 1 and value == int(value) else f"{value:.4f}"

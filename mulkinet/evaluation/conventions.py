@@ -11,8 +11,8 @@ acoss          such queries are dropped, but MRR is divided by all tracks; Top-k
 CQTNet         (and TPPNet) such queries have AP 0 and rank 0, both averaged
 CoverHunter    as CQTNet, AP over the first 10000; candidates at a float32 cosine distance below 0,
                as exact duplicates may be, are dropped
-MulKINet       the query's own track stays, at distance 1; a cover is a track of the same run of
-               equal works in the list; a query without covers makes MAP NaN
+MulKINet       the query's own track stays, at a cosine distance of 1; a cover is a track of the same
+               run of equal works in the list; a query without covers makes MAP NaN
 
 Where published code leaves equal distances to its sorting routine, ties count against the query.
 
@@ -37,7 +37,7 @@ _COVERHUNTER_DEPTH = 10000
 _NEAR = 1e-5
 
 
-def as_published(selection, ranking, blocks, rerank):
+def as_published(selection, ranking, blocks, rerank, distance):
     """Scores a ranking by the conventions of published code.
 
     Args:
@@ -46,10 +46,12 @@ def as_published(selection, ranking, blocks, rerank):
         blocks: Blocks over the same pairs.
         rerank: Function of a Selection that gives (Ranking, Blocks) for the same embeddings;
             called when MulKINet would have taken other tracks for covers.
+        distance: Name of the distance.
 
     Returns:
         dict of convention to dict of what its code prints to float (NaN where that prints NaN).
-        MulKINet's is there only where a list was ranked against itself, as it does.
+        MulKINet's is there only where a list was ranked against itself, as it does, and by cosine or
+        precomputed distances (taken to be cosine's): among others its 1 would mean nothing.
     """
     n_asked = len(selection.asked)
     published = {
@@ -58,7 +60,8 @@ def as_published(selection, ranking, blocks, rerank):
         "CQTNet": _cqtnet(ranking, n_asked),
         "CoverHunter": _coverhunter(selection, ranking, blocks),
     }
-    if np.array_equal(np.sort(selection.asked), np.sort(selection.references)):
+    has_unit = distance in ("cosine", "precomputed")
+    if has_unit and np.array_equal(np.sort(selection.asked), np.sort(selection.references)):
         published["MulKINet"] = _mulkinet(selection, ranking, blocks, rerank)
     return published
 

@@ -19,12 +19,11 @@ Public names: `DISTANCES`, `pair_keys`, `check_embeddings`.
 """
 
 import functools
-import os
-import sys
 
 import numpy as np
 
 from mulkinet.errors import MulkinetError
+from mulkinet.evaluation.products import matrix_product
 
 __all__ = ["DISTANCES", "pair_keys", "check_embeddings"]
 
@@ -57,7 +56,10 @@ def check_embeddings(embeddings):
     Raises:
         MulkinetError: Not a matrix of finite numbers.
     """
-    array = np.asarray(embeddings)
+    try:
+        array = np.asarray(embeddings)
+    except ValueError as error:
+        raise MulkinetError("expected embeddings of one length, found several") from error
     if array.ndim != 2 or array.shape[1] == 0 or array.dtype.kind not in "fiub":
         raise MulkinetError(
             f"expected embeddings as a matrix of numbers (tracks, embedding), found shape "
@@ -81,10 +83,12 @@ def pair_keys(embeddings, selection, *, distance, weights=None):
             (queries asked for, references), which may be a memory map.
         selection: Selection.
         distance: One of `DISTANCES`. "cosine" is 1 - cos in [0, 2], with 1 for a zero vector;
-            "sqeuclidean" is divided by the embedding size (as MOVE's); "weighted_l1" is the Siamese
-            head's sigmoid(weights . |a - b| + bias) in [0, 1]; "transposed_cosine" is the least
-            cosine distance over all circular shifts of one of the two (optimal transposition).
-        weights: For "weighted_l1": ((embedding,) kernel, bias); ones and 0 by default.
+            "sqeuclidean" is divided by the embedding size (as MOVE's); "weighted_l1" is kernel .
+            |a - b| + bias, what the Siamese head has before its sigmoid, in whose float values large
+            sums would all be 1; "transposed_cosine" is the least cosine distance over all circular
+            shifts of one of the two (optimal transposition).
+        weights: For "weighted_l1": ((embedding,) kernel, bias); ones and 0 by default, the plain
+            L1 distance.
 
     Returns:
         Keys: `fill(out, rows, columns)` and `pairs(rows, columns)` give keys, where rows are
@@ -110,7 +114,7 @@ def pair_keys(embeddings, selection, *, distance, weights=None):
     size = embeddings.shape[1]
     if distance == "weighted_l1":
         kernel, bias = _checked_weights(weights, size)
-        return _DirectKeys(embeddings, queries, references, kernel, offset=bias, finish=_sigmoid)
+        return _DirectKeys(embeddings, queries, references, kernel, offset=bias)
     used = _centred(embeddings, queries, references)
     scale, spread = _power_of_two_scale(used)
     if distance == "sqeuclidean":
@@ -127,9 +131,12 @@ class _Keys:
 
     Attributes:
         uses_blas: Whether `fill` is a matrix product, which has threads of its own.
+        blocks_held: How many blocks `fill` needs at most, the one it fills among them.
+        entries_a_pair: How many numbers `pairs` needs at most for each pair.
     """
 
     uses_blas = False
+    blocks_held = 1
 
     def __init__(self, offset=0.0, finish=None):
         self._offset = float(offset)
@@ -167,7 +174,8 @@ class _ProductKeys(_Keys):
     def __init__(self, left, right, **to_distance):
         super().__init__(**to_distance)
         self._left, self._right = left, right
-        self._product = _gpu_product() or np.matmul
+        self._product = matrix_product()
+        self.entries_a_pair = 2 * left.shape[1] + 1
 
     def fill(self, out, rows, columns):
         """Writes the keys of a block, (rows, columns), into `out`."""
@@ -183,7 +191,7 @@ class _CosineKeys(_ProductKeys):
 
     def __init__(self, left, right, embeddings, selection):
         super().__init__(left, right, offset=1)
-        self._embeddings = embeddings
+        self._embeddings = np.asarray(embeddings)
         self._selection = selection
 
     def single_precision_distance(self, rows, columns):
@@ -193,7 +201,7 @@ class _CosineKeys(_ProductKeys):
         return 1 - np.einsum("ij,ij->i", left, right)
 
     def _single_units(self, rows):
-        vectors = np.asarray(self._embeddings)[rows].astype(np.float32)
+        vectors = self._embeddings[rows].astype(np.float32)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return vectors / np.where(lengths > 0, lengths, 1)
 
@@ -202,9 +210,11 @@ class _TransposedKeys(_Keys):
     """The least of the keys that the circular shifts of the left factor give."""
 
     uses_blas = True
+    blocks_held = 2
 
     def __init__(self, left, right, **to_distance):
         super().__init__(**to_distance)
+        self.entries_a_pair = 4 * left.shape[1]
         self._shifted = [
             _ProductKeys(np.roll(left, shift, axis=1), right) for shift in range(left.shape[1])
         ]
@@ -225,8 +235,11 @@ class _TransposedKeys(_Keys):
 class _DirectKeys(_Keys):
     """Keys summed component by component: weighted absolute differences, or squared ones."""
 
+    blocks_held = 2
+
     def __init__(self, embeddings, queries, references, kernel, **to_distance):
         super().__init__(**to_distance)
+        self.entries_a_pair = 2 * embeddings.shape[1] + 2
         # One row per component, so that a component of all references is contiguous.
         self._left = np.ascontiguousarray(embeddings[queries].T)
         self._right = np.ascontiguousarray(embeddings[references].T)
@@ -262,6 +275,9 @@ class _MatrixKeys(_Keys):
     every block, and no candidate.
     """
 
+    blocks_held = 2
+    entries_a_pair = 4
+
     def __init__(self, matrix, selection):
         super().__init__()
         shape = len(selection.queries) + len(selection.excluded), len(selection.references)
@@ -295,11 +311,6 @@ class _MatrixKeys(_Keys):
         found = self._matrix[self._selection.positions[rows], columns].astype(np.float64)
         found[columns == self._selection.own[rows]] = 0
         return found
-
-
-def _sigmoid(x):
-    # tanh does not overflow.
-    return 0.5 + 0.5 * np.tanh(0.5 * x)
 
 
 def _squared(measures, unit):
@@ -359,23 +370,3 @@ def _checked_weights(weights, size):
             f"expected {size} finite weights and a bias for weighted_l1, found {kernel.shape[0]}"
         )
     return kernel, float(bias)
-
-
-def _gpu_product():
-    # TensorFlow costs seconds and hundreds of megabytes: only where there is a GPU to gain by it.
-    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
-    if hidden or ("tensorflow" not in sys.modules and not os.path.exists("/dev/nvidia0")):
-        return None
-    import tensorflow as tf
-
-    devices = tf.config.list_logical_devices("GPU")
-    return _tensorflow_product(tf, devices[0].name) if devices else None
-
-
-def _tensorflow_product(tf, device):
-    # In float64, as everything here: the sums are exact on a GPU as well.
-    def product(left, right, out):
-        with tf.device(device):
-            out[...] = tf.linalg.matmul(left, right).numpy()
-
-    return product

@@ -3,7 +3,7 @@
 Public names: `Evaluation`, `run_evaluation`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -31,6 +31,7 @@ class Evaluation:
         pairs: PairScores, or None without thresholds.
         intervals: dict of metric to (low, high), or None without ci.
         conventions: dict of published code to what it would print, or None without conventions.
+        settings: dict of what else it was run with: distance, memory, and with ci the seed.
     """
 
     scores: dict
@@ -40,6 +41,7 @@ class Evaluation:
     pairs: PairScores = None
     intervals: dict = None
     conventions: dict = None
+    settings: dict = field(default_factory=dict)
 
 
 def run_evaluation(
@@ -91,20 +93,28 @@ def run_evaluation(
         "excluded_queries": len(selection.excluded),
         "noise_works": selection.noise_works,
     }
-    bounds = None
+    bounds, run_with = None, {"distance": distance, "memory": memory}
     if ci:
+        run_with["seed"] = seed
         values = query_scores(ranking.ranks, ranking.counts, ks)
         bounds = intervals(values, selection.query_works, seed)
-    published = as_published(selection, ranking, blocks, rerank) if conventions else None
-    return Evaluation(scores, selection, ranking, blocks, pairs, bounds, published)
+    published = None
+    if conventions:
+        published = as_published(selection, ranking, blocks, rerank, distance)
+    return Evaluation(scores, selection, ranking, blocks, pairs, bounds, published, run_with)
 
 
 def _check_arguments(embeddings, work_ids, distance, ks, tau):
-    if distance != "precomputed" and len(embeddings) != len(work_ids):
+    has_rows = distance != "precomputed" and getattr(embeddings, "shape", None) != ()
+    if has_rows and len(embeddings) != len(work_ids):
         raise MulkinetError(
             f"expected one embedding per work_id, found {len(embeddings)} for {len(work_ids)}"
         )
-    if not ks or any(not isinstance(k, (int, np.integer)) or k < 1 for k in ks):
+    if (
+        np.ndim(ks) != 1
+        or len(ks) == 0
+        or any(not isinstance(k, (int, np.integer)) or k < 1 for k in ks)
+    ):
         raise MulkinetError(f"expected cut-offs ks as whole numbers from 1, found {ks!r}")
     if tau is not None and not np.isfinite(tau):
         raise MulkinetError(f"expected tau as a finite distance, found {tau}")

@@ -1,20 +1,18 @@
-"""What there is to evaluate: a network's embeddings, a baseline's, or anybody's from files.
+"""What there is to evaluate: a network's embeddings or a baseline's; `files` has anybody's.
 
 A source is a function of (test_ls, query_ls), two list files or None, that gives `Candidates`; so
 that the same network can be asked about the tracks to test and those to choose a threshold on.
 
-Public names: `Tracks`, `Candidates`, `open_tracks`, `network_source`, `baseline_source`,
-`file_source`.
+Public names: `Tracks`, `Candidates`, `open_tracks`, `listed_rows`, `network_source`,
+`baseline_source`.
 """
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
-from mulkinet.errors import MulkinetError
 from mulkinet.evaluation.baselines import check_name, run_baseline
-from mulkinet.lists import read_list, select, tracks_of_list
+from mulkinet.lists import describe_left_out, read_list, select, tracks_of_list
 from mulkinet.sources.npy_dir import open_data
 from mulkinet.store import FeatureStore
 
@@ -22,9 +20,9 @@ __all__ = [
     "Tracks",
     "Candidates",
     "open_tracks",
+    "listed_rows",
     "network_source",
     "baseline_source",
-    "file_source",
 ]
 
 
@@ -52,7 +50,8 @@ class Candidates:
     """What an evaluation takes, from wherever it came.
 
     Attributes:
-        embeddings: (N, embedding), or (Q, M) distances where `distance` is "precomputed".
+        embeddings: (N, embedding); or (Q, M) distances where `distance` is "precomputed", in memory
+            or read as they are asked for.
         work_ids: (N,) work of each track.
         track_ids: (N,) id of each track, or None.
         queries: (Q,) rows of the queries, or None for all.
@@ -107,15 +106,10 @@ def open_tracks(data_dir=None, test_ls=None, query_ls=None, *, skip_missing=Fals
         data_dir, test_ls = demo.store_path, test_ls or demo.lists["TEST"]
     store = open_data(data_dir)
     names = {"store": str(store.path), "test_ls": test_ls, "query_ls": query_ls}
-    rows_of, missing = {}, []
-    for path in filter(None, (test_ls, query_ls)):
-        left = tracks_of_list(store, path, skip_missing=skip_missing)
-        rows_of[path] = select(store, left.pairs, path)
-        if left.n_missing:
-            missing.append(left.describe(path))
-    reference_rows = rows_of[test_ls] if test_ls else np.arange(len(store))
-    query_rows = rows_of[query_ls] if query_ls else reference_rows
-    names["missing"] = "; ".join(missing)
+    reference_rows, query_rows, missing = listed_rows(
+        store, test_ls, query_ls, skip_missing=skip_missing
+    )
+    names["missing"] = "; ".join(filter(None, [describe_left_out(store), missing]))
     rows = np.union1d(reference_rows, query_rows)
     return Tracks(
         store,
@@ -124,6 +118,33 @@ def open_tracks(data_dir=None, test_ls=None, query_ls=None, *, skip_missing=Fals
         np.searchsorted(rows, reference_rows),
         {name: str(value) for name, value in names.items() if value},
     )
+
+
+def listed_rows(store, test_ls, query_ls, *, skip_missing=False):
+    """Rows of the references and of the queries.
+
+    Args:
+        store: FeatureStore, or anything with its `path`, `rows_by_key` and length.
+        test_ls: List of the references, or None for all.
+        query_ls: List of the queries, or None for the references.
+        skip_missing: As for `open_tracks`.
+
+    Returns:
+        (references, queries, missing): (M,) and (Q,) rows, and a line about what was left out, empty
+        if nothing was.
+
+    Raises:
+        MulkinetError: As for `open_tracks`.
+    """
+    rows_of, missing = {}, []
+    for path in filter(None, (test_ls, query_ls)):
+        left = tracks_of_list(store, path, skip_missing=skip_missing)
+        rows_of[path] = select(store, left.pairs, path)
+        if left.n_missing:
+            missing.append(left.describe(path))
+    references = rows_of[test_ls] if test_ls else np.arange(len(store))
+    queries = rows_of[query_ls] if query_ls else references
+    return references, queries, "; ".join(missing)
 
 
 def network_source(
@@ -153,26 +174,33 @@ def network_source(
     Raises:
         MulkinetError: The file is no model.
     """
-    from mulkinet.evaluation.embeddings import embed
+    from mulkinet.evaluation.embeddings import check_compatible, embed
     from mulkinet.modelfile import load_model
 
     model = load_model(model_file)
-    system = {"model_file": str(model_file), "network": model.network, **model.options}
-    if pad:
-        system["pad"] = pad
+    system = {
+        "model_file": str(model_file),
+        "network": model.network,
+        **model.options,
+        "pad": pad or model.metadata.get("pad", "zero"),
+        "batchsize": batch_size,
+    }
 
     def source(test_ls, query_ls):
         tracks = open_tracks(data_dir, test_ls, query_ls, skip_missing=skip_missing)
+        used = check_compatible(model, tracks.store, feature=feature)
         embeddings = embed(
             model,
             tracks.store,
             rows=tracks.rows,
-            feature=feature,
+            feature=used,
             batch_size=batch_size,
             pad=pad,
             progress=progress,
         )
-        return _of_tracks(embeddings, model.distance, model.distance_weights, tracks, system)
+        return _of_tracks(
+            embeddings, model.distance, model.distance_weights, tracks, {**system, "feature": used}
+        )
 
     return source
 
@@ -204,44 +232,6 @@ def baseline_source(name, data_dir=None, *, feature=None, skip_missing=False, **
     return source
 
 
-def file_source(works, *, embeddings=None, distances=None, distance="cosine"):
-    """Anybody's embeddings or distances.
-
-    Args:
-        works: Text file, one track a line: `<work>` or `<work> TAB <track>`. Lists need tracks.
-        embeddings: .npy file, (N, embedding), in the order of `works`.
-        distances: .npy file instead of embeddings, (queries, references), read as a memory map.
-        distance: How the embeddings are compared.
-
-    Returns:
-        A source, in which distances are in the order of the lists, or of `works` without them.
-
-    Raises:
-        MulkinetError: A file cannot be read.
-    """
-    work_ids, track_ids = _read_works(works)
-    is_matrix = embeddings is None
-    path = distances if is_matrix else embeddings
-    array = _read_array(path)
-    names = {"distances" if is_matrix else "embeddings": str(path), "works": str(works)}
-
-    def source(test_ls, query_ls):
-        references = read_list(test_ls) if test_ls else None
-        queries = read_list(query_ls) if query_ls else references
-        lists = {"test_ls": test_ls, "query_ls": query_ls}
-        return Candidates(
-            array,
-            work_ids,
-            track_ids,
-            queries,
-            references,
-            distance="precomputed" if is_matrix else distance,
-            settings={**names, **{name: str(value) for name, value in lists.items() if value}},
-        )
-
-    return source
-
-
 def _of_tracks(embeddings, distance, weights, tracks, system):
     store, rows = tracks.store, tracks.rows
     return Candidates(
@@ -265,32 +255,3 @@ def _titles(store, rows):
     if artist is None:
         return names
     return np.asarray([f"{t} ({a})" if a else t for t, a in zip(names, artist[rows])])
-
-
-def _read_works(path):
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise MulkinetError(
-            f"expected a works file at {path}, found {getattr(error, 'strerror', None) or error}; "
-            "it has one <work> or <work> TAB <track> a line"
-        ) from error
-    fields = [line.split("\t") for line in text.splitlines() if line.strip()]
-    lengths = {len(parts) for parts in fields}
-    if not fields or len(lengths) > 1 or lengths.pop() > 2:
-        raise MulkinetError(
-            f"expected {path} with <work> or <work> TAB <track> in every line, found "
-            f"{'an empty file' if not fields else 'something else'}"
-        )
-    columns = [np.asarray(column) for column in zip(*fields)]
-    return columns[0], columns[1] if len(columns) == 2 else None
-
-
-def _read_array(path):
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise MulkinetError(
-            f"expected a matrix in a .npy file at {path}, found "
-            f"{getattr(error, 'strerror', None) or error}; write it with numpy.save"
-        ) from error

@@ -10,6 +10,7 @@ Ties count against the query: among candidates of equal distance the relevant on
 Public names: `Ranking`, `rank_relevant`, `tie_ends`, `Blocks`.
 """
 
+import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -72,15 +73,15 @@ class Blocks:
     def __init__(
         self, keys, n_queries, n_references, *, memory=DEFAULT_MEMORY, workers=None, progress=False
     ):
-        if not memory > 0:
-            raise MulkinetError(f"expected memory above 0 MB, found {memory}")
+        if not 0 < memory < math.inf:
+            raise MulkinetError(f"expected memory as a number of MB above 0, found {memory}")
         self.keys = keys
         self.n_queries = n_queries
         self.n_references = n_references
         self._workers = workers or os.cpu_count() or 1
         self._progress = progress
-        # Keys summed directly need a second block for the terms.
-        entries = int(memory * _MEGABYTE / 8 / (1 if keys.uses_blas else 2))
+        self._entries = int(memory * _MEGABYTE / 8)
+        entries = self._entries // keys.blocks_held
         self.columns = max(1, min(n_references, _CACHE_COLUMNS, entries))
         self.rows = max(1, min(n_queries, entries // self.columns))
 
@@ -134,7 +135,7 @@ class Blocks:
 
     def pair_keys(self, rows, columns):
         """(n,) keys of the pairs (rows[i], columns[i]); as many as there may be."""
-        step = self.rows * max(1, self.columns // 256)
+        step = max(1, self._entries // self.keys.entries_a_pair)
         parts = [
             self.keys.pairs(rows[start : start + step], columns[start : start + step])
             for start in range(0, len(rows), step)

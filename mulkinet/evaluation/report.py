@@ -90,7 +90,7 @@ def write_report(directory, evaluation, candidates, *, model_file=None):
     environment.filters["number"] = _number
     page = environment.get_template("report.html").render(
         title=_title(candidates),
-        settings={**candidates.settings, "distance": candidates.distance},
+        settings={**candidates.settings, **evaluation.settings},
         versions=versions(),
         date=datetime.datetime.now().strftime("%Y-%m-%d %H:%M"),
         scores={k: v for k, v in evaluation.scores.items() if k not in _NUMBERS},
@@ -291,4 +291,6 @@ def _number(value):
         return f"{value:,}"
     if math.isnan(value):
         return "NaN"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4f}"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.4g}" if 0 < abs(value) < 0.001 else f"{value:.4f}"

@@ -1,4 +1,4 @@
-"""An evaluation as files: JSON to compare runs by, per-query CSV, embeddings with their ids.
+"""An evaluation as files: JSON to compare runs by, per-query CSV, embeddings, ids and weights.
 
 The JSON holds `format`, `version`, `scores`, `intervals`, `conventions`, `settings`, `versions` and,
 under `queries`, one list per column with a value for each query. What is not a number (MulKINet's
@@ -43,7 +43,7 @@ def describe(evaluation, candidates):
         "scores": evaluation.scores,
         "intervals": evaluation.intervals,
         "conventions": _without_nan(evaluation.conventions),
-        "settings": {**candidates.settings, "distance": candidates.distance},
+        "settings": {**candidates.settings, **evaluation.settings},
         "versions": versions(),
         "queries": _query_columns(evaluation, candidates),
     }
@@ -83,7 +83,7 @@ def read_json(path):
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-        found = content["format"], content["version"]
+        found = content["format"], int(content["version"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = getattr(error, "strerror", None) or "something else"
         raise MulkinetError(
@@ -104,7 +104,8 @@ def write_tables(directory, evaluation, candidates):
     queries.csv has one line per query: its ids, title, number of covers, AP, rank of the first cover
     and number of covers in the first 10. embeddings.npy has a row for each line of tracks.txt
     (`<work> TAB <track>`, or `<work>` where tracks have no ids), ready for --embeddings and --works;
-    there is none where distances were evaluated.
+    there is none where distances were evaluated. distance_weights.npz, ready for --distance-weights,
+    is there where the distance has weights: kernel (embedding,) and bias.
 
     Args:
         directory: Folder, made when it is not there.
@@ -122,6 +123,10 @@ def write_tables(directory, evaluation, candidates):
         return
     with atomic_path(directory / "embeddings.npy") as temporary:
         np.save(temporary, np.asarray(candidates.embeddings))
+    if candidates.weights is not None:
+        with atomic_path(directory / "distance_weights.npz") as temporary:
+            kernel, bias = candidates.weights
+            np.savez(temporary, kernel=kernel, bias=bias)
     ids = [candidates.work_ids] + ([] if candidates.track_ids is None else [candidates.track_ids])
     with atomic_path(directory / "tracks.txt") as temporary:
         lines = ("\t".join(str(part) for part in row) + "\n" for row in zip(*ids))

@@ -69,8 +69,8 @@ def select_tracks(work_ids, *, track_ids=None, queries=None, references=None):
     Args:
         work_ids: (N,) work of each track.
         track_ids: (N,) id of each track within its work; rows stand for tracks when absent.
-        queries: The queries: rows (int), or track_ids (str), or (work_id, track_id) pairs. All
-            tracks by default.
+        queries: The queries: rows (int), a mask ((N,) bool), track_ids (str), or (work_id, track_id)
+            pairs. All tracks by default.
         references: The candidates, in the same ways. All tracks by default.
 
     Returns:
@@ -141,9 +141,14 @@ def _track_codes(work_ids, track_ids):
 def _rows(chosen, name, work_ids, track_ids):
     if chosen is None:
         return np.arange(len(work_ids))
-    chosen = list(chosen)
+    try:
+        chosen = [chosen] if isinstance(chosen, str) else list(chosen)
+    except TypeError as error:
+        raise MulkinetError(f"expected {name} as a list, found {chosen!r}") from error
     if not chosen:
         raise MulkinetError(f"expected at least one track in {name}, found an empty list")
+    if all(isinstance(item, (bool, np.bool_)) for item in chosen):
+        chosen = _rows_of_mask(chosen, name, len(work_ids))
     if all(isinstance(item, (int, np.integer)) for item in chosen):
         rows = np.asarray(chosen, dtype=np.int64)
         outside = rows[(rows < 0) | (rows >= len(work_ids))]
@@ -155,6 +160,16 @@ def _rows(chosen, name, work_ids, track_ids):
     if track_ids is None:
         raise MulkinetError(f"expected track_ids to find {name} by id, found none; give rows")
     return _rows_of_ids(chosen, name, work_ids, track_ids)
+
+
+def _rows_of_mask(mask, name, n_tracks):
+    rows = np.flatnonzero(mask).tolist()
+    if len(mask) != n_tracks or not rows:
+        raise MulkinetError(
+            f"expected {name} as a mask of {n_tracks} tracks, some of them chosen, found "
+            f"{len(rows)} chosen of {len(mask)}"
+        )
+    return rows
 
 
 def _rows_of_ids(chosen, name, work_ids, track_ids):

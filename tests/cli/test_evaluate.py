@@ -10,7 +10,9 @@ import pytest
 
 from mulkinet.cli.compare import main as compare
 from mulkinet.cli.evaluate import main as evaluate
+from mulkinet.evaluation.evaluator import run_evaluation
 from mulkinet.evaluation.inputs import Candidates
+from mulkinet.evaluation.results import write_tables
 from mulkinet.store import StoreWriter
 from tests.commands import invoke
 
@@ -36,7 +38,17 @@ def folder(tmp_path_factory):
     (folder / "queries").write_text("".join(ids[0:12:3]), encoding="utf-8")
     embeddings = np.repeat(rng.standard_normal((9, 6)), 3, axis=0)[:25]
     np.save(folder / "theirs.npy", embeddings + 0.4 * rng.standard_normal((25, 6)))
+    np.save(folder / "scalar.npy", np.array(1.0))
+    np.savez(folder / "weights.npz", kernel=np.ones(6))
+    (folder / "empty.npy").write_bytes(b"")
+    (folder / "works").write_text("".join(f"{work}\n" for work, _ in tracks), encoding="utf-8")
     return folder
+
+
+BASELINE = ("--baseline", "2dftm")
+POINTS = ("--embeddings", "@theirs.npy", "--works", "@all")
+L1 = (*POINTS, "--distance", "weighted_l1", "--distance-weights")
+MATRIX = ("--distances", "@theirs.npy", "--works", "@all")
 
 
 def call(folder, *arguments, command=evaluate):
@@ -62,7 +74,11 @@ def test_baseline_as_a_table_and_json(folder, tmp_path):
     assert "rank1" in table["CQTNet"]
     assert len(content["queries"]["AP"]) == scores["queries"] == 12
     assert content["settings"]["baseline"] == "mean-chroma"
-    assert content["settings"]["test_ls"] == f"{folder}/test"
+    expected = {
+        **{"test_ls": f"{folder}/test", "val_ls": f"{folder}/val", "feature": "crema"},
+        **{"distance": "transposed_cosine", "memory": 64.0, "seed": 0},
+    }
+    assert expected.items() <= content["settings"].items()
 
 
 def test_query_list(folder):
@@ -106,6 +122,95 @@ def test_lists_name_tracks_of_the_works_file(folder):
     assert "precision@tau" in result.stdout
 
 
+def scores_of(folder, json_file, *arguments):
+    result = call(folder, *arguments, "--json", json_file)
+    assert result.exit_code == 0, result.stderr
+    return json.loads(json_file.read_text(encoding="utf-8"))["scores"]
+
+
+def test_one_matrix_serves_every_list(folder, tmp_path, rng):
+    # Rows and columns of D.npy are those of --works, whatever is asked: here of tracks in no order.
+    lines = (folder / "all").read_text(encoding="utf-8").splitlines(keepends=True)
+    order = rng.permutation(len(lines))
+    (tmp_path / "works").write_text("".join(lines[i] for i in order), encoding="utf-8")
+    embeddings = np.load(folder / "theirs.npy")[order]
+    np.save(tmp_path / "x.npy", embeddings)
+    np.save(tmp_path / "d.npy", np.linalg.norm(embeddings[:, None] - embeddings[None], axis=2))
+    works = ("--works", tmp_path / "works")
+    of_points = ("--embeddings", tmp_path / "x.npy", *works, "--distance", "euclidean")
+    of_matrix = ("--distances", tmp_path / "d.npy", *works, "--memory", "0.0001")
+    for lists in (
+        ("--val-ls", "@val", "--test-ls", "@test", "--query-ls", "@queries"),
+        ("--val-ls", "@val", "--test-ls", "@test"),
+        ("--query-ls", "@queries"),
+        (),
+    ):
+        expected = scores_of(folder, tmp_path / "x.json", *of_points, *lists)
+        found = scores_of(folder, tmp_path / "d.json", *of_matrix, *lists)
+        assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_skip_missing_of_a_works_file(folder, tmp_path):
+    ids = (folder / "all").read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [n for n in range(25) if n not in (0, 12, 13)]
+    (tmp_path / "works").write_text("".join(ids[n] for n in kept), encoding="utf-8")
+    embeddings = np.load(folder / "theirs.npy")[kept]
+    np.save(tmp_path / "x.npy", embeddings)
+    np.save(tmp_path / "d.npy", np.linalg.norm(embeddings[:, None] - embeddings[None], axis=2))
+    lists = ("--works", tmp_path / "works", "--val-ls", "@val", "--test-ls", "@test")
+    for system in (("--embeddings", tmp_path / "x.npy"), ("--distances", tmp_path / "d.npy")):
+        result = call(folder, *system, *lists, "--skip-missing")
+        assert result.exit_code == 0, result.stderr
+        assert result.stdout.startswith("11 tracks, 4 works, 11 queries")
+        assert f"1 tracks of {folder}/test are missing, 0 more" in result.stdout
+        assert f"2 tracks of {folder}/val are missing, 1 more" in result.stdout
+        result = call(folder, *system, *lists)
+        assert result.exit_code == 1
+        assert "--skip-missing" in result.stderr
+
+
+def test_a_twins_distance_goes_out_and_in_again(folder, tmp_path, rng):
+    kernel, bias = rng.standard_normal(6).astype(np.float32), -0.75
+    candidates = Candidates(
+        np.load(folder / "theirs.npy"),
+        np.array([f"w{n // 3}" for n in range(25)]),
+        distance="weighted_l1",
+        weights=(kernel, bias),
+    )
+    evaluation = run_evaluation(**candidates.arguments)
+    write_tables(tmp_path, evaluation, candidates)
+    works = ("--embeddings", tmp_path / "embeddings.npy", "--works", tmp_path / "tracks.txt")
+    weights = ("--distance-weights", tmp_path / "distance_weights.npz")
+    found = scores_of(
+        folder,
+        tmp_path / "a.json",
+        *works,
+        "--distance",
+        "weighted_l1",
+        *weights,
+        "--out",
+        tmp_path,
+    )
+    assert found == evaluation.scores
+    # --out has written them once more.
+    again = scores_of(folder, tmp_path / "b.json", *works, "--distance", "weighted_l1", *weights)
+    assert again == evaluation.scores
+    assert (
+        again["MAP"]
+        != scores_of(folder, tmp_path / "c.json", *works, "--distance", "weighted_l1")["MAP"]
+    )
+
+
+def test_gpu_of_what_has_no_network(folder, monkeypatch):
+    chosen = []
+    monkeypatch.setattr("mulkinet.evaluation.products.may_have_gpu", lambda: True)
+    monkeypatch.setattr("mulkinet.evaluation.distances.matrix_product", lambda: np.matmul)
+    monkeypatch.setattr("mulkinet.devices.strategy_of", lambda gpus, _: chosen.append(gpus))
+    arguments = ("--embeddings", "@theirs.npy", "--works", "@all")
+    assert call(folder, *arguments, "--gpu", "1").exit_code == 0
+    assert chosen == [[1]]
+
+
 def test_report_of_a_command(folder, tmp_path):
     arguments = ("--baseline", "mean-chroma", "--data-dir", "@songs.h5", "--report", tmp_path)
     result = call(folder, *arguments)
@@ -119,8 +224,20 @@ def test_report_of_a_command(folder, tmp_path):
     [
         ((), "expected one of --model-file, --baseline, --embeddings, --distances, found none"),
         (("--baseline", "qmax", "--model-file", "x"), "found --model-file and --baseline"),
-        (("--embeddings", "@theirs.npy"), "--works goes with --embeddings"),
-        (("--baseline", "qmax", "--works", "@all"), "--works goes with --embeddings"),
+        (("--embeddings", "@theirs.npy"), "--embeddings goes with --works"),
+        (
+            ("--baseline", "qmax", "--works", "@all"),
+            "--works goes with --embeddings or --distances",
+        ),
+        ((*BASELINE, "--distance", "cosine"), "--distance goes with --embeddings"),
+        (("--model-file", "x", "--distance", "cosine"), "--distance goes with --embeddings"),
+        ((*MATRIX, "--distance", "euclidean"), "--distance goes with --embeddings"),
+        ((*MATRIX, "--feature", "hpcp"), "--feature goes with --model-file or --baseline"),
+        ((*MATRIX, "--data-dir", "x"), "--data-dir goes with --model-file or --baseline"),
+        ((*MATRIX, "-n", "2"), "--n-workers goes with --baseline"),
+        ((*BASELINE, "--batchsize", "32"), "--batchsize goes with --model-file"),
+        ((*BASELINE, "--distance-weights", "w"), "--distance-weights goes with --embeddings"),
+        ((*POINTS, "--distance-weights", "w"), "goes with --distance weighted_l1"),
         (("--baseline", "qmax", "--memory", "0"), "--memory"),
     ],
 )
@@ -138,6 +255,20 @@ def test_wrong_usage(folder, arguments, message):
         (("--baseline", "2dftm", "--data-dir", "@none.h5"), "found no file"),
         (("--embeddings", "@none.npy", "--works", "@all"), "No such file"),
         (("--embeddings", "@all", "--works", "@all"), "a matrix in a .npy file"),
+        (("--embeddings", "@empty.npy", "--works", "@all"), "a matrix in a .npy file"),
+        (("--embeddings", "@scalar.npy", "--works", "@all"), "found shape ()"),
+        (("--embeddings", "@weights.npz", "--works", "@all"), "an archive of several"),
+        (("--distances", "@scalar.npy", "--works", "@all"), "found shape ()"),
+        (MATRIX, "distances of all 25 tracks"),
+        ((*POINTS, "--memory", "inf"), "above 0, found inf"),
+        ((*L1, "@none.npz"), "No such file"),
+        ((*L1, "@all"), "kernel and bias in a .npz file"),
+        ((*L1, "@theirs.npy"), "kernel and bias in a .npz file"),
+        ((*L1, "@weights.npz"), "kernel and bias in a .npz file"),
+        (
+            ("--embeddings", "@theirs.npy", "--works", "@works", "--test-ls", "@test"),
+            "give <work> TAB <track> in --works",
+        ),
         (("--embeddings", "@theirs.npy", "--works", "@test"), "found 25 for 12"),
         (("--embeddings", "@theirs.npy", "--works", "@none"), "expected a works file"),
         (("--embeddings", "@theirs.npy", "--works", "@songs.h5"), "expected a works file"),
@@ -169,6 +300,7 @@ def test_model_file_on_its_features(folder, tmp_path):
     assert result.stdout.startswith("25 tracks, 9 works, 24 queries")
     found = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))["settings"]
     assert (found["network"], found["distance"]) == ("mulkinet", "cosine")
+    assert (found["feature"], found["pad"], found["batchsize"]) == ("crema", "zero", 32)
     model.metadata["feature_settings"] = {**settings, "hop_length": 1024}
     save_model(model, tmp_path / "other.h5")
     result = call(folder, "--model-file", tmp_path / "other.h5", *arguments)

@@ -80,6 +80,9 @@ def test_json_has_no_nan_and_wrong_files_are_told(candidates, tmp_path):
     path.write_text(json.dumps({**content, "version": 99}), encoding="utf-8")
     with pytest.raises(MulkinetError, match="version 99; upgrade"):
         read_json(path)
+    path.write_text(json.dumps({**content, "version": "2"}), encoding="utf-8")
+    with pytest.raises(MulkinetError, match="version 2; upgrade"):
+        read_json(path)
     for text in ("[]", "no json", '{"format": "other"}'):
         path.write_text(text, encoding="utf-8")
         with pytest.raises(MulkinetError, match="expected the scores of a run"):

@@ -126,4 +126,6 @@ def test_mulkinet_takes_runs_of_a_list_for_works():
 def test_mulkinet_ranks_a_list_against_itself_only():
     found = printed(DISTANCES[:1], WORKS, queries=[0])
     assert "MulKINet" not in found
+    euclidean = evaluate([[0.0], [1.0]], ["a", "a"], distance="euclidean", conventions=True)
+    assert "MulKINet" not in euclidean["conventions"]
     assert found["CQTNet"]["rank1"] == 2

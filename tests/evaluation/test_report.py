@@ -36,12 +36,16 @@ def report(tmp_path_factory):
         works,
         np.array([f"t{n}" for n in range(len(works))]),
         titles=titles,
-        settings={"model_file": "models/demo/best.h5", "store": "datasets/demo.h5"},
+        settings={
+            **{"model_file": "models/demo/best.h5", "store": "datasets/demo.h5"},
+            **{"val_ls": "meta/DEMO-VAL", "feature": "hpcp", "pad": "wrap", "batchsize": 17},
+        },
     )
     log = folder / "log" / "demo" / "epochs.csv"
     log.parent.mkdir(parents=True)
     log.write_text("epoch,loss,MAP\n1,2.5,0.2\n2,1.5,0.4\n3,1.2,0.35\n", encoding="utf-8")
-    evaluation = run_evaluation(**candidates.arguments, tau=0.5, ci=True, conventions=True)
+    options = {"tau": 0.5, "ci": True, "conventions": True, "memory": 48.5, "seed": 41}
+    evaluation = run_evaluation(**candidates.arguments, **options)
     model_file = folder / "models" / "demo" / "best.h5"
     return write_report(folder / "report", evaluation, candidates, model_file=model_file)
 
@@ -57,6 +61,23 @@ def test_page_escapes_titles_and_shows_what_was_scored(report):
     assert "Canción <" not in page
     for text in ("MAP", "recall@10", "accuracy@tau", "CoverHunter", "models/demo/best.h5", "numpy"):
         assert text in page
+
+
+def test_page_shows_every_setting(report):
+    page = report.read_text(encoding="utf-8")
+    settings = {
+        **{"val_ls": "meta/DEMO-VAL", "feature": "hpcp", "pad": "wrap", "batchsize": 17},
+        **{"distance": "cosine", "memory": 48.5, "seed": 41},
+    }
+    for name, value in settings.items():
+        assert f'<th>{name}</th><td class="wrap">{value}</td>' in page
+
+
+def test_small_thresholds_keep_their_digits(tmp_path):
+    points = np.array([[0.0], [0.00002], [3.0], [4.0]])
+    candidates = Candidates(points, np.array(list("aabb")), distance="euclidean")
+    page = write_report(tmp_path, run_evaluation(**candidates.arguments, tau=2e-5), candidates)
+    assert '<td>tau</td><td class="n">2e-05</td>' in page.read_text(encoding="utf-8")
 
 
 def test_precomputed_distances_have_no_map(tmp_path):
@@ -133,6 +154,10 @@ def test_report_of_a_demo_run(tmp_path):
         shown = browser.evaluate(
             "[...document.images].filter(i => i.naturalWidth > 100).map(i => i.parentElement.id)"
         )
+        browser.screenshot(tmp_path / "page.png")
+        pdf = browser.pdf()
     assert set(shown) == FIGURES
     assert browser.messages == []
     assert [url for url in browser.requests if not url.startswith("data:")] == [page.as_uri()]
+    assert (tmp_path / "page.png").stat().st_size > 20_000
+    assert pdf.startswith(b"%PDF")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mulkinet.evaluation import evaluate
+from mulkinet.evaluation import evaluate, thresholds
 from tests.evaluation import naive
 
 
@@ -28,11 +28,13 @@ def test_hand_worked_errors():
 def test_best_threshold_serves_as_tau(rng, distance):
     works = rng.integers(0, 12, 60)
     embeddings = rng.standard_normal((60, 6)) + rng.standard_normal((12, 6))[works]
-    weights = (np.full(6, 0.05), 0.1) if distance == "weighted_l1" else None
+    # So large that the sigmoid of all of them is 1.
+    weights = (np.full(6, 50.0), 10.0) if distance == "weighted_l1" else None
     options = {"distance": distance, "weights": weights}
     scores = evaluate(embeddings, works, **options)
     at_best = evaluate(embeddings, works, tau=scores["accuracy_threshold"], **options)
-    assert at_best["accuracy@tau"] == scores["accuracy"]
+    assert at_best["accuracy@tau"] == scores["accuracy"] > 0.9
+    assert scores["EER"] < 0.3
 
 
 def test_nothing_accepted():
@@ -61,8 +63,33 @@ def test_values_one_float32_apart_are_told_apart():
     assert scores["accuracy_threshold"] == values[0]
 
 
-def test_many_bins_hold_good_thresholds(rng):
-    # Errors stay nearly equal over a wide range of distances, so that many bins are refined.
+def test_many_bins_may_hold_the_best_threshold(monkeypatch):
+    # In every bin (2**k and a little more) two others come before two covers, so that each bin's end
+    # has as many errors as any other, and only counting by code shows that its middle has no fewer;
+    # but in a late bin the covers come first.
+    n_works = 80
+    works = np.repeat(np.arange(n_works), 2)
+    bins, is_late = 2.0 ** (np.arange(n_works) - 40), np.arange(n_works) == 70
+    matrix = np.full((2 * n_works, 2 * n_works), 2.0**100)
+    for tracks in (2 * np.arange(n_works), 2 * np.arange(n_works) + 1):
+        matrix[tracks, tracks ^ 1] = bins * np.where(is_late, 1, 1 + 1e-5)
+        matrix[tracks, (tracks + 2) % (2 * n_works)] = bins * np.where(is_late, 1 + 1e-5, 1)
+    refined, refine = [], thresholds._PairCounter.refine
+
+    def watched(counter, bins):
+        refined.append(len(bins))
+        refine(counter, bins)
+
+    monkeypatch.setattr(thresholds._PairCounter, "refine", watched)
+    scores = evaluate(matrix, works, distance="precomputed")
+    rounded = matrix.astype(np.float32).astype(float)
+    expected = naive.thresholds(rounded.tolist(), works.tolist())
+    assert {name: scores[name] for name in expected} == pytest.approx(expected)
+    assert scores["accuracy_threshold"] == bins[70]
+    assert refined == [64, n_works - 64]
+
+
+def test_distances_over_many_orders_of_magnitude(rng):
     works = np.repeat(np.arange(16), 2)
     matrix = np.exp(rng.uniform(-60, 60, (32, 32)))
     scores = evaluate(matrix, works, distance="precomputed")
