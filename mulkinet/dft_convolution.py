@@ -57,7 +57,12 @@ def choose_form(kernel_shape, n_rows, n_frames=None, dilation=1):
     forms = [DirectForm(*shape), *_tile_forms(shape, n_frames)]
     if n_rows > 1 and dilation == 1:
         forms.append(BlockForm(*shape))
-    return min(forms, key=lambda form: form.cost(n_frames))
+    return min(forms, key=lambda form: _cost(form, n_frames))
+
+
+def _cost(form, n_frames):
+    products, transforms, kernel = form.multiplications(n_frames)
+    return products + TRANSFORM_COST * (transforms + kernel / TYPICAL_BATCH)
 
 
 def _tile_forms(shape, n_frames):
@@ -90,9 +95,9 @@ class _Form:
 class DirectForm(_Form):
     """The rows written out and one ordinary convolution."""
 
-    def cost(self, n_frames):
-        """Multiplications for one input of `n_frames`."""
-        return self.n_rows * (n_frames - self.lost_frames()) * math.prod(self.kernel_shape)
+    def multiplications(self, n_frames):
+        """(products, 0, 0) for an input of `n_frames`."""
+        return self.n_rows * (n_frames - self.lost_frames()) * math.prod(self.kernel_shape), 0, 0
 
     def transform(self, kernel):
         """The kernel as it is."""
@@ -129,16 +134,20 @@ class TileForm(_Form):
     def _n_products(self):
         return 3 * self.n_rows * self._n_frequencies
 
-    def cost(self, n_frames):
-        """Multiplications for one input of `n_frames`, those of the transforms weighted by what they cost."""
-        _, width, channels, filters = self.kernel_shape
+    def multiplications(self, n_frames):
+        """(products, input's and output's transforms, kernel's transform) for an input of `n_frames`."""
+        height, width, channels, filters = self.kernel_shape
         n_tiles = self._n_tiles(n_frames) * self.dilation
-        # Per channel of a tile: along time for each row, then along rows for each frequency, real and imaginary.
-        per_channel = 2 * self._n_frequencies * self.n_rows * (self.size + 3 * self.n_rows)
-        transforms = n_tiles * (channels + filters) * per_channel
-        kernel = channels * filters * per_channel / TYPICAL_BATCH
-        products = self._n_products * n_tiles * channels * filters
-        return products + TRANSFORM_COST * (transforms + kernel)
+        # Along time for each row, then along rows for each frequency, real and imaginary.
+        along_rows = 2 * self._n_frequencies * self.n_rows * 3 * self.n_rows
+        into = 2 * self._n_frequencies * self.n_rows * self.size + along_rows
+        back = 2 * self._n_frequencies * self.n_rows * self._hop + along_rows
+        kernel = 2 * self._n_frequencies * height * (width + 3 * self.n_rows)
+        return (
+            self._n_products * n_tiles * channels * filters,
+            n_tiles * (channels * into + filters * back),
+            kernel * channels * filters,
+        )
 
     def transform(self, kernel):
         """(height, width, channels, filters) -> its spectrum (frequencies, channels, filters) float32."""
@@ -186,14 +195,16 @@ class BlockForm(_Form):
         """Frames that a block of BLOCK_FRAMES frames of output depends on."""
         return BLOCK_FRAMES + self.kernel_shape[1] - 1
 
-    def cost(self, n_frames):
-        """Multiplications for one input of `n_frames`, those of the transforms weighted by what they cost."""
-        _, _, channels, filters = self.kernel_shape
+    def multiplications(self, n_frames):
+        """(products, input's and output's transforms, kernel's transform) for an input of `n_frames`."""
+        height, width, channels, filters = self.kernel_shape
         n_out = -(-(n_frames - self.lost_frames()) // BLOCK_FRAMES) * BLOCK_FRAMES
-        n_products = len(_row_matrices(1, self.n_rows).rows)
-        products = n_products * n_out * self._read * channels * filters
-        transforms = n_products * self.n_rows * (n_frames * channels + n_out * filters)
-        return products + TRANSFORM_COST * transforms
+        n_products = len(_row_matrices(height, self.n_rows).rows)
+        return (
+            n_products * n_out * self._read * channels * filters,
+            n_products * self.n_rows * (n_frames * channels + n_out * filters),
+            n_products * height * width * channels * filters,
+        )
 
     def transform(self, kernel):
         """(height, width, channels, filters) -> Toeplitz matrices (17, read * channels, BLOCK_FRAMES * filters)."""

@@ -156,8 +156,9 @@ def _found_in_rows(x, values):
     """`values` (batch, 1, ...), each of which is in some row of `x` (batch, rows, ...); their gradient goes there."""
 
     def gradient(upstream):
-        hits = tf.cast(tf.equal(x, values), x.dtype)
-        return hits * (upstream / tf.reduce_sum(hits, axis=1, keepdims=True)), None
+        hits = tf.equal(x, values)
+        n_hits = tf.reduce_sum(tf.cast(hits, x.dtype), axis=1, keepdims=True)
+        return tf.where(hits, upstream / n_hits, 0.0), None
 
     return tf.identity(values), gradient
 
