@@ -80,11 +80,15 @@ def load_model(path):
     """
     with _open(path) as file:
         config = json.loads(file.attrs["config"])
-        model = build_model(config["network"], **config["options"])
-        copy_weights(model, dict(_datasets(file["weights"])))
-        if not isinstance(config["metadata"], dict):
+        if "network" not in config:
+            raise ValueError("its config names no network")
+        # Options and metadata that came with a later version of this package keep their defaults.
+        metadata = config.get("metadata", {})
+        if not isinstance(metadata, dict):
             raise TypeError("its metadata is no JSON object")
-        model.metadata = config["metadata"]
+        model = build_model(config["network"], **config.get("options", {}))
+        copy_weights(model, dict(_datasets(file["weights"])))
+        model.metadata = metadata
     return model
 
 
@@ -116,17 +120,18 @@ def named_weights(model):
     }
 
 
-def copy_weights(model, arrays):
+def copy_weights(model, arrays, name_in_file=str):
     """Sets every variable of a network, by name.
 
     Args:
         model: EmbeddingNetwork.
-        arrays: dict of "<layer>/<weight>" to array (or HDF5 dataset).
+        arrays: dict of name to array (or HDF5 dataset).
+        name_in_file: Function that gives the name in `arrays` for a network's "<layer>/<weight>".
 
     Raises:
-        MulkinetError: A weight is missing, left over or of another shape.
+        MulkinetError: A weight is missing, left over or of another shape; it is named as in `arrays`.
     """
-    variables = named_weights(model)
+    variables = {name_in_file(name): v for name, v in named_weights(model).items()}
     problems = [f"{name} is missing" for name in variables if name not in arrays]
     problems += [f"{name} is not in a {model.network} of these options" for name in arrays
                  if name not in variables]  # fmt: skip

@@ -12,7 +12,7 @@ import re
 import h5py
 
 from mulkinet.errors import MulkinetError
-from mulkinet.modelfile import copy_weights
+from mulkinet.modelfile import copy_weights, reason_of
 from mulkinet.models import build_model
 from mulkinet.models.siamese import FILTERS, LOST_FRAMES
 
@@ -70,8 +70,6 @@ def import_keras(file, path):
             return _import_mulkinet(weights, _input_frames(file))
         if _counts(weights) == SIAMESE_LAYERS:
             return _import_siamese(weights)
-    except (KeyError, IndexError, ValueError, TypeError) as error:
-        raise MulkinetError(f"{path} does not fit: it has no {error}") from error
     except MulkinetError as error:
         raise MulkinetError(f"{path} does not fit: {error}") from error
     raise MulkinetError(
@@ -95,41 +93,59 @@ def _weights(group):
 
 def _input_frames(file):
     """Frames of the model's input, (batch, 23, frames, 1), from its JSON description."""
-    description = json.loads(file.attrs["model_config"])
-    shape = description["config"]["layers"][0]["config"]["batch_input_shape"]
+    try:
+        description = json.loads(file.attrs["model_config"])
+    except (KeyError, ValueError) as error:
+        raise MulkinetError(
+            f"its attribute model_config is no JSON ({reason_of(error)}); save the model whole"
+        ) from error
+    try:
+        shape = tuple(description["config"]["layers"][0]["config"]["batch_input_shape"])
+    except (LookupError, TypeError) as error:
+        raise MulkinetError(
+            "its model_config describes no input layer (config.layers[0].config.batch_input_shape)"
+        ) from error
     if len(shape) != 4 or shape[1] != 23:
         raise MulkinetError(f"expected an input of 23 rows and some frames, found {shape}")
     return shape[2]
+
+
+def _array(weights, name, n_axes):
+    """The dataset of that name, which options are read off."""
+    if name not in weights:
+        raise MulkinetError(f"{name} is missing")
+    if len(weights[name].shape) != n_axes:
+        raise MulkinetError(f"{name}: expected {n_axes} axes, found {weights[name].shape}")
+    return weights[name]
 
 
 def _import_mulkinet(weights, n_frames):
     model = build_model("mulkinet", **_mulkinet_options(weights), n_frames=n_frames)
     # The softmax layer goes: its classes are somebody's list of works, which the file does not hold.
     trunk = {name: array for name, array in weights.items() if name != "Classification/kernel"}
-    copy_weights(model, {_our_name(name): array for name, array in trunk.items()})
+    copy_weights(model, trunk, _mulkinet_name)
     model.metadata = {**MULKINET_METADATA, "n_frames": n_frames}
     return model
 
 
-def _our_name(name):
+def _mulkinet_name(name):
     # An attention's two dense kernels are two layers there and two weights of one layer here.
-    return re.sub(r"_(ChnlAtt|TempAtt)_Layer([12])/kernel$", r"_\1/layer\2", name)
+    return re.sub(r"_(ChnlAtt|TempAtt)/layer([12])$", r"_\1_Layer\2/kernel", name)
 
 
 def _mulkinet_options(weights):
     """The options that the names and shapes imply."""
     stages = [re.match(r"KI_(?:[A-Za-z_]*)(\d+)(?:_\d)?_Conv/kernel$", name) for name in weights]
-    n_stages = 1 + max(int(match[1]) for match in stages if match)
+    n_stages = 1 + max((int(match[1]) for match in stages if match), default=0)
     block, narrow = "simple", None
     for name, kernel in (
         ("bottleneck", "KI_Bottleneck1_0_Conv/kernel"),
         ("wider", "KI_Wider_Bottleneck0_1_Conv/kernel"),
     ):
         if kernel in weights:
-            block, narrow = name, weights[kernel].shape[3]
-    first = weights[
-        "KI_Wider_Bottleneck0_0_Conv/kernel" if block == "wider" else "KI_0_Conv/kernel"
-    ]
+            block, narrow = name, _array(weights, kernel, 4).shape[3]
+    first_name = "KI_Wider_Bottleneck0_0_Conv" if block == "wider" else "KI_0_Conv"
+    first = _array(weights, f"{first_name}/kernel", 4)
     channels = first.shape[3]
     return {
         "block": block,
@@ -139,7 +155,7 @@ def _mulkinet_options(weights):
         "ki_out_channel": channels,
         "bn_ratio": channels // narrow if narrow else 4,
         "time_field": first.shape[1] * n_stages,
-        "embedding_len": weights["Embedding/kernel"].shape[1],
+        "embedding_len": _array(weights, "Embedding/kernel", 2).shape[1],
     }
 
 
@@ -158,19 +174,20 @@ def _counts(weights):
 
 
 def _import_siamese(weights):
-    ours = {
-        theirs: our
-        for kind, layers in _numbered(weights).items()
-        for theirs, our in zip(layers, SIAMESE_NAMES[kind])
+    layers = {
+        ours: theirs
+        for kind, numbered in _numbered(weights).items()
+        for ours, theirs in zip(SIAMESE_NAMES[kind], numbered)
     }
-    renamed = {}
-    for name, array in weights.items():
-        layer, _, weight = name.partition("/")
-        renamed[f"{ours[layer]}/{weight}"] = array
-    n_inputs, embedding_len = renamed["dense/kernel"].shape
+    n_inputs, embedding_len = _array(weights, f"{layers['dense']}/kernel", 2).shape
     n_frames = n_inputs // FILTERS[1] + LOST_FRAMES
     model = build_model("siamese", n_frames=n_frames, embedding_len=embedding_len)
-    copy_weights(model, renamed)
+
+    def name_in_file(name):
+        layer, _, weight = name.partition("/")
+        return f"{layers[layer]}/{weight}"
+
+    copy_weights(model, weights, name_in_file)
     settings = {**SIAMESE_METADATA["feature_settings"], "spect_len": n_frames}
     model.metadata = {**SIAMESE_METADATA, "n_frames": n_frames, "feature_settings": settings}
     return model

@@ -3,6 +3,8 @@
 Public names: `import_move`.
 """
 
+import copy
+
 import numpy as np
 
 from mulkinet.errors import MulkinetError
@@ -24,6 +26,8 @@ METADATA = {
         "hop_length": 512,
         "downsample": 8,
     },
+    # What the whole tracks of an evaluation are not: the patches it was trained on.
+    "training": {"settings": {"n_frames": 1800}},
 }
 # PyTorch counts the batches that its moving averages have seen; autopool's p is there whatever the summary.
 UNUSED = ("lin_bn.num_batches_tracked", "autopool_p")
@@ -59,7 +63,7 @@ def import_move(path, **options):
             for name, variable in named_weights(model).items()
         },
     )
-    model.metadata = {**METADATA, "feature_settings": dict(METADATA["feature_settings"])}
+    model.metadata = copy.deepcopy(METADATA)
     return model
 
 

@@ -45,7 +45,7 @@ _LITERALS = {
     "BINFLOAT",
 }
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-
+_EMPTY = {"EMPTY_TUPLE": tuple, "EMPTY_LIST": list, "EMPTY_DICT": dict}
 
 # What a damaged archive or a malformed program ends in.
 _DAMAGE = (
@@ -73,7 +73,7 @@ def read_state_dict(path):
         path: A file that `torch.save` wrote, of the zip format (torch 1.6 and later).
 
     Returns:
-        dict of key to array, little-endian.
+        dict of key to array, in this machine's byte order.
 
     Raises:
         MulkinetError: It is damaged, holds anything but tensors and containers (the first such name is told), or no
@@ -133,7 +133,7 @@ class _Storages:
         member = self._archive.getinfo(f"{self._root}/data/{key}")
         if member.file_size != n * dtype.itemsize:
             raise ValueError(f"{member.file_size} bytes for {n} numbers of {dtype}")
-        return np.frombuffer(self._archive.read(member), dtype)
+        return np.frombuffer(self._archive.read(member), dtype).astype(STORAGES[name], copy=False)
 
 
 class _Machine:
@@ -177,8 +177,8 @@ class _Machine:
 
     def _container(self, name):
         stack = self._stack
-        if name.startswith("EMPTY_"):
-            stack.append({"EMPTY_TUPLE": (), "EMPTY_LIST": [], "EMPTY_DICT": {}}[name])
+        if name in _EMPTY:
+            stack.append(_EMPTY[name]())
         elif name == "TUPLE":
             stack.append(tuple(self._pop_mark()))
         elif name in ("TUPLE1", "TUPLE2", "TUPLE3"):

@@ -2,17 +2,18 @@
 
 import json
 import os
+import pickle
 
 import h5py
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import mulkinet
 from mulkinet import MulkinetError, build_model, load_model, save_model
 from mulkinet.modelfile import load_state, named_weights
+from tests.hostile import Hostile, hostile_lambda
 from tests.models.test_registry import SMALL, batch
-
-MARKER_CODE = "__import__('os').mkdir({!r})"
 
 
 @pytest.fixture(scope="module", params=SMALL)
@@ -136,6 +137,11 @@ def break_config(path):
         file.attrs["config"] = "{"
 
 
+def name_no_network(path):
+    with h5py.File(path, "r+") as file:
+        file.attrs["config"] = "{}"
+
+
 def make_foreign(path):
     with h5py.File(path, "w") as file:
         file["crema"] = np.zeros((3, 12))
@@ -167,6 +173,11 @@ WRONG = {
     "version text": (set_version("1"), "damaged: version 1; make it again"),
     "no config": (drop_config, "is damaged"),
     "broken config": (break_config, "is damaged"),
+    "config without network": (name_no_network, "damaged: its config names no network; make it"),
+    "config of other kind": (
+        lambda path: edit_config(path, options=[1]),
+        "is damaged",
+    ),
     "unknown network": (
         lambda path: edit_config(path, network="os.system"),
         "damaged: model: expected one of mulkinet, .*; found 'os.system'",
@@ -192,26 +203,74 @@ def test_wrong_files_are_one_line(saved, case):
     assert "\n" not in str(caught.value)
 
 
+def test_an_older_file_loads_with_defaults_for_what_it_lacks(saved, small, rng):
+    small_options = dict(SMALL["move"])
+    edit_config(saved, options=small_options, metadata={"feature": "crema"})
+    model = load_model(saved)
+    assert set(small_options) < set(model.options)
+    assert model.options == small.options
+    assert model.metadata == {"feature": "crema"}
+    x = batch(small, rng)
+    np.testing.assert_array_equal(model.embed_batch(x), small.embed_batch(x))
+    with h5py.File(saved, "r+") as file:
+        config = json.loads(file.attrs["config"])
+        file.attrs["config"] = json.dumps({name: config[name] for name in ("network", "options")})
+    assert load_model(saved).metadata == {}
+
+
 def test_a_folder_is_no_model_file(tmp_path):
     with pytest.raises(MulkinetError, match="found a folder"):
         load_model(tmp_path)
 
 
-def test_loading_executes_nothing(saved, tmp_path):
-    marker = tmp_path / "marker"
-    code = MARKER_CODE.format(str(marker))
-    eval(code)  # the payload works where it is run
+@pytest.fixture
+def marker(tmp_path):
+    return tmp_path / "marker"
+
+
+@pytest.fixture
+def hostile_keras(tmp_path, marker):
+    """A whole Keras model whose Lambda makes the marker when Keras loads it."""
+    path = tmp_path / "keras.h5"
+    pair = [tf.keras.Input((3,)), tf.keras.Input((3,))]
+    layer = tf.keras.layers.Lambda.from_config(hostile_lambda(marker))
+    with pytest.warns(UserWarning, match="HDF5 file"):
+        tf.keras.Model(pair, layer(pair)).save(path)
     marker.rmdir()
-    for changes in (
-        {"network": code},
-        {"options": {code: 1}},
-        {"options": {"sum_method": code}},
-        {"metadata": {"feature": code}},
-        {"class_name": "Lambda", "function": code},
-    ):
-        edit_config(saved, **changes)
-        try:
-            load_model(saved)
-        except MulkinetError:
-            edit_config(saved, network="move", options=SMALL["move"])
+    tf.keras.models.load_model(path, safe_mode=False)
+    marker.rmdir()  # the payload is live
+    return path
+
+
+def test_loading_a_keras_file_executes_nothing(hostile_keras, marker):
+    with pytest.raises(MulkinetError, match="convert it with mulkinet import"):
+        load_model(hostile_keras)
+    assert not marker.exists()
+
+
+def test_loading_executes_nothing_that_was_added(saved, hostile_keras, marker):
+    pickled = pickle.dumps(Hostile(marker))
+    pickle.loads(pickled)
+    marker.rmdir()  # the payload is live
+    with h5py.File(hostile_keras) as source, h5py.File(saved, "r+") as file:
+        for name in ("model_config", "keras_version", "backend"):
+            file.attrs[name] = source.attrs[name]
+        file.attrs["training"] = np.void(pickled)
+        file["model_weights"] = np.void(pickled)
+        file["state/head/0"] = np.void(pickled)
+    assert load_model(saved).network == "move"
+    assert load_state(saved)["head"][0].tobytes() == pickled
+    with h5py.File(saved, "r+") as file:
+        file["weights/conv9/bias"] = np.void(pickled)
+    with pytest.raises(MulkinetError, match="conv9/bias is not in a move"):
+        load_model(saved)
+    with h5py.File(saved, "r+") as file:
+        del file["weights/conv9"], file["weights/conv3/bias"]
+        file["weights/conv3/bias"] = np.void(pickled)
+    with pytest.raises(MulkinetError, match=r"conv3/bias is \(\), expected \(2,\)"):
+        load_model(saved)
+    with h5py.File(saved, "r+") as file:
+        file.attrs["config"] = np.void(pickled)
+    with pytest.raises(MulkinetError, match="is damaged"):
+        load_model(saved)
     assert not marker.exists()

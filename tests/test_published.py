@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from mulkinet import MulkinetError, build_model, import_weights, save_model
 from mulkinet.published_torch import read_state_dict
+from tests.hostile import Hostile, hostile_lambda
 from tests.published_files import pickle_of, state_dict_of, write_pt
 
 SMALL = {"n_filters": 3, "embedding_len": 4}
@@ -41,18 +42,6 @@ def refused(path, message, **options):
     with pytest.raises(MulkinetError, match=message) as caught:
         import_weights(path, **options)
     assert "\n" not in str(caught.value)
-
-
-class Hostile:
-    """Its pickle makes a folder when it is loaded."""
-
-    def __init__(self, marker):
-        self.marker = str(marker)
-
-    def __reduce__(self):
-        import os
-
-        return os.mkdir, (self.marker,)
 
 
 # --- PyTorch -----------------------------------------------------------------------------------
@@ -189,6 +178,21 @@ def test_malformed_programs_are_one_line(path, case):
     refused(path, "weights.pt")
 
 
+def test_an_opcode_that_no_state_dict_needs_is_named(path):
+    write_pt(path, {}, pickle.dumps({1, 2}, protocol=4))
+    refused(path, "its pickle uses EMPTY_SET, which no state_dict needs")
+
+
+def test_big_endian_storages(path):
+    numbers = np.array([1.5, -2.0, 3e10], np.float32)
+    write_pt(path, {"x": numbers.byteswap()})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("model/byteorder", "big")
+    read = read_state_dict(path)["x"]
+    np.testing.assert_array_equal(read, numbers)
+    assert read.dtype.isnative
+
+
 def test_a_tensor_may_not_leave_its_storage(path):
     array = np.zeros(6, np.float32)
     program = pickle_of({"x": array.reshape(3, 2)})
@@ -254,12 +258,11 @@ def mulkinet(golden, tmp_path):
 
 def test_a_hostile_lambda_is_not_run(siamese, tmp_path):
     marker = tmp_path / "marker"
-    code = f"lambda pair: __import__('os').mkdir({str(marker)!r}) or abs(pair[0] - pair[1])"
-    layer = tf.keras.layers.serialize(tf.keras.layers.Lambda(eval(code), name="lambda_1"))
+    hostile = hostile_lambda(marker)
     with h5py.File(siamese, "r+") as file:
         model = json.loads(file.attrs["model_config"])
         described = next(x for x in model["config"]["layers"] if x["class_name"] == "Lambda")
-        described["config"].update(function=layer["config"]["function"], function_type="lambda")
+        described["config"].update(function=hostile["function"], function_type="lambda")
         file.attrs["model_config"] = json.dumps(model)
     import_weights(siamese)
     assert not marker.exists()
@@ -284,7 +287,21 @@ def test_keras_weights_that_do_not_fit_are_named(mulkinet, siamese):
     replace(mulkinet, "KI_3_Conv/KI_3_Conv/kernel:0", np.zeros((4, 12, 2, 8), "f4"))
     refused(mulkinet, r"KI_3_Conv/kernel is \(4, 12, 2, 8\), expected \(4, 13, 2, 8\)")
     replace(siamese, "sequential_1/conv2d_9/bias:0", np.zeros(63, "f4"))
-    refused(siamese, r"conv1_1/bias is \(63,\), expected \(64,\)")
+    refused(siamese, r"conv2d_9/bias is \(63,\), expected \(64,\)")
+    remove(siamese, "sequential_1/conv2d_9/bias:0")
+    refused(siamese, "conv2d_9/bias is missing")
+
+
+def test_arrays_that_options_are_read_off(mulkinet, siamese):
+    replace(mulkinet, "Embedding/Embedding/kernel:0", np.zeros(128, "f4"))
+    refused(mulkinet, r"Embedding/kernel: expected 2 axes, found \(128,\)")
+    layer = "KI_Wider_Bottleneck0_0_Conv"
+    replace(mulkinet, f"{layer}/{layer}/kernel:0", np.zeros((4, 12), "f4"))
+    refused(mulkinet, rf"{layer}/kernel: expected 4 axes, found \(4, 12\)")
+    remove(mulkinet, layer)
+    refused(mulkinet, f"{layer}/kernel is missing")
+    replace(siamese, "sequential_1/dense_2/kernel:0", np.zeros(512, "f4"))
+    refused(siamese, r"dense_2/kernel: expected 2 axes, found \(512,\)")
 
 
 def test_other_keras_models_are_refused(mulkinet, siamese, move, tmp_path):
@@ -305,9 +322,13 @@ def test_other_keras_models_are_refused(mulkinet, siamese, move, tmp_path):
 def test_damaged_keras_files(mulkinet):
     with h5py.File(mulkinet, "r+") as file:
         file.attrs["model_config"] = "{"
-    refused(mulkinet, "does not fit")
+    refused(mulkinet, "does not fit: its attribute model_config is no JSON .Expecting property")
     with h5py.File(mulkinet, "r+") as file:
         file.attrs["model_config"] = json.dumps({"config": {"layers": []}})
-    refused(mulkinet, "does not fit")
+    refused(mulkinet, "does not fit: its model_config describes no input layer")
+    with h5py.File(mulkinet, "r+") as file:
+        layers = [{"config": {"batch_input_shape": [None, 12, 400, 1]}}]
+        file.attrs["model_config"] = json.dumps({"config": {"layers": layers}})
+    refused(mulkinet, r"expected an input of 23 rows and some frames, found \(None, 12, 400, 1\)")
     mulkinet.write_bytes(mulkinet.read_bytes()[:100000])
     refused(mulkinet, "truncated or damaged")
