@@ -8,6 +8,8 @@
 Public names: `NETWORKS`, `build_model`, `options_of`.
 """
 
+import numpy as np
+
 from mulkinet.errors import MulkinetError
 from mulkinet.models.move import MOVE
 from mulkinet.models.mulkinet import MulKINet
@@ -38,7 +40,9 @@ def build_model(name, **options):
         raise MulkinetError(
             f"{name} has no option {', '.join(unknown)}; it has {', '.join(defaults)}"
         )
-    return NETWORKS[name](**options)
+    # numpy's numbers as Python's: options have to go into JSON.
+    plain = {key: v.item() if isinstance(v, np.generic) else v for key, v in options.items()}
+    return NETWORKS[name](**plain)
 
 
 def options_of(name):

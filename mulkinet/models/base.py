@@ -8,13 +8,19 @@ Public names: `EmbeddingNetwork`, `check_choice`, `check_positive`, `check_flag`
 
 import contextlib
 import inspect
+import numbers
 
+import numpy as np
 import tensorflow as tf
 
 from mulkinet.errors import MulkinetError
 from mulkinet.layers import KeyInvariantConv2D, SeededDropout
 
 __all__ = ["EmbeddingNetwork", "check_choice", "check_flag", "check_positive"]
+
+# Values that go into and come out of the largest key-invariant convolution at once, about. Fourier forms hold several
+# times as many; more would cost memory and save little time on a CPU.
+VALUES_AT_ONCE = 24_000_000
 
 
 class EmbeddingNetwork(tf.keras.Model):
@@ -111,7 +117,18 @@ class EmbeddingNetwork(tf.keras.Model):
         """
         self.check_input(x.shape)
         kernels = self.transformed_kernels() if kernels is None else kernels
-        return self._embed_batch(tf.constant(x, tf.float32), *kernels).numpy()
+        n_values = len(x) * x.shape[2] * self._largest_maps()
+        n_parts = min(len(x), -(-n_values // VALUES_AT_ONCE))
+        parts = [
+            self._embed_batch(tf.constant(part, tf.float32), *kernels)
+            for part in np.array_split(x, n_parts)
+        ]
+        return np.concatenate(parts)
+
+    def _largest_maps(self):
+        """Values per frame of the largest key-invariant convolution's input and output; 1 where there is none."""
+        layers = [layer for layer in self.layers if isinstance(layer, KeyInvariantConv2D)]
+        return max((layer.form.n_rows * sum(layer.kernel.shape[2:]) for layer in layers), default=1)
 
     def transformed_kernels(self):
         """List of tensors: what inference needs of the key-invariant convolutions' kernels, for the weights now."""
@@ -192,8 +209,8 @@ def check_choice(option, value, allowed):
 
 
 def check_positive(option, value, least=1):
-    """Raises MulkinetError when `value` is not a whole number of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    """Raises MulkinetError when `value` is not a whole number (numpy's included) of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
         raise MulkinetError(
             f"{option}: expected a whole number of at least {least}; found {value!r}"
         )

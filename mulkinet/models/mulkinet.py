@@ -96,6 +96,7 @@ class MulKINet(EmbeddingNetwork):
 
 def _check(options):
     check_choice("block", options["block"], BLOCKS)
+    check_positive("ki_block_num", options["ki_block_num"])
     check_choice("ki_block_num", options["ki_block_num"], STAGES)
     check_positive("time_field", options["time_field"], least=options["ki_block_num"])
     for name in ("ki_out_channel", "bn_ratio", "embedding_len"):

@@ -51,9 +51,14 @@ def mulkinet():
     return build_model("mulkinet", ki_out_channel=4, embedding_len=6, n_frames=400, tempatt=False)
 
 
+@pytest.fixture(scope="module")
+def rescnn():
+    return build_model("rescnn", width=2, depth=1, embedding_len=6, n_bins=12)
+
+
 @pytest.fixture(autouse=True)
-def forget_metadata(move, mulkinet):
-    for model in (move, mulkinet):
+def forget_metadata(move, mulkinet, rescnn):
+    for model in (move, mulkinet, rescnn):
         model.metadata = {}
 
 
@@ -63,17 +68,26 @@ def one_by_one(model, store, pad="zero"):
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 32])
-def test_batches_change_nothing(move, mulkinet, store, batch_size):
-    for model in (move, mulkinet):
+def test_batches_change_nothing(move, mulkinet, rescnn, store, batch_size):
+    for model in (move, mulkinet, rescnn):
         got = embed(model, store, batch_size=batch_size)
         assert got.shape == (7, 6)
         assert got.dtype == np.float32
         np.testing.assert_allclose(got, one_by_one(model, store), rtol=1e-5, atol=1e-6)
 
 
-def test_any_length_sees_the_whole_track(move, store):
-    whole = [move.embed_batch(store.get(t, "crema")[None])[0] for t in store.track_ids]
-    np.testing.assert_allclose(embed(move, store), whole, rtol=1e-5, atol=1e-6)
+def test_any_length_sees_the_whole_track(move, rescnn, store):
+    for model in (move, rescnn):
+        whole = [model.embed_batch(store.get(t, "crema")[None])[0] for t in store.track_ids]
+        np.testing.assert_allclose(embed(model, store), whole, rtol=1e-5, atol=1e-6)
+
+
+def test_any_length_down_to_one_frame(rescnn, tmp_path, rng):
+    """Convolutions that pad by themselves need no padding of ours, at odd and even lengths."""
+    store = make_store(tmp_path / "short.h5", rng, [1, 2, 7, 16, 17, 7])
+    whole = [rescnn.embed_batch(store.get(t, "crema")[None])[0] for t in store.track_ids]
+    for pad in ("zero", "wrap"):
+        np.testing.assert_allclose(embed(rescnn, store, pad=pad), whole, rtol=1e-5, atol=1e-6)
 
 
 def test_rows_in_their_order(move, store):

@@ -145,6 +145,8 @@ def test_any_length_without_temporal_attention(rng):
 
 WRONG = [
     ({"ki_block_num": 5}, "ki_block_num: expected one of 1, 2, 3, 4, 6, 12; found 5"),
+    ({"ki_block_num": 4.0}, "ki_block_num: expected a whole number of at least 1; found 4.0"),
+    ({"ki_block_num": True}, "ki_block_num: expected a whole number of at least 1; found True"),
     ({"block": "foo"}, "block: expected one of simple, bottleneck, wider; found 'foo'"),
     ({"chnlatt": "no"}, "chnlatt: expected true or false; found 'no'"),
     ({"embedding_len": 0}, "embedding_len: expected a whole number of at least 1; found 0"),
