@@ -4,11 +4,15 @@ Every run trains on DEMO-TRAIN, is selected on DEMO-VAL and scored on DEMO-TEST;
 mean and spread (standard deviation) over seeds. The set is synthetic and small: what it shows is
 that the parts work and how they compare here, not how they would on recorded music.
 
-    python benchmarks/experiments.py networks           each network by its own recipe, scaled down
-    python benchmarks/experiments.py losses --seeds 3   pre-training, minings, Lookahead
-    python benchmarks/experiments.py strict --seeds 3   published against strict MulKINet
+    python preprocess.py demo -p hpcp -p cqt
+    python benchmarks/experiments.py networks   each network by its own recipe, scaled down
+    python benchmarks/experiments.py losses     pre-training, minings, Lookahead
+    python benchmarks/experiments.py strict     published against strict MulKINet
+
+A table takes from half an hour to two hours on 2 cores; `--row NAME` makes some of its rows.
 """
 
+import csv
 import os
 import tempfile
 import time
@@ -19,94 +23,125 @@ import numpy as np
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-SMALL = {"block": "simple", "ki_block_num": 1, "ki_out_channel": 32, "tempatt": False}
-STAGED = {"block": "bottleneck", "ki_block_num": 4, "ki_out_channel": 32}
-TRIPLET = {"loss": "triplet", "margin": 0.3, "mining": "semihard", "batchsize": 48}
+# The demo's network (see the Makefile), narrower, and one with stages and both attentions.
+SMALL = {
+    "block": "simple",
+    "ki_block_num": 1,
+    "ki_out_channel": 64,
+    "time_field": 24,
+    "chnlatt": False,
+    "tempatt": False,
+}
+STAGED = {"block": "wider", "ki_block_num": 2, "ki_out_channel": 64, "time_field": 24}
+CROPS = {"n_frames": 160, "augment": "move", "lr": 2e-3}
+TRIPLET = {"loss": "triplet", "margin": 0.3, "batchsize": 64}
+RESCNN = {"width": 8, "depth": 1, "embedding_len": 128}
+RESCNN_CROPS = {"n_frames": 160, "batchsize": 64}
 
-# name: (recipe, feature, network options, training options)
+# row: (recipe, feature, network options, training options)
 NETWORKS = {
-    "mulkinet": ("mulkinet", "hpcp", STAGED, {"max_epoch": 40, "lr": 2e-3}),
+    "mulkinet": (
+        "mulkinet",
+        "hpcp",
+        {**SMALL, "ki_out_channel": 128},
+        {**CROPS, "max_epoch": 80},
+    ),
+    "mulkinet, 2 stages": ("mulkinet", "hpcp", STAGED, {**CROPS, "max_epoch": 80}),
     "move": (
         "move",
         "hpcp",
         {"n_filters": 32, "embedding_len": 256},
         {"n_frames": 400, "max_epoch": 60, "batchsize": 48},
     ),
-    "siamese": ("siamese", "hpcp", {"embedding_len": 128}, {"n_frames": 400, "max_epoch": 30}),
-    "rescnn": (
+    "siamese": ("siamese", "hpcp", {"embedding_len": 128}, {"max_epoch": 30, "lr": 1e-3}),
+    "rescnn": ("rescnn", "cqt", RESCNN, {**RESCNN_CROPS, "pretrain_epochs": 40, "max_epoch": 20}),
+}
+
+
+def _with_small(**training):
+    return "mulkinet", "hpcp", SMALL, {**CROPS, "max_epoch": 60, **training}
+
+
+def _pretrained(mining):
+    return _with_small(**TRIPLET, mining=mining, pretrain_epochs=40, max_epoch=20)
+
+
+MININGS = ("random", "semihard", "hard", "batch_all")
+# A pre-trained run and one from scratch see as many epochs.
+LOSSES = {
+    "softmax": _with_small(),
+    "softmax, lookahead": _with_small(optimizer="lookahead-adam"),
+    **{f"scratch, {mining}": _with_small(**TRIPLET, mining=mining) for mining in MININGS},
+    "scratch, semihard, lookahead": _with_small(
+        **TRIPLET, mining="semihard", optimizer="lookahead-adam"
+    ),
+    **{f"pre-trained, {mining}": _pretrained(mining) for mining in MININGS},
+    "rescnn, scratch": (
         "rescnn",
         "cqt",
-        {"width": 8, "depth": 1, "embedding_len": 64},
-        {"n_frames": 256, "pretrain_epochs": 30, "max_epoch": 20, "batchsize": 48},
+        RESCNN,
+        {**RESCNN_CROPS, "pretrain_epochs": 0, "max_epoch": 60},
+    ),
+    "rescnn, pre-trained": (
+        "rescnn",
+        "cqt",
+        RESCNN,
+        {**RESCNN_CROPS, "pretrain_epochs": 40, "max_epoch": 20},
     ),
 }
-LOSSES = {
-    "softmax alone": {"max_epoch": 30},
-    "scratch, random": {**TRIPLET, "mining": "random", "max_epoch": 30},
-    "scratch, semihard": {**TRIPLET, "max_epoch": 30},
-    "scratch, hard": {**TRIPLET, "mining": "hard", "max_epoch": 30},
-    "scratch, batch_all": {**TRIPLET, "mining": "batch_all", "max_epoch": 30},
-    "pre-trained, semihard": {**TRIPLET, "pretrain_epochs": 20, "max_epoch": 10},
-    "pre-trained, hard": {**TRIPLET, "mining": "hard", "pretrain_epochs": 20, "max_epoch": 10},
-    "scratch, semihard, lookahead": {**TRIPLET, "optimizer": "lookahead-adam", "max_epoch": 30},
-    "softmax, lookahead": {"optimizer": "lookahead-adam", "max_epoch": 30},
+STRICT = {
+    name: ("mulkinet", "hpcp", {**STAGED, "strict_invariance": strict}, {**CROPS, "max_epoch": 80})
+    for name, strict in (("published", False), ("strict", True))
 }
+TABLES = {"networks": NETWORKS, "losses": LOSSES, "strict": STRICT}
 
 
 @click.command(context_settings={"show_default": True})
-@click.argument("table", type=click.Choice(["networks", "losses", "strict"]))
-@click.option("--seeds", default=1, type=click.IntRange(1), help="Runs of each row.")
+@click.argument("table", type=click.Choice(list(TABLES)))
+@click.option("--row", "rows", multiple=True, help="Row to make; all by default. Repeatable.")
+@click.option("--seeds", default=3, type=click.IntRange(1), help="Runs of each row.")
 @click.option("--data-dir", default="datasets/demo.h5", help="Store of the demo set.")
 @click.option("--lists", default="meta", help="Folder of DEMO-TRAIN, DEMO-VAL and DEMO-TEST.")
-def main(table, seeds, data_dir, lists):
+def main(table, rows, seeds, data_dir, lists):
     """Train and score the rows of a table."""
+    from mulkinet import FeatureStore
+
     store, lists = Path(data_dir).resolve(), Path(lists).resolve()
-    rows = {"networks": _networks, "losses": _losses, "strict": _strict}[table]
-    for name, run in rows(store, lists):
-        found = [run(seed) for seed in range(seeds)]
-        columns = [
-            f"{key} {_spread([scores[key] for scores in found])}" for key in sorted(found[0])
-        ]
-        print(f"{name:<30} {'  '.join(columns)}", flush=True)
+    unknown = set(rows) - set(TABLES[table])
+    if unknown:
+        raise click.UsageError(
+            f"expected rows of {', '.join(TABLES[table])}; found {', '.join(sorted(unknown))}"
+        )
+    chosen = {name: row for name, row in TABLES[table].items() if not rows or name in rows}
+    missing = {feature for _, feature, _, _ in chosen.values()} - set(FeatureStore(store).features)
+    if missing:
+        raise click.UsageError(
+            f"expected {', '.join(sorted(missing))} in {store}, found none; "
+            "run python preprocess.py demo -p hpcp -p cqt"
+        )
+    for name, row in chosen.items():
+        for label, run in _runs(table, name, row):
+            found = [run(store, lists, seed) for seed in range(seeds)]
+            columns = [f"{key} {_spread([scores[key] for scores in found])}" for key in found[0]]
+            print(f"{label:<30} {'  '.join(columns)}", flush=True)
 
 
-def _networks(store, lists):
-    for name, (recipe, feature, network, training) in NETWORKS.items():
-        for label, changes in (("untrained", {"max_epoch": 0, "pretrain_epochs": 0}), ("", {})):
-            options = {**training, **changes}
+def _runs(table, name, row):
+    """(label, function of store, lists and seed) of a row; networks are scored untrained too."""
+    recipe, feature, network, training = row
+    variants = {name: training}
+    if table == "networks":
+        untrained = {**training, "max_epoch": 0, "pretrain_epochs": 0}
+        variants = {f"{name}, untrained": untrained, name: training}
+    for label, options in variants.items():
 
-            def run(seed, arguments=(recipe, feature, network, options)):
-                return _train_and_score(*arguments, store, lists, seed, costs=True)
+        def run(store, lists, seed, options=options):
+            return _train_and_score(recipe, feature, network, options, store, lists, seed, table)
 
-            yield f"{name} {label}".strip(), run
-
-
-def _losses(store, lists):
-    for name, training in LOSSES.items():
-        options = {"lr": 2e-3, **training}
-
-        def run(seed, options=options):
-            return _train_and_score("mulkinet", "hpcp", SMALL, options, store, lists, seed)
-
-        yield name, run
+        yield label, run
 
 
-def _strict(store, lists):
-    for name, strict in (("published", False), ("strict", True)):
-        network = {**STAGED, "strict_invariance": strict}
-        options = {"max_epoch": 40, "lr": 2e-3}
-
-        def run(seed, arguments=(network, options)):
-            return _train_and_score(
-                "mulkinet", "hpcp", *arguments, store, lists, seed, transposed=True
-            )
-
-        yield name, run
-
-
-def _train_and_score(
-    recipe, feature, network, training, store, lists, seed, *, costs=False, transposed=False
-):
+def _train_and_score(recipe, feature, network, training, store, lists, seed, table):
     from mulkinet import load_model
     from mulkinet.experiment import TrainingData, train
     from mulkinet.recipes import complete
@@ -118,19 +153,26 @@ def _train_and_score(
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         try:
-            began = time.perf_counter()
             _, path = train(network, settings, lambda: data, **run)
-            seconds = time.perf_counter() - began
             model = load_model(path)
+            seconds = _seconds_per_epoch(Path("log/run"))
         finally:
             os.chdir(before)
-    scores = _score(model, data.store, lists / "DEMO-TEST", transposed)
-    if costs:
-        epochs = settings["max_epoch"] + settings["pretrain_epochs"]
+    scores = _score(model, data.store, lists / "DEMO-TEST", table == "strict")
+    if table == "networks":
         scores["parameters"] = model.count_params()
-        scores["s/epoch"] = seconds / epochs if epochs else 0.0
+        scores["s/epoch"] = seconds
         scores["ms/track"] = _embedding_ms(model, data.store)
     return scores
+
+
+def _seconds_per_epoch(log_dir):
+    """Of all stages; 0 where nothing was trained."""
+    seconds = []
+    for path in log_dir.rglob("epochs.csv"):
+        with open(path, newline="", encoding="utf-8") as file:
+            seconds += [float(row["seconds"]) for row in csv.DictReader(file)]
+    return float(np.mean(seconds)) if seconds else 0.0
 
 
 def _say_nothing(_line):
@@ -196,7 +238,7 @@ def _embedding_ms(model, store):
 def _spread(values):
     if isinstance(values[0], int):
         return str(values[0])
-    return f"{np.mean(values):.3f}" + (f"±{np.std(values):.3f}" if len(values) > 1 else "")
+    return f"{np.mean(values):.3f}" + (f"±{np.std(values, ddof=1):.3f}" if len(values) > 1 else "")
 
 
 if __name__ == "__main__":

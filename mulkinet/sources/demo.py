@@ -31,7 +31,7 @@ from mulkinet.sources.workers import CRASHED, count_workers, run_in_processes
 __all__ = ["DEFAULT_SIZE", "Demo", "DemoSize", "ensure_demo", "make_demo"]
 
 # Raised when the same numbers begin to give other music.
-_GENERATOR_VERSION = 1
+_GENERATOR_VERSION = 2
 
 _NAME = "demo"
 _RECORD = "generator.json"
@@ -272,7 +272,7 @@ def _render_all(audio_dir, size, seed, length_sec, n_workers, progress):
         initial=len(paths) - len(todo),
         unit="track",
         desc="compose and play",
-        disable=not progress,
+        disable=None if progress else True,
     ) as progress_bar:
         for numbers, result in run_in_processes(task, todo, max(1, min(n_workers, len(todo)))):
             if result == CRASHED:

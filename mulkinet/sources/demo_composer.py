@@ -37,11 +37,13 @@ _MODES = {
     "aeolian": (0, 2, 3, 5, 7, 8, 10),
     "dorian": (0, 2, 3, 5, 7, 9, 10),
     "mixolydian": (0, 2, 4, 5, 7, 9, 10),
+    "harmonic minor": (0, 2, 3, 5, 7, 8, 11),
+    "phrygian": (0, 1, 3, 5, 7, 8, 10),
 }
-_MODE_WEIGHTS = (0.45, 0.35, 0.1, 0.1)
+_MODE_WEIGHTS = (0.25, 0.25, 0.15, 0.15, 0.1, 0.1)
 
-# The stock of chord loops: degrees of four chords, one a bar. The first one leads, the others follow in
-# any order, so that works share their chords and differ in their order.
+# The stock of chord loops: degrees of four chords. The first one leads, the others follow in any order, so
+# that works share their chords and differ in their order, and in how long each chord stays.
 _CHORD_SETS = (
     (0, 3, 4, 5),
     (0, 1, 3, 4),
@@ -53,6 +55,19 @@ _CHORD_SETS = (
     (5, 0, 1, 2),
 )
 _SEVENTH, _DOMINANT = 0.1, 0.05
+# Beats that the chords of a phrase of four bars stay; the loop goes round until the phrase is full.
+_HARMONIC_RHYTHMS = (
+    (4, 4, 4, 4),
+    (2, 2, 4, 8),
+    (6, 2, 4, 4),
+    (8, 4, 4),
+    (4, 4, 2, 6),
+    (2, 6, 2, 6),
+    (8, 8),
+    (6, 2, 6, 2),
+    (2, 2, 2, 2, 8),
+    (4, 2, 2, 4, 4),
+)
 
 # Note lengths of one bar, in beats.
 _RHYTHMS = (
@@ -182,16 +197,19 @@ def chord_semitones(scale, chord):
 
 
 def _compose_section(rng, chord_set, rhythms):
-    """A loop of four chords, played twice, and a melody whose second phrase begins as its first."""
+    """A phrase of four chords, played twice, and a melody whose second phrase begins as its first."""
+    beats = _HARMONIC_RHYTHMS[rng.integers(len(_HARMONIC_RHYTHMS))]
     degrees = [chord_set[0], *rng.permutation(chord_set[1:])]
     kinds = rng.choice(
         ["triad", "seventh", "dominant"],
         size=len(degrees),
         p=[1 - _SEVENTH - _DOMINANT, _SEVENTH, _DOMINANT],
     )
+    onsets = np.cumsum([0, *beats[:-1]])
     chords = tuple(
-        Chord(float(bar * BEATS_PER_BAR), int(degrees[bar % 4]), str(kinds[bar % 4]))
-        for bar in range(BARS)
+        Chord(float(phrase + onset), int(degrees[i % 4]), str(kinds[i % 4]))
+        for phrase in (0, BARS // 2 * BEATS_PER_BAR)
+        for i, onset in enumerate(onsets)
     )
     return Section(chords, _compose_melody(rng, chords, rhythms))
 
@@ -205,6 +223,7 @@ def _compose_melody(rng, chords, rhythms):
     bar_rhythms = [motif[bar % 2] for bar in range(BARS - 1)] + [(4.0,)]
     duration = np.array([length for rhythm in bar_rhythms for length in rhythm])
     onset = np.concatenate([[0.0], np.cumsum(duration)[:-1]])
+    chord_onsets = [chord.onset for chord in chords]
     half, kept_beats = BARS // 2 * BEATS_PER_BAR, 2 * BEATS_PER_BAR
     degree_at = {}
     degree = int(rng.integers(0, 7))
@@ -212,7 +231,7 @@ def _compose_melody(rng, chords, rhythms):
         if half <= beat < half + kept_beats and beat - half in degree_at:
             degree = degree_at[beat - half]
         else:
-            root = chords[int(beat) // BEATS_PER_BAR].degree
+            root = chords[int(np.searchsorted(chord_onsets, beat, side="right")) - 1].degree
             degree = _next_degree(rng, degree, root if beat % 2 == 0 else None)
         degree_at[beat] = degree
     return Melody(onset, duration, np.array(list(degree_at.values())))

@@ -36,9 +36,9 @@ _DETUNE_CENTS = 30.0
 _DRIFT = 0.04  # largest departure of the tempo from its mean, as a share
 
 # How freely a player treats the notes: chances per note or chord.
-_LEFT_OUT, _JOINED, _NEIGHBOURING, _ORNAMENTED = 0.04, 0.05, 0.05, 0.1
-_SUBSTITUTED, _RECOLOURED = 0.03, 0.06
-_NO_MELODY = 0.03
+_LEFT_OUT, _JOINED, _NEIGHBOURING, _ORNAMENTED = 0.03, 0.03, 0.03, 0.06
+_SUBSTITUTED, _RECOLOURED = 0.02, 0.04
+_NO_MELODY = 0.02
 
 # The key may move from one section to the next, by so many semitones.
 _MODULATING = 0.2
