@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ def test_the_tour(tmp_path, model_file):
     done = invoke(main, "index", "build", library, "--model-file", model_file, "-o", path, "-n", 1)
     assert done.exit_code == 0, done.stderr
     assert f"8 tracks of 4 works: {path} (8 added, 8 embedded)" in done.stdout
+    assert "8 of them are shorter than the 30 s that the model sees" in done.stderr
     done = invoke(main, "calibrate", "--index", path)
     assert done.exit_code == 0, done.stderr
     assert "8 tracks of 4 works: 56 pairs, 8 of them covers" in done.stdout
@@ -62,19 +64,69 @@ def test_csv_has_a_row_for_each_match(built, library):
     assert rows[0]["is_cover"] == "True"
 
 
-@pytest.mark.parametrize("form", [(), ("--csv",), ("--json",)])
-def test_segments_are_spans_of_time(built, tmp_path, form):
-    medley = np.concatenate([play(work, 9, 12) for work in (5, 0)])
-    soundfile.write(tmp_path / "medley.wav", medley, 44100, subtype="FLOAT")
-    arguments = [tmp_path / "medley.wav", "--index", built, "--segments", 8, "--hop", 2, *form]
+@pytest.fixture(scope="module")
+def medley(tmp_path_factory):
+    """Twelve seconds of w5, then of w0."""
+    path = tmp_path_factory.mktemp("medley") / "medley.wav"
+    y = np.concatenate([play(work, 9, 12) for work in (5, 0)])
+    soundfile.write(path, y, 44100, subtype="FLOAT")
+    return path
+
+
+def spans_of(built, medley, *form):
+    arguments = [medley, "--index", built, "--segments", 8, "--hop", 2, *form]
     done = invoke(main, "identify", *arguments)
     assert done.exit_code == 0, done.stderr
-    if not form:
-        first, *_, last = done.stdout.splitlines()[3:]
-        assert first.split()[:3] == ["w5", "0:00", "-"]
-        assert last.split()[0] == "w0"
-        assert last.split()[3] == "0:24"
-    assert done.stdout.index("w5") < done.stdout.index("w0")
+    return done.stdout
+
+
+def test_segments_are_spans_of_time(built, medley):
+    first, *_, last = spans_of(built, medley).splitlines()[3:]
+    assert first.split()[:3] == ["w5", "0:00", "-"]
+    assert last.split()[0] == "w0"
+    assert last.split()[3] == "0:24"
+
+
+def test_spans_in_json_and_csv_are_the_same(built, medley):
+    [answer] = json.loads(spans_of(built, medley, "--json"))
+    assert answer["works"] == answer["tracks"] == []
+    rows = list(csv.DictReader(io.StringIO(spans_of(built, medley, "--csv"))))
+    assert {row["kind"] for row in rows} == {"span"}
+    assert len(rows) == len(answer["spans"]) >= 2
+    for rank, (span, row) in enumerate(zip(answer["spans"], rows), start=1):
+        assert int(row["rank"]) == rank
+        assert float(row["start_sec"]) == pytest.approx(span["start_sec"], abs=0.006)
+        assert float(row["end_sec"]) == pytest.approx(span["end_sec"], abs=0.006)
+        assert float(row["distance"]) == span["match"]["distance"]
+        assert row["work_id"] == span["match"]["work_id"]
+    first, last = answer["spans"][0], answer["spans"][-1]
+    assert (first["match"]["work_id"], last["match"]["work_id"]) == ("w5", "w0")
+    assert first["start_sec"] == 0
+    assert first["end_sec"] == pytest.approx(12, abs=5)
+    assert last["end_sec"] == pytest.approx(24, abs=0.1)
+    assert 0 <= first["match"]["distance"] < 2
+
+
+def test_nothing_is_printed_where_all_queries_are_skipped(built, tmp_path):
+    done = invoke(main, "identify", tmp_path / "absent.wav", "--index", built, "-n", 1)
+    assert done.exit_code == 3
+    assert done.stdout == ""
+
+
+def test_hidden_files_and_folders_of_queries_are_passed_over(built, tmp_path):
+    for name in ("a.wav", ".hidden.wav", ".trash/b.wav", "deep/c.wav"):
+        write_song(tmp_path / name, 1, 0)
+    done = invoke(main, "identify", tmp_path, "--index", built, "--csv", "--top", 1, "-n", 1)
+    rows = csv.DictReader(io.StringIO(done.stdout))
+    names = [row["query"] for row in rows if row["kind"] == "work"]
+    assert names == [str(tmp_path / "a.wav"), str(tmp_path / "deep" / "c.wav")]
+
+
+def test_what_is_printed_of_an_index_may_hold_any_bytes(index_path):
+    path = index_path.rename(index_path.with_name(os.fsdecode(b"caf\xe9.index")))
+    done = invoke(main, "index", "info", path)
+    assert done.exit_code == 0, done.stderr
+    assert "caf\\udce9.index" in done.stdout
 
 
 def test_silent_and_unreadable_queries_end_with_3_after_the_others(built, library, tmp_path):

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 
-from mulkinet.identify import cells, search
-from mulkinet.identify.index_file import IDS, IndexData
+from mulkinet import MulkinetError
+from mulkinet.identify import cells, index_file, search, updating
+from mulkinet.identify.index_file import IDS, IndexData, read_index, write_index
 from mulkinet.identify.search import Search, comparable, has_faiss, with_cells
 
 DISTANCES = ("cosine", "euclidean", "sqeuclidean", "weighted_l1")
@@ -22,7 +24,7 @@ def naive(queries, points, distance):
         return 1 - queries @ points.T
     difference = queries[:, None].astype(float) - points[None]
     if distance == "weighted_l1":
-        return 1 / (1 + np.exp(-np.abs(difference).sum(axis=2)))
+        return np.abs(difference).sum(axis=2)
     squares = (difference**2).sum(axis=2)
     return np.sqrt(squares) if distance == "euclidean" else squares / points.shape[1]
 
@@ -43,11 +45,22 @@ def test_the_nearest_are_those_of_a_plain_loop(rng, monkeypatch, distance, faiss
 
 def test_more_blocks_than_one(rng, monkeypatch):
     monkeypatch.setattr(search, "has_faiss", lambda _: False)
-    monkeypatch.setattr("mulkinet.evaluation.ranking._CACHE_COLUMNS", 16)
+    monkeypatch.setattr(search, "_KEYS_AT_A_TIME", 8 * 30)
     queries, points = points_of(rng, 3), points_of(rng, 100)
     rows, _ = Search(points, "euclidean").nearest(queries, 9)
     expected = np.argsort(naive(queries, points, "euclidean"), axis=1)[:, :9]
     np.testing.assert_array_equal(rows, expected)
+
+
+@pytest.mark.parametrize("faiss", [True, False])
+def test_many_queries_are_answered_in_parts(rng, monkeypatch, faiss):
+    if not faiss:
+        monkeypatch.setattr(search, "has_faiss", lambda _: False)
+    queries, points = points_of(rng, 10), points_of(rng, 100)
+    whole = Search(points, "cosine").nearest(queries, 6)
+    monkeypatch.setattr(search, "_PAIRS_AT_A_TIME", 3 * 20)
+    for found, expected in zip(Search(points, "cosine").nearest(queries, 6), whole):
+        np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
@@ -103,6 +116,31 @@ class TestCells:
         np.testing.assert_array_equal(joined.cell[:4000], first.cell)
         doubled = with_cells(replace(self.data(points), cells=joined), print).cells
         assert doubled.trained_on == 8200
+
+    def test_recall_is_measured_again_when_tracks_were_removed(self, rng):
+        points, lines = points_of(rng, 4000), []
+        data = self.data(points)
+        data.ids["work_id"] = np.array([str(row % 10) for row in range(4000)], dtype=object)
+        divided = with_cells(data, lines.append)
+        left, _ = updating.remove(divided, ["3"])
+        assert left.cells.recall is None
+        measured = with_cells(left, lines.append)
+        assert len(lines) == 2
+        assert measured.cells.recall >= cells.RECALL
+        np.testing.assert_array_equal(measured.cells.cell, left.cells.cell)
+        assert with_cells(measured, lines.append) is measured
+
+    @pytest.mark.parametrize("fact", ["probes", "recall", "trained_on"])
+    def test_a_file_whose_cells_were_altered_is_refused(self, rng, tmp_path, fact):
+        config = dict.fromkeys(index_file._CONFIG, "")
+        data = replace(self.data(points_of(rng, 3000)), config={**config, "distance": "euclidean"})
+        divided = with_cells(data, print)
+        write_index(tmp_path / "x.index", divided)
+        assert read_index(tmp_path / "x.index").cells.recall == divided.cells.recall
+        with h5py.File(tmp_path / "x.index", "r+") as file:
+            file["cells"].attrs[fact] = file["cells"].attrs[fact] - 1
+        with pytest.raises(MulkinetError, match="not what was written"):
+            read_index(tmp_path / "x.index")
 
     def test_a_query_asking_for_more_than_its_cells_hold_is_answered_exactly(self, rng):
         points = points_of(rng, 4000)
