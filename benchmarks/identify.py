@@ -1,9 +1,11 @@
 """How fast recordings are identified, and what the search of large indexes costs.
 
-    recording   one 3-minute recording against an index, in a warm process: decoding, features, embedding,
-                search; the network is untrained, which changes no time
-    search      the exact 10 nearest of 100 queries among embeddings, and the approximate index:
-                times, memory, recall
+    recording   one stereo 3-minute recording against an index file, in a warm process: all of
+                `Index.identify`, then each of its parts on its own; the network is untrained, which
+                changes no time
+    recordings  several at once, on all cores
+    search      the exact 10 nearest of 100 queries among embeddings, and the approximate index: times,
+                recall, and memory, each in a process of its own
 
 The embeddings are synthetic, as a trained network's are: works of five tracks each around centres
 whose spread falls off over the components, as that of principal components does. Of evenly spread
@@ -12,9 +14,11 @@ embeddings, whose neighbours are hardly nearer than all others, any cells find l
     python benchmarks/identify.py [--tracks 100000] [--embeddings 1000000]
 """
 
-import resource
+import multiprocessing
+import shutil
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -27,6 +31,7 @@ _EMBEDDING_LEN = 128
 _TRACKS_A_WORK = 5
 _N_QUERIES = 100
 _RECORDING_SEC = 180
+_N_RECORDINGS = 8
 _REPEATS = 5
 
 
@@ -52,80 +57,148 @@ def make_embeddings(n_tracks, seed=0):
 def seconds_of(function):
     """The median wall-clock time of a few calls, after one that warms up."""
     function()
-    times = []
-    for _ in range(_REPEATS):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return float(np.median(times))
+    return float(np.median([_timed(function)[0] for _ in range(_REPEATS)]))
 
 
-def measure_recording(n_tracks):
-    """Prints the share of each part of identifying one recording."""
-    from mulkinet import build_model
+def measure_recordings(n_tracks):
+    """Prints the time of identifying one recording and several, and the parts of it."""
+    from mulkinet import Index
+
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        recordings = write_recordings(folder / "library")
+        first = recordings[0]
+        path = write_large_index(folder, recordings, n_tracks)
+        seconds, index = _timed(lambda: Index.open(path))
+        click.echo(f"opening an index of {n_tracks} tracks: {seconds:.2f} s")
+        whole = seconds_of(lambda: index.identify(first))
+        click.echo(f"one stereo {first.suffix[1:]} of {_RECORDING_SEC} s, {index.search.kind}")
+        click.echo(f"  {'Index.identify':<20}{1000 * whole:9.1f} ms")
+        for name, function in parts_of(index, first).items():
+            seconds = seconds_of(function)
+            click.echo(f"  {name:<20}{1000 * seconds:9.1f} ms {seconds / whole:7.1%}")
+        several = seconds_of(lambda: index.identify(recordings, progress=False))
+        click.echo(
+            f"{len(recordings)} of them on all cores: {several:.2f} s, "
+            f"{1000 * several / len(recordings):.1f} ms each"
+        )
+
+
+def parts_of(index, path):
+    """What `index.identify(path)` consists of: dict of name to function."""
     from mulkinet.features.audio import decode
-    from mulkinet.features.provenance import SR
+
+    extraction, search, asked = index.extraction, index.search, []
+    nearest = search.nearest
+    search.nearest = lambda queries, k: (asked.append(k), nearest(queries, k))[1]
+    index.identify(path)
+    search.nearest = nearest
+    y = decode(path).y
+    recording = extraction.from_samples(y)
+    embedding = extraction.embed([recording])
+    return {
+        "decoding": lambda: decode(path),
+        f"features ({extraction.feature})": lambda: extraction.from_samples(y),
+        "embedding": lambda: extraction.embed([recording]),
+        f"search (k {asked})": lambda: [nearest(embedding, k) for k in asked],
+    }
+
+
+def write_recordings(folder):
+    """Writes stereo recordings, as MP3 where libsndfile can: list of pathlib.Path."""
+    suffix = "mp3" if "MP3" in soundfile.available_formats() else "flac"
+    paths = [folder / f"work{number}" / f"a.{suffix}" for number in range(_N_RECORDINGS)]
+    for number, path in enumerate(paths):
+        path.parent.mkdir(parents=True)
+        soundfile.write(path, _stereo_chords(number), 44100)
+    return paths
+
+
+def write_large_index(folder, recordings, n_tracks):
+    """Writes an index of `n_tracks` tracks, as `Index.build` makes it of a few: its path."""
+    from mulkinet import Index, build_model, save_model
     from mulkinet.features.resize import Framing
-    from mulkinet.identify.answering import Answering, read_queries
-    from mulkinet.identify.extraction import Extraction, stored_settings
-    from mulkinet.identify.index_file import IDS, IndexData
-    from mulkinet.identify.search import Search
+    from mulkinet.identify.extraction import stored_settings
+    from mulkinet.identify.index_file import IDS, write_index
+    from mulkinet.identify.search import with_cells
 
     model = build_model("mulkinet")
     settings = stored_settings("hpcp", Framing(spect_len=500))
     model.metadata = {"feature": "hpcp", "feature_settings": settings, "n_frames": model.n_frames}
-    extraction = Extraction(model)
-    embeddings = make_embeddings(n_tracks)
-    names = np.array([str(number // _TRACKS_A_WORK) for number in range(n_tracks)], dtype=object)
-    config = {"trained_sec": extraction.trained_sec}
-    data = IndexData(config, dict.fromkeys(IDS, names), embeddings)
-    search = Search(embeddings, model.distance)
-    answering = Answering(data, extraction, search, tau=None)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "query.wav"
-        _write_chords(path, SR)
-        y = decode(path).y
-        recording = extraction.from_samples(y)
-        [embedding] = extraction.embed([recording])
-        parts = {
-            "decoding": lambda: decode(path),
-            "features (hpcp)": lambda: extraction.from_samples(y),
-            "embedding": lambda: extraction.embed([recording]),
-            "search": lambda: search.nearest(embedding[None], 10),
-            "all of it": lambda: answering.whole(read_queries([path], extraction, 1), 10),
-        }
-        click.echo(f"one recording of {_RECORDING_SEC} s against {n_tracks} tracks, {search.kind}")
-        for name, function in parts.items():
-            click.echo(f"  {name:<16}{1000 * seconds_of(function):9.1f} ms")
+    save_model(model, folder / "model.h5")
+    (folder / "one" / "work").mkdir(parents=True)
+    shutil.copy(recordings[0], folder / "one" / "work")
+    index = Index.build(folder / "i.index", folder / "one", folder / "model.h5", progress=False)
+    numbers = np.arange(n_tracks)
+    columns = {name: numbers.astype(str).astype(object) for name in IDS}
+    columns["work_id"] = (numbers // _TRACKS_A_WORK).astype(str).astype(object)
+    data = replace(index.data, ids=columns, embeddings=make_embeddings(n_tracks))
+    write_index(index.path, with_cells(data, click.echo))
+    return index.path
 
 
 def measure_search(n_embeddings):
     """Prints times, memory and recall of exact and approximate search."""
-    from mulkinet.identify.cells import divide
+    from mulkinet.identify.search import has_faiss
+
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        embeddings = make_embeddings(n_embeddings + _N_QUERIES)
+        # Queries are performances of works that the index holds others of.
+        rows = np.arange(_N_QUERIES) * (n_embeddings // _N_QUERIES)
+        np.save(folder / "queries.npy", embeddings[rows])
+        np.save(folder / "embeddings.npy", np.delete(embeddings, rows, axis=0))
+        del embeddings
+        megabytes = n_embeddings * _EMBEDDING_LEN * 4 / 1e6
+        click.echo(f"{n_embeddings} embeddings of {_EMBEDDING_LEN}: {megabytes:.0f} MB")
+        exact = _in_a_process(search_in, folder, None)
+        _print_search("exact", exact)
+        if not has_faiss("cosine"):
+            click.echo("  FAISS is not installed, so there is no approximate search")
+            return
+        seconds, cells, peak = _in_a_process(divide_in, folder)
+        click.echo(
+            f"  dividing into {len(cells.centroids)} cells: {seconds:.1f} s, at most {peak:.0f} MB; "
+            f"{cells.probes} probes, recall@10 {cells.recall:.4f} on the index's own tracks"
+        )
+        approximate = _in_a_process(search_in, folder, cells)
+        _print_search("approximate", approximate)
+        both = zip(exact["rows"], approximate["rows"])
+        shared = np.mean([len(np.intersect1d(a, b)) for a, b in both]) / 10
+        click.echo(f"  recall@10 of the approximate search {shared:.4f}")
+
+
+def search_in(folder, cells):
+    """Searches for the 10 nearest: dict of seconds (open, many, one), rows and peak memory in MB."""
     from mulkinet.identify.search import Search
 
-    embeddings = make_embeddings(n_embeddings + _N_QUERIES)
-    # Queries are performances of works that the index holds others of.
-    rows = np.arange(_N_QUERIES) * (n_embeddings // _N_QUERIES)
-    queries = embeddings[rows]
-    embeddings = np.ascontiguousarray(np.delete(embeddings, rows, axis=0))
-    click.echo(f"{n_embeddings} embeddings of {_EMBEDDING_LEN}: {embeddings.nbytes / 1e6:.0f} MB")
-    exact = Search(embeddings, "cosine")
-    seconds, expected = _timed(lambda: exact.nearest(queries, 10)[0])
-    click.echo(f"  exact, {_N_QUERIES} queries   {1000 * seconds:9.1f} ms  ({_memory()})")
-    seconds, cells = _timed(lambda: divide(embeddings))
-    click.echo(f"  dividing into {len(cells.centroids)} cells {seconds:6.1f} s")
-    seconds, approximate = _timed(lambda: Search(embeddings, "cosine", cells=cells))
-    click.echo(f"  opening             {seconds:8.1f} s   ({_memory()})")
-    seconds, found = _timed(lambda: approximate.nearest(queries, 10)[0])
-    shared = np.mean([len(np.intersect1d(a, b)) for a, b in zip(expected, found)]) / 10
+    embeddings, queries = np.load(folder / "embeddings.npy"), np.load(folder / "queries.npy")
+    seconds_open, search = _timed(lambda: Search(embeddings, "cosine", cells=cells))
+    many = seconds_of(lambda: search.nearest(queries, 10))
+    one = seconds_of(lambda: search.nearest(queries[:1], 10))
+    rows = search.nearest(queries, 10)[0]
+    return {"open": seconds_open, "many": many, "one": one, "rows": rows, "peak": _peak_megabytes()}
+
+
+def divide_in(folder):
+    """Divides the embeddings: (seconds, Cells, peak memory in MB)."""
+    from mulkinet.identify.cells import divide
+
+    embeddings = np.load(folder / "embeddings.npy")
+    return (*_timed(lambda: divide(embeddings)), _peak_megabytes())
+
+
+def _in_a_process(function, *arguments):
+    # Spawned: a forked one would begin with the memory of this process.
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(function, arguments)
+
+
+def _print_search(name, found):
     click.echo(
-        f"  approximate, {_N_QUERIES} queries {1000 * seconds:5.1f} ms, recall@10 {shared:.4f} "
-        f"({cells.probes} probes; {cells.recall:.4f} as measured on the index's own)"
+        f"  {name}: {_N_QUERIES} queries {1000 * found['many']:.1f} ms, one {1000 * found['one']:.1f} ms; "
+        f"opened in {found['open']:.2f} s; at most {found['peak']:.0f} MB"
     )
-    one = seconds_of(lambda: approximate.nearest(queries[:1], 10))
-    one_exact = seconds_of(lambda: exact.nearest(queries[:1], 10))
-    click.echo(f"  one query: exact {1000 * one_exact:.1f} ms, approximate {1000 * one:.1f} ms")
 
 
 def _timed(function):
@@ -134,17 +207,20 @@ def _timed(function):
     return time.perf_counter() - start, result
 
 
-def _memory():
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return f"{peak:.0f} MB at most so far"
+def _peak_megabytes():
+    # Not ru_maxrss, which a process inherits from the one that started it.
+    lines = Path("/proc/self/status").read_text().splitlines()
+    [peak] = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
+    return int(peak) / 1024
 
 
-def _write_chords(path, sr):
-    rng = np.random.default_rng(1)
-    time_sec = np.arange(sr // 2) / sr
+def _stereo_chords(seed):
+    """(n_samples, 2) samples at 44.1 kHz: two chords a second, a little noise."""
+    rng = np.random.default_rng(seed)
+    time_sec = np.arange(22050) / 44100
     hz = 440 * 2 ** ((rng.integers(40, 80, (2 * _RECORDING_SEC, 4)) - 69) / 12)
     y = 0.1 * np.sin(2 * np.pi * hz[..., None] * time_sec).sum(axis=1).ravel()
-    soundfile.write(path, y, sr)
+    return np.stack([y, 0.8 * y], axis=1) + 0.003 * rng.standard_normal((len(y), 2))
 
 
 @click.command(cls=Command)
@@ -152,7 +228,7 @@ def _write_chords(path, sr):
 @click.option("--embeddings", default=1_000_000, type=click.IntRange(200), help="For the search.")
 def main(tracks, embeddings):
     """Measure the speed of identification and of search."""
-    measure_recording(tracks)
+    measure_recordings(tracks)
     measure_search(embeddings)
 
 

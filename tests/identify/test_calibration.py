@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from benchmarks.reliability import reliability
 from mulkinet import MulkinetError
 from mulkinet.identify.calibration import base_rate, calibrate, probability
 
@@ -125,3 +126,13 @@ def test_what_cannot_be_calibrated_on_is_refused(rng):
         calibrate(far, list("aabbcc"), list("010101"), **OPTIONS)
     with pytest.raises(MulkinetError, match="another performance"):
         calibrate(points[:3], ["a", "b", "c"], ["0", "0", "0"], **OPTIONS)
+
+
+def test_bins_of_reliability_hold_equal_shares_of_what_is_promised():
+    # Together 1.5, so a third is 0.5: the three least, and each of the others.
+    p = np.array([0.5, 0.125, 0.25, 0.5, 0.125])
+    first, second, third = reliability(p, p > 0.2, n_bins=3)
+    assert (first.low, first.high, first.n) == (0.125, 0.25, 3)
+    assert first.promised == pytest.approx(0.5 / 3)
+    assert first.observed == pytest.approx(1 / 3)
+    assert (second.n, third.n, third.observed) == (1, 1, 1)
