@@ -15,8 +15,8 @@ with 0.1). Those of `augmentation("siamese")` are those of the Siamese release (
 starts from MOVE's, stretches by a normal factor and rolls the track in time first. Masks are those
 of SpecAugment (Park et al., Interspeech 2019).
 
-Public names: `Augmentation`, `augmentation`, `RollTime`, `RotatePitch`, `StretchTime`, `WarpTime`,
-`MaskBins`, `MaskFrames`.
+Public names: `Augmentation`, `augmentation`, `RollTime`, `RotatePitch`, `ShiftPitch`, `StretchTime`,
+`WarpTime`, `MaskBins`, `MaskFrames`.
 """
 
 import dataclasses
@@ -32,6 +32,7 @@ __all__ = [
     "MaskFrames",
     "RollTime",
     "RotatePitch",
+    "ShiftPitch",
     "StretchTime",
     "WarpTime",
     "augmentation",
@@ -105,8 +106,8 @@ def augmentation(name):
     """The augmentation of a published recipe, or of steps by their names.
 
     Args:
-        name: "none"; "move" or "siamese"; a step, of "roll", "rotate", "stretch", "warp" and
-            "masks"; or several of these, joined by "+", such as "move+masks".
+        name: "none"; "move" or "siamese"; a step, of "roll", "rotate", "shift", "stretch",
+            "warp" and "masks"; or several of these, joined by "+", such as "move+masks".
 
     Returns:
         Augmentation, or None for "none".
@@ -128,6 +129,7 @@ def augmentation(name):
         ],
         "roll": [RollTime()],
         "rotate": [RotatePitch()],
+        "shift": [ShiftPitch()],
         "stretch": warp[:1],
         "warp": warp[1:],
         "masks": masks,
@@ -165,7 +167,7 @@ class RotatePitch:
         if n_bins != _N_PITCH_CLASSES:
             raise MulkinetError(
                 f"expected a feature of {_N_PITCH_CLASSES} pitch classes to rotate, found {n_bins} "
-                "bins; train with --augment none, or steps such as stretch+warp+masks"
+                "bins; train with --augment none, or steps such as shift+stretch+masks"
             )
 
     def __call__(self, x, lengths, seed):
@@ -176,6 +178,25 @@ class RotatePitch:
         )
         bins = (tf.range(_N_PITCH_CLASSES) - semitones[:, None]) % _N_PITCH_CLASSES
         return tf.gather(x, bins, axis=1, batch_dims=1), lengths
+
+
+@dataclasses.dataclass(frozen=True)
+class ShiftPitch:
+    """Transposes each track by -6 to 5 semitones, all as likely, by shifting its bins: of a constant-Q spectrum.
+
+    What is shifted in from outside is zero. For features of one bin a semitone.
+    """
+
+    def __call__(self, x, lengths, seed):
+        """See `Augmentation`."""
+        n_bins = x.shape[1]
+        semitones = tf.random.stateless_uniform(
+            tf.shape(lengths), seed, minval=-6, maxval=6, dtype=tf.int32
+        )
+        bins = tf.range(n_bins) - semitones[:, None]
+        inside = (bins >= 0) & (bins < n_bins)
+        shifted = tf.gather(x, tf.clip_by_value(bins, 0, n_bins - 1), axis=1, batch_dims=1)
+        return tf.where(inside[:, :, None], shifted, 0.0), lengths
 
 
 @dataclasses.dataclass(frozen=True)

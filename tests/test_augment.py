@@ -10,6 +10,7 @@ from mulkinet.augment import (
     MaskFrames,
     RollTime,
     RotatePitch,
+    ShiftPitch,
     StretchTime,
     WarpTime,
     augmentation,
@@ -66,6 +67,24 @@ def test_rotation_needs_pitch_classes():
     augmentation("move").check_bins(12)
     with pytest.raises(MulkinetError, match="found 84 bins; train with --augment none, or steps"):
         augmentation("masks+move").check_bins(84)
+
+
+def test_shift_moves_bins_and_lets_nothing_round():
+    x = np.tile(np.arange(1, 85, dtype=np.float32)[:, None], (600, 1, 2))
+    lengths = np.full(600, 2, np.int32)
+    y, after = ShiftPitch()(tf.constant(x), tf.constant(lengths), tf.constant(SEED))
+    np.testing.assert_array_equal(after, lengths)
+    seen = np.zeros(12, int)
+    for track in y.numpy():
+        semitones = int(40 - track[40, 0]) + 1
+        expected = np.zeros((84, 2), np.float32)
+        for number in range(84):
+            if 0 <= number - semitones < 84:
+                expected[number] = number - semitones + 1
+        np.testing.assert_array_equal(track, expected)
+        seen[semitones + 6] += 1
+    # 600 draws of 12 shifts: 50 each, within four standard deviations.
+    assert np.abs(seen - 50).max() < 4 * np.sqrt(600 * 11 / 144)
 
 
 @pytest.mark.parametrize(("factors", "least", "most"), [("even", 0.7, 1.5), ("normal", 0.7, 1.3)])
