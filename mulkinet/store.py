@@ -402,6 +402,11 @@ class StoreWriter:
         self._offsets[feature] = offsets
         self._written[feature] = np.zeros(len(self._tracks), bool)
 
+    @property
+    def tracks(self):
+        """List of (work_id, track_id) in the order of the store."""
+        return list(self._tracks)
+
     def write(self, feature, track, frames):
         """Writes one track's frames.
 

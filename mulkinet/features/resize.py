@@ -65,7 +65,7 @@ class Framing:
         if self.spect_len is None:
             return np.ascontiguousarray(downsample(x, self.downsample), dtype=np.float32)
         cropped = first_seconds(x, CROP_SEC, frame_rate)
-        return area_resize(wrap(cropped, _n_frames(CROP_SEC, frame_rate)), self.spect_len)
+        return _wrap_and_resize(cropped, _n_frames(CROP_SEC, frame_rate), self.spect_len)
 
     def n_frames(self, n_frames):
         """Stored frames of a track that has `n_frames` frames.
@@ -151,7 +151,21 @@ def area_resize(x, n_frames):
     """
     if n_frames > x.shape[1]:
         return _stretch(x, n_frames).astype(np.float32)
-    return _average(x, n_frames).astype(np.float32)
+    return _average(x, n_frames).astype(np.float32, copy=False)
+
+
+def _wrap_and_resize(x, n_wrapped, n_frames):
+    """area_resize(wrap(x, n_wrapped), n_frames), but only what is wrapped is copied if it can be."""
+    ratio, rest = divmod(n_wrapped, n_frames)
+    # Frames of the result that begin before the track wraps around and end before it too.
+    n_plain = 0 if rest else x.shape[1] // ratio
+    if n_plain == 0:
+        return area_resize(wrap(x, n_wrapped), n_frames)
+    plain = area_resize(x[:, : n_plain * ratio], n_plain)
+    if n_plain == n_frames:
+        return plain
+    wrapped = x[:, np.arange(n_plain * ratio, n_wrapped) % x.shape[1]]
+    return np.concatenate([plain, area_resize(wrapped, n_frames - n_plain)], axis=1)
 
 
 def _average(x, n_frames):

@@ -30,7 +30,7 @@ from mulkinet.atomic import atomic_path, remove_leftovers
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.sources.forks import n_cores, run_in_forks
 from mulkinet.sources.parts import PartReader, PartWriter, read_journals
-from mulkinet.store import FeatureStore, StoreWriter, natural_key
+from mulkinet.store import FeatureStore, StoreWriter
 
 __all__ = ["Item", "Conversion", "convert", "file_signature"]
 
@@ -279,7 +279,7 @@ def _read_some(items, read, folder, features, numbers):
 
 
 def _write_store(path, name, settings, attributes, finished, metadata):
-    keys = sorted(finished, key=lambda key: tuple(map(natural_key, key)))
+    keys = list(finished)
     fields = {
         field: [values.get(key, "") for key in keys] for field, values in (metadata or {}).items()
     }
@@ -291,16 +291,18 @@ def _write_store(path, name, settings, attributes, finished, metadata):
         for number, (feature, made) in enumerate(settings.items()):
             n_frames = [finished[key].n_frames[number] for key in keys]
             store.add_feature(feature, n_frames=n_frames, settings=made)
+        keys = store.tracks
         for start in range(0, len(keys), _TRACKS_PER_WRITE):
             run = keys[start : start + _TRACKS_PER_WRITE]
-            features = zip(*(_split(parts.read(finished[k]), finished[k], n_bins) for k in run))
-            for feature, frames in zip(settings, features):
-                store.write_run(feature, run, np.concatenate(frames))
+            arrays = _read_run(parts, [finished[key] for key in run], n_bins)
+            for feature, frames in zip(settings, arrays):
+                store.write_run(feature, run, frames)
 
 
-def _split(values, finished, n_bins):
-    """The values of a track, (n_frames, n_bins) of each feature."""
-    start = 0
-    for rows, bins in zip(finished.n_frames, n_bins):
-        yield values[start : start + rows * bins].reshape(rows, bins)
-        start += rows * bins
+def _read_run(parts, run, n_bins):
+    """(frames of all tracks, n_bins) of each feature, one track behind the other."""
+    offsets = np.cumsum([(0,) * len(n_bins), *(track.n_frames for track in run)], axis=0)
+    arrays = [np.empty((n_frames, bins), "<f4") for n_frames, bins in zip(offsets[-1], n_bins)]
+    for track, starts, ends in zip(run, offsets, offsets[1:]):
+        parts.read(track, [x[start:end] for x, start, end in zip(arrays, starts, ends)])
+    return arrays

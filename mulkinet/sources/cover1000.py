@@ -18,7 +18,7 @@ from mulkinet.features import crema
 from mulkinet.features.resize import Framing
 from mulkinet.sources.arrays import frames_as_rows, refuse_non_finite
 from mulkinet.sources.conversion import Item, convert, file_signature
-from mulkinet.sources.hdf5_arrays import find_array, names_in, open_hdf5, read_array
+from mulkinet.sources.hdf5_arrays import names_in, open_hdf5, read_array
 from mulkinet.store import natural_key
 
 __all__ = ["check_pair", "convert_pair", "find_pairs", "tutorial_fold"]
@@ -154,7 +154,7 @@ def _settings():
 
 def _read_performance(hdf5_path, track):
     with open_hdf5(hdf5_path) as file:
-        x = read_array(find_array(file, track, _N_BINS))
+        x = read_array(file, track, _N_BINS)
     frames = frames_as_rows(x, _FEATURE, when_square=True)
     refuse_non_finite(frames, _FEATURE)
     return {_FEATURE: frames}

@@ -21,7 +21,7 @@ from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.features import chroma_cens, crema, hpcp
 from mulkinet.sources.arrays import frames_as_rows, refuse_non_finite
 from mulkinet.sources.conversion import Item, convert, file_signature
-from mulkinet.sources.hdf5_arrays import find_array, open_hdf5, read_array, read_text
+from mulkinet.sources.hdf5_arrays import open_hdf5, read_array, read_text
 
 __all__ = [
     "FEATURES",
@@ -206,7 +206,7 @@ def read_track(source, framing):
         with open_hdf5(path) as file:
             _check_identity(file, key)
             for feature in (feature for feature in paths if paths[feature] == path):
-                x = read_array(find_array(file, feature, _N_BINS))
+                x = read_array(file, feature, _N_BINS)
                 # The published orientation decides where a track has 12 frames.
                 x = frames_as_rows(x, feature, when_square=feature != "crema")
                 frames = framing.apply(x.T, _MADE_BY[feature][1].SETTINGS["frame_rate"]).T

@@ -10,10 +10,10 @@ Public names: `PartWriter`, `Finished`, `PartReader`, `read_journals`.
 
 import json
 import os
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
+import deflate
 import numpy as np
 
 __all__ = ["PartWriter", "PartReader", "Finished", "read_journals"]
@@ -69,7 +69,7 @@ class PartWriter:
         """
         content = b"".join(np.ascontiguousarray(x, "<f4").data.cast("B") for x in arrays)
         _write_all(self._frames, content)
-        line = [*key, signature, [len(x) for x in arrays], len(content), zlib.crc32(content)]
+        line = [*key, signature, [len(x) for x in arrays], len(content), deflate.crc32(content)]
         _write_all(self._journal, json.dumps(line).encode() + b"\n")
 
 
@@ -94,7 +94,7 @@ def read_journals(journals, *, verify):
                     work_id, track_id, signature, n_frames, n_bytes, checksum = json.loads(line)
                 except ValueError:
                     break
-                if verify and zlib.crc32(frames.read(n_bytes)) != checksum:
+                if verify and deflate.crc32(frames.read(n_bytes)) != checksum:
                     break
                 key = work_id, track_id
                 finished[key] = Finished(path, position, n_bytes, tuple(n_frames), signature)
@@ -115,19 +115,22 @@ class PartReader:
         for file in self._files.values():
             file.close()
 
-    def read(self, finished):
-        """The values of a track.
+    def read(self, finished, arrays):
+        """Reads the values of a track into arrays.
 
         Args:
             finished: Finished.
+            arrays: (n_frames, n_bins) contiguous little-endian float32 of each feature.
 
-        Returns:
-            (values of all features,) float32.
+        Raises:
+            OSError: The file has become shorter.
         """
         if finished.path not in self._files:
             self._files[finished.path] = open(finished.path, "rb", buffering=0)
-        content = os.pread(self._files[finished.path].fileno(), finished.n_bytes, finished.position)
-        return np.frombuffer(content, "<f4")
+        descriptor = self._files[finished.path].fileno()
+        n_read = os.preadv(descriptor, arrays, finished.position)
+        if n_read != finished.n_bytes:
+            raise OSError(f"read {n_read} of {finished.n_bytes} bytes from {finished.path}")
 
 
 def _create_next(folder):

@@ -108,6 +108,18 @@ def test_a_short_track_is_wrapped_before_it_is_resized(rng):
     np.testing.assert_allclose(Framing(500).apply(x, FRAME_RATE), opencv(wrapped, 500), atol=1e-5)
 
 
+@pytest.mark.parametrize("n_frames", [1, 30, 31, 5000, 15226, 15499, 15500, 16000])
+@pytest.mark.parametrize("spect_len", [1, 499, 500, 15500, 20000])
+@pytest.mark.parametrize("order", "CF")
+def test_framing_is_cropping_wrapping_and_resizing(n_frames, spect_len, order, rng):
+    x = np.asarray(rng.random((12, n_frames), dtype=np.float32), order=order)
+    framed = Framing(spect_len).apply(x, FRAME_RATE)
+    expected = area_resize(wrap(x[:, :15500], 15500), spect_len)
+    assert framed.dtype == np.float32
+    np.testing.assert_allclose(framed, expected, atol=1e-6)
+    assert np.shares_memory(framed, x) is False
+
+
 @pytest.mark.parametrize("framing", [Framing(), Framing(downsample=8), Framing(500), Framing(7)])
 @pytest.mark.parametrize("n_frames", [1, 8, 9, 400])
 def test_framing_foretells_the_length(framing, n_frames, rng):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mulkinet.errors import SkippedInput
-from mulkinet.sources.hdf5_arrays import find_array, open_hdf5, read_array, read_text
+from mulkinet.sources.hdf5_arrays import open_hdf5, read_array, read_text
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def path(tmp_path):
 
 def read(path, name="x", n_bins=12):
     with open_hdf5(path) as file:
-        return read_array(find_array(file, name, n_bins))
+        return read_array(file, name, n_bins)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_any_byte_may_be_another(path, rng):
             try:
                 with open_hdf5(path) as damaged:
                     read_text(damaged, "label")
-                    assert 12 in read_array(find_array(damaged, "x", 12)).shape
+                    assert 12 in read_array(damaged, "x", 12).shape
             except SkippedInput:
                 n_skipped += 1
             os.pwrite(file.fileno(), whole[place : place + 1], place)
@@ -166,6 +166,7 @@ def test_any_byte_may_be_another(path, rng):
         (np.bytes_(b"W_\xff"), "W_�"),
         (7, "7"),
         ([1, 2], "[1 2]"),
+        (np.array([b"W_1"]), "[b'W_1']"),
     ],
 )
 def test_attributes_of_text(path, value, text):

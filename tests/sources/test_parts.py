@@ -1,5 +1,7 @@
 """Finished tracks of an unfinished conversion: what is whole is found again, and nothing else."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -30,8 +32,18 @@ def test_round_trip(tmp_path, tracks):
         for key, (hpcp, cqt) in tracks.items():
             assert finished[key].n_frames == (len(hpcp), 2)
             assert finished[key].signature == f"signature {key}"
-            expected = np.concatenate([hpcp.ravel(), cqt.ravel()]).astype(np.float32)
-            np.testing.assert_array_equal(reader.read(finished[key]), expected)
+            found = [np.empty(x.shape, "<f4") for x in (hpcp, cqt)]
+            reader.read(finished[key], found)
+            np.testing.assert_array_equal(found[0], hpcp.astype(np.float32))
+            np.testing.assert_array_equal(found[1], cqt.astype(np.float32))
+
+
+def test_values_that_are_gone_when_they_are_read(tmp_path, tracks):
+    finished = read_journals(journals(tmp_path), verify=True)[KEYS[2]]
+    os.truncate(finished.path, finished.n_bytes - 4)
+    arrays = [np.empty(x.shape, "<f4") for x in tracks[KEYS[2]]]
+    with PartReader() as reader, pytest.raises(OSError, match=r"read \d+ of \d+ bytes"):
+        reader.read(finished, arrays)
 
 
 def test_a_later_part_prevails(tmp_path, tracks):
