@@ -7,8 +7,7 @@ the 12 distinct rows are carried. Where the published networks take a mean over 
 many there were (`n_rows`) and counts the repeated ones twice, which gives the same numbers.
 
 Public names: `KeyInvariantConv2D`, `PooledPReLU`, `RowWeightedBatchNorm`, `ChannelAttention`, `TemporalAttention`,
-`TimeSummary`, `WeightedL1`, `L2Normalize`, `SeededDropout`, `N_PITCH_CLASSES`, `LEAKY_SLOPE`,
-`SUMMARIES`, `row_weights`.
+`TimeSummary`, `L2Normalize`, `SeededDropout`, `N_PITCH_CLASSES`, `LEAKY_SLOPE`, `SUMMARIES`, `row_weights`.
 
 Papers: Cao 2020 (ISSPIT), MulKINet; Xu, Chen, Lin 2018 (ICASSP), key-invariant convolution; Woo et al. 2018
 (arXiv:1807.06521), the form of the attention; McFee, Salamon, Bello 2018 (arXiv:1804.10070), autopool; Yesiler, Serra,
@@ -34,7 +33,6 @@ __all__ = [
     "SeededDropout",
     "TemporalAttention",
     "TimeSummary",
-    "WeightedL1",
     "row_weights",
 ]
 
@@ -327,41 +325,6 @@ class TimeSummary(tf.keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "method": self.method}
-
-
-@_register
-class WeightedL1(tf.keras.layers.Layer):
-    """A trained distance in (0, 1): sigmoid(sum(kernel * |a - b|) + bias), small for two performances of one work.
-
-    Input: two (batch, size) embeddings; output (batch, 1). Weights: `kernel` (size, 1), `bias` (1,).
-
-    Args:
-        kernel_initializer: For the kernel.
-        bias_initializer: For the bias.
-        **kwargs: As for any Keras layer.
-    """
-
-    def __init__(self, kernel_initializer="glorot_uniform", bias_initializer="zeros", **kwargs):
-        super().__init__(**kwargs)
-        self.kernel_initializer = tf.keras.initializers.get(kernel_initializer)
-        self.bias_initializer = tf.keras.initializers.get(bias_initializer)
-
-    def build(self, input_shape):
-        size = input_shape[0][-1]
-        self.kernel = self.add_weight("kernel", (size, 1), initializer=self.kernel_initializer)
-        self.bias = self.add_weight("bias", (1,), initializer=self.bias_initializer)
-        super().build(input_shape)
-
-    def call(self, inputs):
-        a, b = inputs
-        return tf.sigmoid(tf.matmul(tf.abs(a - b), self.kernel) + self.bias)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "kernel_initializer": tf.keras.initializers.serialize(self.kernel_initializer),
-            "bias_initializer": tf.keras.initializers.serialize(self.bias_initializer),
-        }
 
 
 @_register

@@ -18,7 +18,6 @@ from mulkinet.layers import (
     SeededDropout,
     TemporalAttention,
     TimeSummary,
-    WeightedL1,
     row_weights,
 )
 
@@ -31,7 +30,6 @@ LAYERS = [
     TimeSummary("adaptive-attention"),
     L2Normalize(),
     SeededDropout(0.25, seed=3),
-    WeightedL1(bias_initializer=tf.keras.initializers.RandomNormal(0.5, 0.01)),
 ]
 
 
@@ -174,15 +172,6 @@ def test_time_summaries_by_hand(rng):
             assert variable.numpy() == 0
             variable.assign(p)
         np.testing.assert_allclose(layer(x), value, atol=1e-6, err_msg=method)
-
-
-def test_weighted_l1_by_hand():
-    layer = WeightedL1()
-    a, b = tf.constant([[1.0, 2.0]]), tf.constant([[3.0, 1.0]])
-    layer((a, b))
-    layer.set_weights([np.array([[0.5], [-2.0]]), np.array([0.25])])
-    # 0.5 * 2 - 2 * 1 + 0.25 = -0.75
-    np.testing.assert_allclose(layer((a, b)), [[1 / (1 + np.exp(0.75))]], rtol=1e-6)
 
 
 def test_l2_normalize_in_float32(rng):

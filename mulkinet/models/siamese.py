@@ -3,7 +3,7 @@
 Conventions: input (batch, 12, n_frames), cremaPCP of the first 180 s resized to `n_frames`; output
 (batch, embedding_len) in (0, 1). The twin maps two inputs to one number that is small for two performances of a work.
 
-Public names: `Siamese`.
+Public names: `Siamese`, `SiameseTwin`, `WeightedL1`.
 
 Sources: vignejs, cover-song-identification (2020); Stamenovic 2020 (arXiv:2005.10294), "Towards Cover Song Detection
 with Siamese Convolutional Neural Networks".
@@ -11,10 +11,10 @@ with Siamese Convolutional Neural Networks".
 
 import tensorflow as tf
 
-from mulkinet.layers import N_PITCH_CLASSES, KeyInvariantConv2D, SeededDropout, WeightedL1
+from mulkinet.layers import N_PITCH_CLASSES, KeyInvariantConv2D, SeededDropout
 from mulkinet.models.base import EmbeddingNetwork, check_positive
 
-__all__ = ["Siamese"]
+__all__ = ["Siamese", "SiameseTwin", "WeightedL1"]
 
 FIRST_FILTERS, FIRST_WIDTH = 32, 50
 FILTERS = (32, 64)
@@ -69,16 +69,72 @@ class Siamese(EmbeddingNetwork):
         """The model that is trained on pairs; it shares all weights with this network.
 
         Returns:
-            tf.keras.Model: two (batch, 12, n_frames) inputs -> (batch, 1), near 0 for a cover. Its `dropout`
-            attribute is the encoder's dropout layer, which has `reseed(seed)`.
+            SiameseTwin: two (batch, 12, n_frames) inputs -> (batch, 1), near 0 for a cover.
         """
-        pair = [
-            tf.keras.Input((self.n_bins, self.n_frames), name=name) for name in ("pcp_a", "pcp_b")
-        ]
-        distance = self.head([self(x) for x in pair])
-        model = tf.keras.Model(pair, distance, name="siamese_twin")
-        model.dropout = self.dropout
-        return model
+        return SiameseTwin(self)
+
+
+@tf.keras.utils.register_keras_serializable(package="mulkinet")
+class WeightedL1(tf.keras.layers.Layer):
+    """A trained distance in (0, 1): sigmoid(sum(kernel * |a - b|) + bias), small for two performances of one work.
+
+    Input: two (batch, size) embeddings; output (batch, 1). Weights: `kernel` (size, 1), `bias` (1,).
+
+    Args:
+        kernel_initializer: For the kernel.
+        bias_initializer: For the bias.
+        **kwargs: As for any Keras layer.
+    """
+
+    def __init__(self, kernel_initializer="glorot_uniform", bias_initializer="zeros", **kwargs):
+        super().__init__(**kwargs)
+        self.kernel_initializer = tf.keras.initializers.get(kernel_initializer)
+        self.bias_initializer = tf.keras.initializers.get(bias_initializer)
+
+    def build(self, input_shape):
+        size = input_shape[0][-1]
+        self.kernel = self.add_weight("kernel", (size, 1), initializer=self.kernel_initializer)
+        self.bias = self.add_weight("bias", (1,), initializer=self.bias_initializer)
+        super().build(input_shape)
+
+    def call(self, inputs):
+        a, b = inputs
+        return tf.sigmoid(tf.matmul(tf.abs(a - b), self.kernel) + self.bias)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "kernel_initializer": tf.keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": tf.keras.initializers.serialize(self.bias_initializer),
+        }
+
+
+@tf.keras.utils.register_keras_serializable(package="mulkinet")
+class SiameseTwin(tf.keras.Model):
+    """Two inputs, one encoder, and the distance of their embeddings.
+
+    Args:
+        encoder: `Siamese`, whose weights these are.
+
+    Attributes:
+        encoder: As given.
+        dropout: The encoder's dropout layer, which has `reseed(seed)`.
+    """
+
+    def __init__(self, encoder):
+        shape = (encoder.n_bins, encoder.n_frames)
+        pair = [tf.keras.Input(shape, name=name) for name in ("pcp_a", "pcp_b")]
+        distance = encoder.head([encoder(x) for x in pair])
+        super().__init__(inputs=pair, outputs=distance, name="siamese_twin")
+        self.encoder = encoder
+        self.dropout = encoder.dropout
+
+    def get_config(self):
+        return dict(self.encoder.options)
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        return cls(Siamese(**config))
 
 
 def _convolutions(inputs):

@@ -68,6 +68,38 @@ def test_options_are_those_of_the_constructor(model):
     assert defaults == {name: p.default for name, p in parameters.items() if name != "self"}
 
 
+def test_whole_numbers_and_flags_of_numpy():
+    numpys = {"n_filters": np.int64(2), "embedding_len": np.uint8(5), "invariance": np.bool_(False)}
+    model = build_model("move", **numpys)
+    assert json.loads(json.dumps(model.options)) == model.options
+    assert model.options["n_filters"] == 2
+    assert model.options["invariance"] is False
+    assert model.classifier(np.int64(3)).output_shape == (None, 3)
+    with pytest.raises(MulkinetError, match="embedding_len: expected a whole number of .* 5.0"):
+        build_model("move", embedding_len=np.float64(5))
+
+
+def assert_same_again(trained, inputs):
+    """A model made again from its config has the same weights and, given their values, the same outputs."""
+    config = tf.keras.utils.serialize_keras_object(trained)
+    again = tf.keras.utils.deserialize_keras_object(json.loads(json.dumps(config)))
+    assert type(again) is type(trained)
+    configs = [[layer.get_config() for layer in each.layers] for each in (again, trained)]
+    assert configs[0] == configs[1]
+    assert [v.shape for v in again.variables] == [v.shape for v in trained.variables]
+    again.set_weights(trained.get_weights())
+    np.testing.assert_array_equal(again(inputs), trained(inputs))
+
+
+def test_classifiers_round_trip_through_their_config(model, rng):
+    assert_same_again(model.classifier(3, seed=1), batch(model, rng))
+
+
+def test_the_twin_round_trips_through_its_config(rng):
+    model = build_model("siamese", **SMALL["siamese"])
+    assert_same_again(model.twin(), [batch(model, rng), batch(model, rng)])
+
+
 def test_every_layer_round_trips_through_its_config(model):
     for layer in model.layers:
         again = tf.keras.layers.deserialize(tf.keras.layers.serialize(layer))

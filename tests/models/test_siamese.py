@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from mulkinet import MulkinetError, build_model, import_weights
+from mulkinet.models.siamese import WeightedL1
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +36,22 @@ def test_its_distance_is_the_twins_output(published, expected):
     output = 1 / (1 + np.exp(-(difference @ kernel + bias)))
     assert kernel.shape == (512,)
     np.testing.assert_allclose(output, expected["pair_output"][0, 0], rtol=1e-5)
+
+
+def test_weighted_l1_by_hand():
+    layer = WeightedL1()
+    a, b = tf.constant([[1.0, 2.0]]), tf.constant([[3.0, 1.0]])
+    layer((a, b))
+    layer.set_weights([np.array([[0.5], [-2.0]]), np.array([0.25])])
+    # 0.5 * 2 - 2 * 1 + 0.25 = -0.75
+    np.testing.assert_allclose(layer((a, b)), [[1 / (1 + np.exp(0.75))]], rtol=1e-6)
+
+
+def test_weighted_l1_round_trips_through_its_config():
+    layer = WeightedL1(bias_initializer=tf.keras.initializers.RandomNormal(0.5, 0.01))
+    again = tf.keras.layers.deserialize(tf.keras.layers.serialize(layer))
+    assert type(again) is WeightedL1
+    assert again.get_config() == layer.get_config()
 
 
 def test_what_the_published_weights_need(published):
