@@ -36,7 +36,7 @@ STAGED = {"block": "wider", "ki_block_num": 2, "ki_out_channel": 64, "time_field
 CROPS = {"n_frames": 160, "augment": "move", "lr": 2e-3}
 TRIPLET = {"loss": "triplet", "margin": 0.3, "batchsize": 64}
 RESCNN = {"width": 8, "depth": 1, "embedding_len": 128}
-RESCNN_CROPS = {"n_frames": 160, "batchsize": 64}
+RESCNN_CROPS = {"n_frames": 160, "batchsize": 64, "augment": "shift+stretch+masks"}
 
 # row: (recipe, feature, network options, training options)
 NETWORKS = {
@@ -46,24 +46,28 @@ NETWORKS = {
         {**SMALL, "ki_out_channel": 128},
         {**CROPS, "max_epoch": 80},
     ),
-    "mulkinet, 2 stages": ("mulkinet", "hpcp", STAGED, {**CROPS, "max_epoch": 80}),
     "move": (
         "move",
         "hpcp",
         {"n_filters": 32, "embedding_len": 256},
         {"n_frames": 400, "max_epoch": 60, "batchsize": 48},
     ),
-    "siamese": ("siamese", "hpcp", {"embedding_len": 128}, {"max_epoch": 30, "lr": 1e-3}),
-    "rescnn": ("rescnn", "cqt", RESCNN, {**RESCNN_CROPS, "pretrain_epochs": 40, "max_epoch": 20}),
+    "siamese": (
+        "siamese",
+        "hpcp",
+        {"embedding_len": 128},
+        {"max_epoch": 60, "batchsize": 64, "lr": 1e-3},
+    ),
+    "rescnn": ("rescnn", "cqt", RESCNN, {**RESCNN_CROPS, "pretrain_epochs": 20, "max_epoch": 10}),
 }
 
 
 def _with_small(**training):
-    return "mulkinet", "hpcp", SMALL, {**CROPS, "max_epoch": 60, **training}
+    return "mulkinet", "hpcp", SMALL, {**CROPS, "max_epoch": 30, **training}
 
 
 def _pretrained(mining):
-    return _with_small(**TRIPLET, mining=mining, pretrain_epochs=40, max_epoch=20)
+    return _with_small(**TRIPLET, mining=mining, pretrain_epochs=20, max_epoch=10)
 
 
 MININGS = ("random", "semihard", "hard", "batch_all")
@@ -80,17 +84,17 @@ LOSSES = {
         "rescnn",
         "cqt",
         RESCNN,
-        {**RESCNN_CROPS, "pretrain_epochs": 0, "max_epoch": 60},
+        {**RESCNN_CROPS, "pretrain_epochs": 0, "max_epoch": 30},
     ),
     "rescnn, pre-trained": (
         "rescnn",
         "cqt",
         RESCNN,
-        {**RESCNN_CROPS, "pretrain_epochs": 40, "max_epoch": 20},
+        {**RESCNN_CROPS, "pretrain_epochs": 20, "max_epoch": 10},
     ),
 }
 STRICT = {
-    name: ("mulkinet", "hpcp", {**STAGED, "strict_invariance": strict}, {**CROPS, "max_epoch": 80})
+    name: ("mulkinet", "hpcp", {**STAGED, "strict_invariance": strict}, {**CROPS, "max_epoch": 50})
     for name, strict in (("published", False), ("strict", True))
 }
 TABLES = {"networks": NETWORKS, "losses": LOSSES, "strict": STRICT}
@@ -171,7 +175,7 @@ def _seconds_per_epoch(log_dir):
     seconds = []
     for path in log_dir.rglob("epochs.csv"):
         with open(path, newline="", encoding="utf-8") as file:
-            seconds += [float(row["seconds"]) for row in csv.DictReader(file)]
+            seconds += [float(row["seconds"]) for row in csv.DictReader(file) if "seconds" in row]
     return float(np.mean(seconds)) if seconds else 0.0
 
 
