@@ -17,7 +17,7 @@ DEMO_NETWORK := --block simple --ki-block-num 1 --ki-out-channel 128 --time-fiel
 	--no-chnlatt --no-tempatt
 DEMO_TRAINING := --augment move --lr 2e-3 --max-epoch 80
 
-demo: install ## make covers, extract features, train, evaluate: about 6 minutes on 2 cores
+demo: install ## make covers, extract features, train, evaluate: about 5 minutes on 2 cores
 	$(PYTHON) preprocess.py demo
 	$(PYTHON) train.py $(DEMO_NETWORK) --max-epoch 0 --tag demo-untrained
 	$(PYTHON) train.py $(DEMO_NETWORK) $(DEMO_TRAINING) --tag demo \
@@ -44,7 +44,9 @@ format: install ## format the code, and repair what ruff can repair
 	$(PYTHON) -m ruff format .
 
 bench: install ## every measurement in benchmarks/
-	set -e; for script in benchmarks/*.py; do $(PYTHON) $$script; done
+	set -e; for script in $(filter-out benchmarks/experiments.py,$(wildcard benchmarks/*.py)); do $(PYTHON) $$script; done
+	set -e; for table in networks losses strict; do $(PYTHON) benchmarks/experiments.py $$table; done
+	$(PYTHON) benchmarks/evaluator.py --shs
 
 clean: ## remove caches and build products; .venv, data and models stay
 	rm -rf build dist *.egg-info .pytest_cache .hypothesis .ruff_cache
