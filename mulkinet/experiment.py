@@ -91,7 +91,7 @@ class TrainingData:
             validation_pairs = listed[val_ls].pairs
         else:
             train_pairs, validation_pairs = hold_out(train_pairs, _HELD_OUT_SHARE, seed)
-        notes = [describe_left_out(store)] if describe_left_out(store) else []
+        notes = list(filter(None, [describe_left_out(store)]))
         notes += [left.describe(path) for path, left in listed.items() if left.n_missing]
         validation_pairs = _without_trained_works(train_pairs, validation_pairs, val_ls, notes)
         train_rows = select(store, train_pairs, train_ls)
@@ -192,6 +192,7 @@ def train(
     import tensorflow as tf
 
     from mulkinet.devices import is_chief, strategy_of, use_mixed_precision, wait_for_all
+    from mulkinet.modelfile import load_model
     from mulkinet.models import build_model, options_of
 
     strategy = strategy_of(gpus, report)
@@ -199,6 +200,7 @@ def train(
         report = _say_nothing
     if mixed_precision:
         use_mixed_precision(report)
+    given = None if init_from is None else load_model(init_from)
     tf.keras.utils.set_random_seed(settings["seed"])
     tf.config.experimental.enable_op_determinism()
     sizes = {"n_frames": settings["n_frames"]}
@@ -209,7 +211,7 @@ def train(
         with strategy.scope():
             network = build_model(settings["model"], **{**network_options, **fitting})
         network.check_input((None, sizes.get("n_bins"), settings["n_frames"]))
-        return network, None if init_from is None else _start_from(network, init_from)
+        return network, given and _start_from(network, given, init_from)
 
     network, started = new_network()
     _augmentation(settings["augment"])
@@ -223,7 +225,7 @@ def train(
         _build_stage(network, stage_settings, data, strategy).plan(0)
     if started:
         report(started)
-        _warn_of_other_features(init_from, data, report)
+        _warn_of_other_features(given, init_from, data, report)
     report(
         f"{settings['model']}: {network.count_params()} parameters; {len(data.train_rows)} tracks "
         f"to train on, {len(data.validation_rows)} to validate with"
@@ -242,7 +244,7 @@ def train(
         wait_for_all(strategy)
         if not started:
             resume = False
-            report(_start_from(network, path))
+            report(_start_from(network, load_model(path), path))
     stage_settings, folder = last
     return _run_stage(network, stage_settings, data, folder, resume=resume, **options)
 
@@ -330,12 +332,10 @@ def _augmentation(name):
     return augmentation(name)
 
 
-def _warn_of_other_features(path, data, report):
-    """Says in what way the features are not those that a model file was trained on."""
+def _warn_of_other_features(model, path, data, report):
+    """Says in what way the features are not those that the model of a file was trained on."""
     from mulkinet.evaluation.embeddings import check_compatible
-    from mulkinet.modelfile import load_model
 
-    model = load_model(path)
     trained_on = model.metadata.get("feature", data.feature)
     if trained_on != data.feature:
         report(f"warning: {path} was trained on {trained_on}, and this run is on {data.feature}")
@@ -346,11 +346,11 @@ def _warn_of_other_features(path, data, report):
         report(f"warning: {path}: {error}")
 
 
-def _start_from(network, path):
-    """Copies the weights of a model file that fit by name and shape -> a line that says which."""
-    from mulkinet.modelfile import load_model, named_weights
+def _start_from(network, model, path):
+    """Copies the weights of a file's model that fit by name and shape -> a line that says which."""
+    from mulkinet.modelfile import named_weights
 
-    given = named_weights(load_model(path))
+    given = named_weights(model)
     wanted = named_weights(network)
     fitting = [name for name in wanted if name in given and given[name].shape == wanted[name].shape]
     if not fitting:

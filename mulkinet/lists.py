@@ -26,6 +26,7 @@ __all__ = [
     "write_list",
 ]
 
+_ADVICE = "preprocess them, take them out of the list, or leave them out with --skip-missing"
 _SHOWN = 3
 
 
@@ -93,13 +94,14 @@ def write_list(path, pairs):
         temporary.write_text("".join(lines), encoding="utf-8")
 
 
-def select(store, pairs, source="the list"):
+def select(store, pairs, source="the list", advice=_ADVICE):
     """Rows of a list's tracks in a store.
 
     Args:
         store: FeatureStore.
         pairs: (work_id, track_id) pairs.
         source: What to call the list in an error.
+        advice: What to try then.
 
     Returns:
         (len(pairs),) int64.
@@ -114,8 +116,7 @@ def select(store, pairs, source="the list"):
         more = ", ..." if len(missing) > _SHOWN else ""
         raise MulkinetError(
             f"expected every track of {source} in {store.path}, found {len(missing)} of "
-            f"{len(pairs)} missing ({shown}{more}); preprocess them, take them out of the list, or "
-            "leave them out with --skip-missing"
+            f"{len(pairs)} missing ({shown}{more}); {advice}"
         )
     return np.asarray(rows, dtype=np.int64)
 

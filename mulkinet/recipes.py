@@ -7,6 +7,7 @@ published; what was not is marked.
 Public names: `RECIPES`, `complete`.
 """
 
+from mulkinet.dataset import PADS
 from mulkinet.errors import MulkinetError
 from mulkinet.losses import MININGS
 from mulkinet.optimizers import OPTIMIZERS
@@ -91,7 +92,7 @@ _CHOICES = {
     "mining": MININGS,
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
-    "pad": ("zero", "wrap"),
+    "pad": PADS,
 }
 
 # Where another loss is asked for than a recipe's own.

@@ -14,13 +14,10 @@ import math
 import numpy as np
 from tqdm import tqdm
 
+from mulkinet.dataset import PADS
 from mulkinet.errors import MulkinetError
 
 __all__ = ["check_compatible", "embed", "embed_arrays", "prepare_track"]
-
-PADS = ("zero", "wrap")
-# A feature map of 12 rows and 256 channels of so many frames takes 200 MB.
-MAX_FRAMES_IN_BATCH = 1 << 14
 
 
 def embed(model, store, *, rows=None, feature=None, batch_size=32, pad=None, progress=False):
@@ -187,9 +184,8 @@ def _batches(lengths, batch_size):
     lengths = np.asarray(lengths)
     for length in np.unique(lengths):
         same = np.flatnonzero(lengths == length)
-        size = max(1, min(batch_size, MAX_FRAMES_IN_BATCH // length))
-        for start in range(0, len(same), size):
-            yield same[start : start + size]
+        for start in range(0, len(same), batch_size):
+            yield same[start : start + batch_size]
 
 
 def _load(model, store, feature, row, pad):

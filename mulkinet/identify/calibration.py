@@ -21,7 +21,7 @@ from mulkinet.errors import MulkinetError
 from mulkinet.evaluation.embeddings import check_compatible
 from mulkinet.evaluation.evaluator import run_evaluation
 from mulkinet.identify.updating import in_batches
-from mulkinet.lists import read_list
+from mulkinet.lists import read_list, select
 from mulkinet.store import FeatureStore
 
 __all__ = ["calibrate", "stored_tracks", "listed_rows", "probability", "base_rate"]
@@ -130,15 +130,8 @@ def listed_rows(tracks, val_ls):
     """
     if val_ls is None:
         return np.arange(len(tracks))
-    pairs, row_of = read_list(val_ls), tracks.rows_by_key
-    missing = [pair for pair in pairs if tuple(pair) not in row_of]
-    if missing:
-        raise MulkinetError(
-            f"expected every track of {val_ls} in {tracks.path}, found {len(missing)} of "
-            f"{len(pairs)} missing (such as {'/'.join(missing[0])}); name the feature store that "
-            "holds them with --data-dir, or another list"
-        )
-    return np.array([row_of[tuple(pair)] for pair in pairs])
+    advice = "name the feature store that holds them with --data-dir, or another list"
+    return select(tracks, read_list(val_ls), val_ls, advice)
 
 
 def base_rate(calibration, n_works):

@@ -18,8 +18,8 @@ from mulkinet.layers import KeyInvariantConv2D, SeededDropout
 
 __all__ = ["EmbeddingNetwork", "check_choice", "check_flag", "check_positive"]
 
-# Values that go into and come out of the largest key-invariant convolution at once, about. Fourier forms hold several
-# times as many; more would cost memory and save little time on a CPU.
+# Values that go into and come out of the largest convolution at once, about. Fourier forms hold several times as many;
+# more would cost memory and save little time on a CPU.
 VALUES_AT_ONCE = 24_000_000
 
 
@@ -126,9 +126,10 @@ class EmbeddingNetwork(tf.keras.Model):
         return np.concatenate(parts)
 
     def _largest_maps(self):
-        """Values per frame of the largest key-invariant convolution's input and output; 1 where there is none."""
-        layers = [layer for layer in self.layers if isinstance(layer, KeyInvariantConv2D)]
-        return max((layer.form.n_rows * sum(layer.kernel.shape[2:]) for layer in layers), default=1)
+        """Values per frame of the largest convolution's input and output."""
+        layers = [layer for layer in self.layers if isinstance(layer, tf.keras.layers.Conv2D)]
+        shapes = [(layer.input_shape, layer.output_shape) for layer in layers]
+        return max(x[1] * x[3] + y[1] * y[3] for x, y in shapes)
 
     def transformed_kernels(self):
         """List of tensors: what inference needs of the key-invariant convolutions' kernels, for the weights now."""
