@@ -39,7 +39,7 @@ from mulkinet.optimizers import build_optimizer, prepare_optimizer
 from tests.direct_networks import direct_classifier, direct_network
 
 N_CLASSES = 1000
-REPEATS = 5
+REPEATS = 15
 SECONDS = 60  # for the repeats of one measurement; two at least
 TOLERANCE = 1e-4
 MEASURES = ("training", "inference")

@@ -38,6 +38,9 @@ TRANSFORM_COST = 3.5
 TYPICAL_BATCH = 32
 LARGEST_TILE = 64
 BLOCK_FRAMES = 8
+# A BlockForm's products are larger than its output, and so are their gradients. Taken of a quarter of the tracks at a
+# time, gradients need no more memory than an ordinary convolution's.
+GRADIENT_PARTS = 4
 
 
 def choose_form(kernel_shape, n_rows, n_frames=None, dilation=1):
@@ -90,6 +93,10 @@ class _Form:
     def lost_frames(self):
         """How many frames shorter the output is than the input."""
         return (self.kernel_shape[1] - 1) * self.dilation
+
+    def greatest(self, x, transformed):
+        """(batch, rows, n_frames, channels) -> (batch, 1, n_frames - lost_frames(), filters), maxima over rows."""
+        return tf.reduce_max(self.convolve(x, transformed), axis=1, keepdims=True)
 
 
 class DirectForm(_Form):
@@ -222,11 +229,24 @@ class BlockForm(_Form):
 
     def convolve(self, x, transformed):
         """(batch, rows, n_frames, channels) -> (batch, rows, n_frames - lost_frames(), filters)."""
+        y = _with_gradient_in_parts(self._rows_first, x, transformed)
+        return self._cut(tf.transpose(y, [1, 0, 2, 3]), x)
+
+    def greatest(self, x, transformed):
+        """(batch, rows, n_frames, channels) -> (batch, 1, n_frames - lost_frames(), filters), maxima over rows."""
+        filters = self.kernel_shape[3]
+        y = _with_gradient_in_parts(self._rows_first, x, transformed)
+        # With the rows in front, tracks and frames are one axis to pooling, and a twelfth of the map is left to cut.
+        y = tf.reshape(y, [1, self.n_rows, -1, filters])
+        y = tf.nn.max_pool2d(y, (self.n_rows, 1), 1, "VALID")
+        return self._cut(tf.reshape(y, [tf.shape(x)[0], 1, -1, filters]), x)
+
+    def _rows_first(self, x, transformed):
+        """(batch, rows, n_frames, channels) -> (rows, batch, frames of whole blocks, filters), in float32."""
         height, _, channels, filters = self.kernel_shape
         matrices = _row_matrices(height, self.n_rows)
         batch, n_frames = tf.shape(x)[0], x.shape[2] or tf.shape(x)[2]
-        n_out = n_frames - self.lost_frames()
-        n_blocks = -(-n_out // BLOCK_FRAMES)
+        n_blocks = -(-(n_frames - self.lost_frames()) // BLOCK_FRAMES)
         n_products = len(matrices.rows)
 
         y = tf.reshape(tf.cast(x, tf.float32), [batch, self.n_rows, -1])
@@ -234,10 +254,48 @@ class BlockForm(_Form):
         y = tf.transpose(_frames(y, self._read, BLOCK_FRAMES, n_blocks), [1, 2, 3, 0, 4])
         y = tf.matmul(tf.reshape(y, [n_products, -1, self._read * channels]), transformed)
         y = tf.matmul(matrices.rows_back, tf.reshape(y, [n_products, -1]))
-        y = tf.transpose(tf.reshape(y, [self.n_rows, batch, -1]), [1, 0, 2])
-        y = tf.reshape(y, [batch, self.n_rows, n_blocks * BLOCK_FRAMES, filters])
-        y = tf.slice(y, [0, 0, 0, 0], [batch, self.n_rows, n_out, filters])
+        return tf.reshape(y, [self.n_rows, batch, n_blocks * BLOCK_FRAMES, filters])
+
+    def _cut(self, y, x):
+        """Takes from (batch, rows, frames of whole blocks, filters) the frames that depend on x alone; x's type."""
+        batch, n_frames = tf.shape(x)[0], x.shape[2] or tf.shape(x)[2]
+        y = tf.slice(y, [0, 0, 0, 0], [batch, -1, n_frames - self.lost_frames(), -1])
         return tf.cast(y, x.dtype)
+
+
+def _with_gradient_in_parts(convolve, x, transformed):
+    """`convolve(x, transformed)`, linear in both, with the gradient of a share of the tracks after another's.
+
+    Args:
+        convolve: From (batch, ...) and the transformed kernel to (rows, batch, ...), each track by itself.
+        x: (batch, ...).
+        transformed: Kernel, in float32.
+
+    Returns:
+        (rows, batch, ...), as from `convolve`.
+    """
+
+    @tf.custom_gradient
+    def function(x, transformed):
+        def gradient(upstream):
+            batch = tf.shape(x)[0]
+            of_x, of_kernel = [], tf.zeros_like(transformed)
+            for i in range(GRADIENT_PARTS):
+                part = slice(batch * i // GRADIENT_PARTS, batch * (i + 1) // GRADIENT_PARTS)
+                # Without an order the executor may hold all parts at once.
+                with tf.control_dependencies([of_kernel]), tf.GradientTape() as tape:
+                    inputs = [x[part], transformed]
+                    tape.watch(inputs)
+                    # A gradient asks for no value of this: a compiled graph leaves the products out.
+                    outputs = convolve(*inputs)
+                    gradients = tape.gradient(outputs, inputs, upstream[:, part])
+                of_x.append(gradients[0])
+                of_kernel += gradients[1]
+            return tf.concat(of_x, axis=0), of_kernel
+
+        return convolve(x, transformed), gradient
+
+    return function(x, transformed)
 
 
 def _fold_time(x, dilation):

@@ -77,11 +77,13 @@ class KeyInvariantConv2D(tf.keras.layers.Conv2D):
     Args:
         filters: Output channels.
         kernel_size: (height, width), height at most 12. Along time there is no padding.
+        key_pool: Whether to keep of each filter and frame the maximum over the rows only, (batch, 1, ...).
         **kwargs: As for `tf.keras.layers.Conv2D`; padding and strides are not to be chosen.
     """
 
-    def __init__(self, filters, kernel_size, **kwargs):
+    def __init__(self, filters, kernel_size, key_pool=False, **kwargs):
         super().__init__(filters, kernel_size, padding="valid", **kwargs)
+        self.key_pool = key_pool
         self._transformed = None
 
     def build(self, input_shape):
@@ -105,7 +107,8 @@ class KeyInvariantConv2D(tf.keras.layers.Conv2D):
 
     def call(self, inputs):
         transformed = self.transformed_kernel() if self._transformed is None else self._transformed
-        outputs = self.form.convolve(inputs, transformed)
+        convolve = self.form.greatest if self.key_pool else self.form.convolve
+        outputs = convolve(inputs, transformed)
         outputs.set_shape(self.compute_output_shape(inputs.shape))
         if self.use_bias:
             outputs = tf.nn.bias_add(outputs, self.bias)
@@ -113,11 +116,12 @@ class KeyInvariantConv2D(tf.keras.layers.Conv2D):
 
     def compute_output_shape(self, input_shape):
         batch, rows, n_frames, channels = input_shape
-        written_out = (batch, rows + self.kernel_size[0] - 1, n_frames, channels)
+        n_rows = 1 if self.key_pool else rows
+        written_out = (batch, n_rows + self.kernel_size[0] - 1, n_frames, channels)
         return super().compute_output_shape(written_out)
 
     def get_config(self):
-        config = super().get_config()
+        config = {**super().get_config(), "key_pool": self.key_pool}
         del config["padding"]
         return config
 
@@ -161,6 +165,48 @@ def _found_in_rows(x, values):
     return tf.identity(values), gradient
 
 
+def _normalization(mean, variance, n_rows, epsilon):
+    """Normalisation of a map by its own batch moments, in half the time of the gradient that TensorFlow derives.
+
+    The gradient is the usual one, with what a value counts in the moments in the place of one over their number. The
+    fused kernel takes the part of it that knows no rows.
+
+    Args:
+        mean: (channels,), of x with `row_weights(n_rows)`.
+        variance: (channels,), likewise.
+        n_rows: As for `row_weights`.
+        epsilon: Added to the variance.
+
+    Returns:
+        A function of x (batch, 12, n_frames, channels), gamma (channels,) and beta (channels,), all float32.
+    """
+
+    @tf.custom_gradient
+    def normalize(x, gamma, beta):
+        settings = {"x": x, "scale": gamma, "epsilon": epsilon, "is_training": False}
+        y = tf.raw_ops.FusedBatchNormV3(offset=beta, mean=mean, variance=variance, **settings).y
+
+        def gradient(upstream):
+            of_x, of_gamma, of_beta, *_ = tf.raw_ops.FusedBatchNormGradV3(
+                y_backprop=upstream,
+                reserve_space_1=mean,
+                reserve_space_2=variance,
+                reserve_space_3=mean,
+                **settings,
+            )
+            counts = row_weights(n_rows)[:, None, None] / tf.cast(
+                tf.shape(x)[0] * tf.shape(x)[2], x.dtype
+            )
+            scale = gamma * tf.math.rsqrt(variance + epsilon)
+            slope = counts * scale * of_gamma * tf.math.rsqrt(variance + epsilon)
+            shift = counts * scale * of_beta - slope * mean
+            return of_x - (x * slope + shift), of_gamma, of_beta
+
+        return y, gradient
+
+    return normalize
+
+
 @_register
 class RowWeightedBatchNorm(tf.keras.layers.BatchNormalization):
     """Batch normalisation over channels whose batch moments count repeated rows as often as they occur.
@@ -180,8 +226,8 @@ class RowWeightedBatchNorm(tf.keras.layers.BatchNormalization):
         x = tf.cast(inputs, self.gamma.dtype)
         mean, variance = self._weighted_moments(x)
         self._update(mean, variance, tf.shape(x))
-        y = tf.nn.batch_normalization(x, mean, variance, self.beta, self.gamma, self.epsilon)
-        return tf.cast(y, inputs.dtype)
+        normalize = _normalization(mean, variance, self.n_rows, self.epsilon)
+        return tf.cast(normalize(x, self.gamma.value(), self.beta.value()), inputs.dtype)
 
     def _weighted_moments(self, x):
         # Means over one axis at a time: over several that do not touch, TensorFlow is ten times slower.
@@ -199,6 +245,66 @@ class RowWeightedBatchNorm(tf.keras.layers.BatchNormalization):
 
     def get_config(self):
         return {**super().get_config(), "n_rows": self.n_rows}
+
+
+def _mean_and_maximum(x, axis, n_rows):
+    """Mean and maximum over the rows and one more axis of a map.
+
+    TensorFlow's own gradient of a maximum takes five passes over the map; here mean and maximum share one.
+
+    Args:
+        x: (batch, rows, n_frames, channels).
+        axis: 2 for all frames, 3 for all channels.
+        n_rows: Rows that the mean counts, as for `row_weights`; None counts each of x's once.
+
+    Returns:
+        Two of (batch, channels), or of (batch, n_frames). Of equal maxima the first takes all of the gradient.
+    """
+
+    @tf.custom_gradient
+    def summaries(x):
+        over_rows = tf.reduce_max(x, axis=1)
+        maximum = tf.reduce_max(over_rows, axis=axis - 1)
+
+        def gradient(of_mean, of_maximum):
+            n_all_rows, n_places = x.shape[1], tf.shape(x)[axis]
+            weights = row_weights(n_rows) if n_rows else np.full(n_all_rows, 1 / n_all_rows)
+            weights = tf.cast(weights[:, None], x.dtype) / tf.cast(n_places, x.dtype)
+            everywhere = weights * of_mean[:, None]
+            place = tf.argmax(over_rows, axis=axis - 1)
+            row = tf.argmax(_rows_at(x, place, axis), axis=1)
+            of_row = tf.one_hot(row, n_all_rows, axis=1, dtype=x.dtype) * of_maximum[:, None]
+            here = tf.one_hot(place, n_places, True, False, axis=axis - 1)
+            return tf.where(
+                tf.expand_dims(here, 1),
+                tf.expand_dims(everywhere + of_row, axis),
+                tf.expand_dims(everywhere, axis),
+            )
+
+        return (_mean_over_rows(tf.reduce_mean(x, axis=axis), n_rows), maximum), gradient
+
+    return summaries(x)
+
+
+def _rows_at(x, place, axis):
+    """What a map has in every row at certain places.
+
+    Args:
+        x: (batch, rows, n_frames, channels).
+        place: (batch, channels) frames with axis 2, or (batch, n_frames) channels with axis 3.
+        axis: 2 or 3.
+
+    Returns:
+        (batch, rows, channels) or (batch, rows, n_frames).
+    """
+    n_tracks, n_rows, n_frames, channels = tf.unstack(tf.shape(x, out_type=tf.int64))
+    begin_of_row = tf.reshape(
+        tf.range(n_tracks * n_rows) * n_frames * channels, [n_tracks, n_rows, 1]
+    )
+    frame = place if axis == 2 else tf.range(n_frames)
+    channel = place if axis == 3 else tf.range(channels)
+    in_row = frame * channels + channel
+    return tf.gather(tf.reshape(x, [-1]), begin_of_row + in_row[:, None])
 
 
 class _Gate(tf.keras.layers.Layer):
@@ -222,10 +328,9 @@ class _Gate(tf.keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, inputs):
-        mean, maximum = self._summaries(inputs)
         hidden = [
             tf.nn.leaky_relu(tf.matmul(summary, self.layer1), LEAKY_SLOPE)
-            for summary in (mean, maximum)
+            for summary in _mean_and_maximum(inputs, 5 - self.axis, self.n_rows)
         ]
         # The second layer is linear, so the two results may be added before it.
         gate = tf.sigmoid(tf.matmul(tf.add_n(hidden), self.layer2))
@@ -255,10 +360,6 @@ class ChannelAttention(_Gate):
 
     axis = 3
 
-    def _summaries(self, x):
-        mean = _mean_over_rows(tf.reduce_mean(x, axis=2), self.n_rows)
-        return mean, tf.reduce_max(tf.reduce_max(x, axis=1), axis=1)
-
 
 @_register
 class TemporalAttention(_Gate):
@@ -274,10 +375,6 @@ class TemporalAttention(_Gate):
     """
 
     axis = 2
-
-    def _summaries(self, x):
-        mean = _mean_over_rows(tf.reduce_mean(x, axis=3), self.n_rows)
-        return mean, tf.reduce_max(tf.reduce_max(x, axis=3), axis=1)
 
 
 @_register

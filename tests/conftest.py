@@ -31,3 +31,21 @@ def shared():
     if not folder.is_dir():
         pytest.skip("../shared is not here")
     return folder
+
+
+@pytest.fixture
+def n_decoded(monkeypatch):
+    """A list that grows by one with every recording that is decoded."""
+    from mulkinet.features.audio import decode
+    from mulkinet.identify import extraction
+    from mulkinet.sources import track_files
+
+    calls = []
+
+    def counting(path):
+        calls.append(path)
+        return decode(path)
+
+    for module in (extraction, track_files):
+        monkeypatch.setattr(module, "decode", counting)
+    return calls

@@ -53,12 +53,13 @@ def value_and_gradients(convolve, x, kernel, upstream):
     return [y, *tape.gradient(total, [x, kernel])]
 
 
-def assert_equal(form, n_frames, rng, dtype="float32", tolerance=2e-6):
+def assert_equal(form, n_frames, rng, dtype="float32", tolerance=2e-6, n_tracks=2):
     """Value and both gradients, as shares of the largest number in each."""
     height, width, channels, filters = form.kernel_shape
-    x = rng.standard_normal((2, form.n_rows, n_frames, channels)).astype(dtype)
+    x = rng.standard_normal((n_tracks, form.n_rows, n_frames, channels)).astype(dtype)
     kernel = (rng.standard_normal(form.kernel_shape) / np.sqrt(height * width)).astype(dtype)
-    upstream = rng.standard_normal((2, form.n_rows, n_frames - form.lost_frames(), filters))
+    n_out = n_frames - form.lost_frames()
+    upstream = rng.standard_normal((n_tracks, form.n_rows, n_out, filters))
     got = value_and_gradients(lambda x, k: form.convolve(x, form.transform(k)), x, kernel, upstream)
     expected = value_and_gradients(lambda x, k: oracle(x, k, form.dilation), x, kernel, upstream)
     for mine, true in zip(got, expected):
@@ -76,10 +77,11 @@ def assert_equal(form, n_frames, rng, dtype="float32", tolerance=2e-6):
     dilation=st.sampled_from([1, 2, 3, 13]),
     hop=st.integers(1, 12),
     n_more=st.integers(0, 30),
+    n_tracks=st.integers(1, 6),
 )
 @settings(max_examples=40, deadline=None)
 def test_forms_equal_the_ordinary_convolution(
-    height, width, channels, filters, dilation, hop, n_more
+    height, width, channels, filters, dilation, hop, n_more, n_tracks
 ):
     rng = np.random.default_rng(height)
     shape = ((height, width, channels, filters), 12, dilation)
@@ -89,7 +91,7 @@ def test_forms_equal_the_ordinary_convolution(
     if dilation == 1:
         forms.append(BlockForm(*shape))
     for form in forms:
-        assert_equal(form, form.lost_frames() + 1 + n_more, rng)
+        assert_equal(form, form.lost_frames() + 1 + n_more, rng, n_tracks=n_tracks)
 
 
 @pytest.mark.parametrize(
@@ -136,31 +138,49 @@ def test_half_precision(rng, form, dtype):
     assert_equal(form, 40, rng, dtype.as_numpy_dtype, tolerance)
 
 
-def traced(form):
+@pytest.mark.parametrize("form", FORMS, ids=str)
+def test_greatest_is_the_maximum_over_rows(rng, form):
+    x = rng.standard_normal((5, 12, 40, 3)).astype(np.float32)
+    kernel = rng.standard_normal(form.kernel_shape).astype(np.float32)
+    upstream = rng.standard_normal((5, 1, 40 - form.lost_frames(), 4))
+    got = value_and_gradients(lambda x, k: form.greatest(x, form.transform(k)), x, kernel, upstream)
+    expected = value_and_gradients(
+        lambda x, k: tf.reduce_max(oracle(x, k, form.dilation), axis=1, keepdims=True),
+        x,
+        kernel,
+        upstream,
+    )
+    for mine, true in zip(got, expected):
+        np.testing.assert_allclose(mine, true, rtol=1e-5, atol=1e-5 * np.abs(true).max())
+
+
+def traced(form, method="convolve"):
     """value_and_gradients of a form, for any batch and number of frames."""
 
     def step(x, kernel):
         with tf.GradientTape() as tape:
             tape.watch([x, kernel])
-            total = tf.reduce_sum(form.convolve(x, form.transform(kernel)) ** 2)
+            total = tf.reduce_sum(getattr(form, method)(x, form.transform(kernel)) ** 2)
         return total, *tape.gradient(total, [x, kernel])
 
     return step
 
 
+@pytest.mark.parametrize("method", ["convolve", "greatest"])
 @pytest.mark.parametrize("form", FORMS, ids=str)
-def test_everything_has_a_gpu_kernel(form):
+def test_everything_has_a_gpu_kernel(form, method):
     x = tf.TensorSpec((None, form.n_rows, None, form.kernel_shape[2]))
     kernel = tf.TensorSpec(form.kernel_shape)
-    assert host_trips(tf.function(traced(form)).get_concrete_function(x, kernel)) == []
+    assert host_trips(tf.function(traced(form, method)).get_concrete_function(x, kernel)) == []
 
 
+@pytest.mark.parametrize("method", ["convolve", "greatest"])
 @pytest.mark.parametrize("form", FORMS[1:], ids=str)
-def test_xla(rng, form):
+def test_xla(rng, form, method):
     x = rng.standard_normal((2, 12, 40, 3)).astype(np.float32)
     kernel = rng.standard_normal(form.kernel_shape).astype(np.float32)
-    plain = traced(form)(tf.constant(x), tf.constant(kernel))
-    compiled = tf.function(traced(form), jit_compile=True)(x, kernel)
+    plain = traced(form, method)(tf.constant(x), tf.constant(kernel))
+    compiled = tf.function(traced(form, method), jit_compile=True)(x, kernel)
     for a, b in zip(plain, compiled):
         np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-4 * np.abs(a).max())
 

@@ -126,10 +126,9 @@ class EmbeddingNetwork(tf.keras.Model):
         return np.concatenate(parts)
 
     def _largest_maps(self):
-        """Values per frame of the largest convolution's input and output."""
+        """Values per frame of the largest convolution's input and, pooling and strides aside, output."""
         layers = [layer for layer in self.layers if isinstance(layer, tf.keras.layers.Conv2D)]
-        shapes = [(layer.input_shape, layer.output_shape) for layer in layers]
-        return max(x[1] * x[3] + y[1] * y[3] for x, y in shapes)
+        return max(layer.input_shape[1] * sum(layer.kernel.shape[2:]) for layer in layers)
 
     def transformed_kernels(self):
         """List of tensors: what inference needs of the key-invariant convolutions' kernels, for the weights now."""

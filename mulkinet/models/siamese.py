@@ -143,11 +143,11 @@ def _convolutions(inputs):
     x = KeyInvariantConv2D(
         FIRST_FILTERS,
         (N_PITCH_CLASSES, FIRST_WIDTH),
+        key_pool=True,
         name="conv0",
         **_convolution_start(),
     )(x)
-    # The published order is ReLU, then maximum: the same, with twelve times as many ReLUs.
-    x = tf.keras.layers.MaxPooling2D((N_PITCH_CLASSES, 1), name="key_pool")(x)
+    # The published order is ReLU, then maximum over keys: the same, with twelve times as many ReLUs.
     x = tf.keras.layers.ReLU(name="relu0")(x)
     x = tf.keras.layers.BatchNormalization(name="bn0")(x)
     for i, dilation in enumerate(DILATIONS, start=1):

@@ -11,7 +11,6 @@ import soundfile
 from mulkinet import FeatureStore, Index, MulkinetError, load_model
 from mulkinet.errors import SkippedInput
 from mulkinet.features.audio import decode
-from mulkinet.identify import extraction as extraction_module
 from mulkinet.identify.extraction import Extraction
 from mulkinet.identify.index_file import fingerprint, read_index
 from mulkinet.identify.journal import Journal
@@ -20,19 +19,6 @@ from mulkinet.sources.audio_dir import preprocess_audio_dir
 from mulkinet.store import StoreWriter
 from tests.identify.conftest import WORKS
 from tests.identify.songs import make_library, play, write_song
-
-
-@pytest.fixture
-def n_decoded(monkeypatch):
-    """A list that grows by one with every decoding."""
-    calls = []
-
-    def counting(path):
-        calls.append(path)
-        return decode(path)
-
-    monkeypatch.setattr(extraction_module, "decode", counting)
-    return calls
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import pytest
 
 from mulkinet.features import extractor
 from mulkinet.features.audio import decode
-from mulkinet.sources import track_files
 from mulkinet.sources.layout import Track
 from mulkinet.sources.track_files import extract_track, read_feature, read_summary
 from tests.sources.audio_folders import write_chord
@@ -23,19 +22,6 @@ def track(tmp_path):
 @pytest.fixture
 def folder(tmp_path):
     return tmp_path / "features"
-
-
-@pytest.fixture
-def n_decoded(monkeypatch):
-    """A list that grows by one with every decoding."""
-    calls = []
-
-    def counting(path):
-        calls.append(path)
-        return decode(path)
-
-    monkeypatch.setattr(track_files, "decode", counting)
-    return calls
 
 
 def test_what_is_written_is_what_the_extractor_makes(track, folder):
