@@ -24,11 +24,11 @@ Henaff, LeCun 2013 (arXiv:1312.5851) for convolutional layers as matrix products
 """
 
 import dataclasses
-import functools
 import math
 
-import numpy as np
 import tensorflow as tf
+
+from mulkinet.dft_matrices import row_matrices, tile_matrices
 
 __all__ = ["BlockForm", "DirectForm", "TileForm", "choose_form"]
 
@@ -159,7 +159,7 @@ class TileForm(_Form):
     def transform(self, kernel):
         """(height, width, channels, filters) -> its spectrum (frequencies, channels, filters) float32."""
         height, width, channels, filters = self.kernel_shape
-        matrices = _tile_matrices(self.size, width, height, self.n_rows)
+        matrices = tile_matrices(self.size, width, height, self.n_rows)
         x = tf.transpose(tf.cast(kernel, tf.float32), [1, 0, 2, 3])
         x = tf.matmul(matrices.kernel_time, tf.reshape(x, [width, -1]))
         x = tf.reshape(x, [self._n_frequencies, 2 * height, channels * filters])
@@ -169,7 +169,7 @@ class TileForm(_Form):
     def convolve(self, x, transformed):
         """(batch, rows, n_frames, channels) -> (batch, rows, n_frames - lost_frames(), filters)."""
         height, width, channels, filters = self.kernel_shape
-        matrices = _tile_matrices(self.size, width, height, self.n_rows)
+        matrices = tile_matrices(self.size, width, height, self.n_rows)
         n_frequencies, rows = self._n_frequencies, self.n_rows
         batch, n_frames = tf.shape(x)[0], x.shape[2] or tf.shape(x)[2]
         n_tiles = self._n_tiles(n_frames)
@@ -206,7 +206,7 @@ class BlockForm(_Form):
         """(products, input's and output's transforms, kernel's transform) for an input of `n_frames`."""
         height, width, channels, filters = self.kernel_shape
         n_out = -(-(n_frames - self.lost_frames()) // BLOCK_FRAMES) * BLOCK_FRAMES
-        n_products = len(_row_matrices(height, self.n_rows).rows)
+        n_products = len(row_matrices(height, self.n_rows).rows)
         return (
             n_products * n_out * self._read * channels * filters,
             n_products * self.n_rows * (n_frames * channels + n_out * filters),
@@ -216,7 +216,7 @@ class BlockForm(_Form):
     def transform(self, kernel):
         """(height, width, channels, filters) -> Toeplitz matrices (17, read * channels, BLOCK_FRAMES * filters)."""
         height, width, channels, filters = self.kernel_shape
-        matrix = _row_matrices(height, self.n_rows).kernel
+        matrix = row_matrices(height, self.n_rows).kernel
         x = tf.matmul(matrix, tf.reshape(tf.cast(kernel, tf.float32), [height, -1]))
         x = tf.reshape(x, [-1, width, channels * filters])
         # Laid end to end with BLOCK_FRAMES zeros between, and cut into pieces one frame shorter than that period,
@@ -244,7 +244,7 @@ class BlockForm(_Form):
     def _rows_first(self, x, transformed):
         """(batch, rows, n_frames, channels) -> (rows, batch, frames of whole blocks, filters), in float32."""
         height, _, channels, filters = self.kernel_shape
-        matrices = _row_matrices(height, self.n_rows)
+        matrices = row_matrices(height, self.n_rows)
         batch, n_frames = tf.shape(x)[0], x.shape[2] or tf.shape(x)[2]
         n_blocks = -(-(n_frames - self.lost_frames()) // BLOCK_FRAMES)
         n_products = len(matrices.rows)
@@ -329,78 +329,3 @@ def _frames(x, size, hop, n):
         for i in range(n_shifts)
     ]
     return tf.concat(parts, axis=0)
-
-
-# Constant matrices. A convolution as networks have it, y[p] = sum over h of k[h] x[p + h], multiplies the spectrum of
-# x by the complex conjugate of the kernel's. For X = a + ib and conj(K) = c + id, Gauss's products are
-# m0 = a (d - c), m1 = b (c + d), m2 = (a + b) c; then Re = m2 - m1 and Im = m2 + m0.
-
-
-@dataclasses.dataclass(frozen=True)
-class _TileMatrices:
-    time: np.ndarray
-    rows: np.ndarray
-    kernel_time: np.ndarray
-    kernel_rows: np.ndarray
-    rows_back: np.ndarray
-    time_back: np.ndarray
-
-
-@functools.cache
-def _tile_matrices(size, width, height, n_rows):
-    """Matrices of a TileForm: along time real -> (re, im) of size // 2 + 1 frequencies; along rows complex -> Gauss."""
-    frequencies = np.arange(size // 2 + 1)
-    angles = 2 * np.pi * np.outer(frequencies, np.arange(size)) / size
-    time = np.stack([np.cos(angles), -np.sin(angles)], axis=1)
-    # Frequencies between 0 and half the size stand for their mirror images too.
-    counted = np.where((frequencies == 0) | (2 * frequencies == size), 1, 2)[:, None, None]
-    time_back = (time * counted / size)[:, :, : size - width + 1]
-
-    turns = 2 * np.pi * np.outer(np.arange(n_rows), np.arange(n_rows)) / n_rows
-    cos, sin = np.cos(turns), np.sin(turns)
-    real, imaginary = np.hstack([cos, sin]), np.hstack([-sin, cos])
-    one, zero = np.eye(n_rows), np.zeros((n_rows, n_rows))
-    from_products = np.block([[zero, -one, one], [one, zero, one]])
-    kernel_rows = _gauss_kernel(real, -imaginary).reshape(3 * n_rows, 2, n_rows)
-    return _TileMatrices(
-        time=_constant(time.reshape(-1, size)),
-        rows=_constant(_gauss_input(real, imaginary)),
-        kernel_time=_constant(time[:, :, :width].reshape(-1, width)),
-        kernel_rows=_constant(kernel_rows[:, :, :height].reshape(3 * n_rows, -1)),
-        rows_back=_constant(np.block([[cos, -sin], [sin, cos]]) / n_rows @ from_products),
-        time_back=_constant(time_back.reshape(len(time) * 2, -1).T),
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class _RowMatrices:
-    rows: np.ndarray
-    kernel: np.ndarray
-    rows_back: np.ndarray
-
-
-@functools.cache
-def _row_matrices(height, n_rows):
-    """Matrices of a BlockForm, for an even number of rows; 12 give 2 real and 5 complex frequencies, 17 products."""
-    row = np.arange(n_rows)
-    plain = np.stack([np.ones(n_rows), (-1.0) ** row])
-    turns = 2 * np.pi * np.outer(np.arange(1, n_rows // 2), row) / n_rows
-    cos, sin = np.cos(turns), np.sin(turns)
-    back = np.vstack([plain, -2 * sin, -2 * cos, 2 * (cos - sin)]).T / n_rows
-    return _RowMatrices(
-        rows=_constant(np.vstack([plain, _gauss_input(cos, -sin)])),
-        kernel=_constant(np.vstack([plain, _gauss_kernel(cos, sin)])[:, :height]),
-        rows_back=_constant(back),
-    )
-
-
-def _gauss_input(real, imaginary):
-    return np.vstack([real, imaginary, real + imaginary])
-
-
-def _gauss_kernel(real, imaginary):
-    return np.vstack([imaginary - real, real + imaginary, real])
-
-
-def _constant(matrix):
-    return np.ascontiguousarray(matrix, np.float32)

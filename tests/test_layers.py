@@ -1,4 +1,4 @@
-"""Layers: the circle of pitch classes equals its written-out rows; attention and summaries by their formulas."""
+"""Layers: the circle of pitch classes equals its written-out rows; summaries by their formulas."""
 
 import inspect
 
@@ -8,15 +8,13 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mulkinet import layers
+from mulkinet import attention, layers
 from mulkinet.layers import (
-    ChannelAttention,
     KeyInvariantConv2D,
     L2Normalize,
     PooledPReLU,
     RowWeightedBatchNorm,
     SeededDropout,
-    TemporalAttention,
     TimeSummary,
     row_weights,
 )
@@ -25,8 +23,10 @@ LAYERS = [
     KeyInvariantConv2D(3, (4, 5), dilation_rate=(1, 2), use_bias=False, name="conv"),
     PooledPReLU(alpha_initializer="ones"),
     RowWeightedBatchNorm(15, momentum=0.9, name="bn"),
-    ChannelAttention(ratio=2, n_rows=18, kernel_regularizer=tf.keras.regularizers.L2(0.5)),
-    TemporalAttention(ratio=3, n_rows=21),
+    attention.ChannelAttention(
+        ratio=2, n_rows=18, kernel_regularizer=tf.keras.regularizers.L2(0.5)
+    ),
+    attention.TemporalAttention(ratio=3, n_rows=21),
     TimeSummary("adaptive-attention"),
     L2Normalize(),
     SeededDropout(0.25, seed=3),
@@ -35,11 +35,6 @@ LAYERS = [
 
 def features(rng, shape):
     return rng.standard_normal(shape).astype(np.float32)
-
-
-def written_out(x, n_rows):
-    """All rows that the published network has: those past the 12th repeat the first."""
-    return np.concatenate([x, x[:, : n_rows - 12]], axis=1)
 
 
 @given(height=st.integers(1, 12), width=st.integers(1, 4), dilation=st.integers(1, 2))
@@ -142,70 +137,6 @@ def test_frozen_batch_norm_uses_what_it_learned(rng):
     np.testing.assert_array_equal(layer(x, training=True), before)
 
 
-@pytest.mark.parametrize(("attention", "axis"), [(ChannelAttention, 3), (TemporalAttention, 2)])
-@pytest.mark.parametrize("n_rows", [None, 18])
-def test_attention_by_its_formula(rng, attention, axis, n_rows):
-    x = features(rng, (2, 12, 8, 12))
-    layer = attention(ratio=4, n_rows=n_rows)
-    got = layer(x).numpy()
-    layer1, layer2 = layer.get_weights()
-    rows = written_out(x, n_rows or 12)
-    others = tuple({1, 2, 3} - {axis})
-    gate = 0
-    for summary in (rows.mean(others), rows.max(others)):
-        hidden = summary @ layer1
-        gate = gate + np.where(hidden > 0, hidden, 0.3 * hidden) @ layer2
-    shape = [2, 1, 1, 1]
-    shape[axis] = -1
-    np.testing.assert_allclose(got, x / (1 + np.exp(-gate.reshape(shape))), rtol=1e-4, atol=1e-6)
-
-
-def attended(x, layer1, layer2, axis, n_rows):
-    """Attention as its formula has it, in the precision of its input, for TensorFlow to differentiate."""
-    rows = tf.concat([x, x[:, : (n_rows or 12) - 12]], axis=1)
-    others = [1, 5 - axis]
-    hidden = [
-        tf.nn.leaky_relu(summary @ layer1, 0.3)
-        for summary in (tf.reduce_mean(rows, others), tf.reduce_max(rows, others))
-    ]
-    shape = [2, 1, 1, 1]
-    shape[axis] = -1
-    return x * tf.reshape(tf.sigmoid((hidden[0] + hidden[1]) @ layer2), shape)
-
-
-@pytest.mark.parametrize(("attention", "axis"), [(ChannelAttention, 3), (TemporalAttention, 2)])
-@pytest.mark.parametrize("n_rows", [None, 18])
-def test_gradients_of_attention(rng, attention, axis, n_rows):
-    x = features(rng, (2, 12, 8, 12))
-    upstream = features(rng, x.shape)
-    layer = attention(ratio=4, n_rows=n_rows)
-    layer.build(x.shape)
-    inputs = tf.Variable(x)
-    exact = [tf.constant(value, tf.float64) for value in (x, *layer.get_weights())]
-    with tf.GradientTape(persistent=True) as tape:
-        tape.watch(exact)
-        y, expected = layer(inputs), attended(*exact, axis, n_rows)
-    got = tape.gradient(y, [inputs, layer.layer1, layer.layer2], upstream)
-    true = tape.gradient(expected, exact, tf.cast(upstream, tf.float64))
-    for a, b in zip(got, true):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize(("axis", "place"), [(2, 3), (3, 4)])
-def test_of_equal_maxima_the_first_takes_the_gradient(rng, axis, place):
-    x = np.minimum(features(rng, (1, 12, 6, 5)), 1)
-    # Two maxima that share neither row nor place: their rows and places must not be mixed.
-    for row, at in [(7, 1), (2, place)]:
-        np.moveaxis(x, axis, 2)[:, row, at] = 2
-    x = tf.constant(x)
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        _, maximum = layers._mean_and_maximum(x, axis, None)
-    expected = np.zeros(x.shape)
-    np.moveaxis(expected, axis, 2)[:, 7, 1] = 1
-    np.testing.assert_array_equal(tape.gradient(maximum, x), expected)
-
-
 def test_time_summaries_by_hand(rng):
     x = features(rng, (2, 1, 6, 4))
     first, last = x[..., :2], x[..., 2:]
@@ -267,4 +198,7 @@ def test_layers_round_trip_through_their_config(layer):
 
 def test_layers_tested_are_all_there_are():
     tested = {type(layer).__name__ for layer in LAYERS}
-    assert tested == {name for name in layers.__all__ if inspect.isclass(getattr(layers, name))}
+    public = [
+        (name, getattr(module, name)) for module in (attention, layers) for name in module.__all__
+    ]
+    assert tested == {name for name, value in public if inspect.isclass(value)}

@@ -14,15 +14,14 @@ Cover Song Identification".
 
 import tensorflow as tf
 
+from mulkinet.attention import ChannelAttention, TemporalAttention
 from mulkinet.errors import MulkinetError
 from mulkinet.layers import (
     LEAKY_SLOPE,
     N_PITCH_CLASSES,
-    ChannelAttention,
     KeyInvariantConv2D,
     L2Normalize,
     RowWeightedBatchNorm,
-    TemporalAttention,
 )
 from mulkinet.models.base import EmbeddingNetwork, check_choice, check_flag, check_positive
 
