@@ -11,7 +11,8 @@ Papers: Cao 2020 (ISSPIT), MulKINet; Woo et al. 2018 (arXiv:1807.06521), the for
 import numpy as np
 import tensorflow as tf
 
-from mulkinet.layers import LEAKY_SLOPE, mean_over_rows, row_weights
+from mulkinet.layers import LEAKY_SLOPE
+from mulkinet.rows import mean_over_rows, row_weights
 
 __all__ = ["ChannelAttention", "TemporalAttention", "mean_and_maximum"]
 

@@ -29,6 +29,7 @@ import math
 import tensorflow as tf
 
 from mulkinet.dft_matrices import row_matrices, tile_matrices
+from mulkinet.rows import found_in_rows
 
 __all__ = ["BlockForm", "DirectForm", "TileForm", "choose_form"]
 
@@ -96,7 +97,8 @@ class _Form:
 
     def greatest(self, x, transformed):
         """(batch, rows, n_frames, channels) -> (batch, 1, n_frames - lost_frames(), filters), maxima over rows."""
-        return tf.reduce_max(self.convolve(x, transformed), axis=1, keepdims=True)
+        y = self.convolve(x, transformed)
+        return found_in_rows(y, tf.reduce_max(tf.stop_gradient(y), axis=1, keepdims=True))
 
 
 class DirectForm(_Form):
@@ -234,12 +236,10 @@ class BlockForm(_Form):
 
     def greatest(self, x, transformed):
         """(batch, rows, n_frames, channels) -> (batch, 1, n_frames - lost_frames(), filters), maxima over rows."""
-        filters = self.kernel_shape[3]
         y = _with_gradient_in_parts(self._rows_first, x, transformed)
-        # With the rows in front, tracks and frames are one axis to pooling, and a twelfth of the map is left to cut.
-        y = tf.reshape(y, [1, self.n_rows, -1, filters])
-        y = tf.nn.max_pool2d(y, (self.n_rows, 1), 1, "VALID")
-        return self._cut(tf.reshape(y, [tf.shape(x)[0], 1, -1, filters]), x)
+        greatest = tf.reduce_max(tf.stop_gradient(y), axis=0, keepdims=True)
+        y = found_in_rows(y, greatest, axis=0)
+        return self._cut(tf.transpose(y, [1, 0, 2, 3]), x)
 
     def _rows_first(self, x, transformed):
         """(batch, rows, n_frames, channels) -> (rows, batch, frames of whole blocks, filters), in float32."""

@@ -1,14 +1,11 @@
 """Keras layers of the networks: key-invariant convolution, its statistics, time summaries.
 
-Conventions: feature maps are (batch, rows, n_frames, channels). Rows are pitch classes and circular: row 12 would be
-row 0 again. The published networks write that out as 23 rows (the 12, then the first 11 again) and lose rows from
-convolution to convolution, 23 -> 21 -> 18 -> 15 -> 12 say; those past the 12th always repeat the first ones. Here only
-the 12 distinct rows are carried. Where the published networks take a mean over all their rows, the layer is told how
-many there were (`n_rows`) and counts the repeated ones twice, which gives the same numbers.
+Conventions: feature maps are (batch, rows, n_frames, channels), with the 12 distinct rows of `mulkinet.rows`. Where the
+published networks take a mean over all their rows, the layer is told how many there were (`n_rows`) and counts the
+repeated ones twice, which gives the same numbers.
 
 Public names: `KeyInvariantConv2D`, `PooledPReLU`, `RowWeightedBatchNorm`, `TimeSummary`, `L2Normalize`,
-`SeededDropout`, `N_PITCH_CLASSES`, `LEAKY_SLOPE`, `SUMMARIES`, `row_weights`, `mean_over_rows`. Those of
-`mulkinet.attention` belong to them.
+`SeededDropout`, `LEAKY_SLOPE`, `SUMMARIES`. Attention has a module of its own.
 
 Papers: Cao 2020 (ISSPIT), MulKINet; Xu, Chen, Lin 2018 (ICASSP), key-invariant convolution; McFee, Salamon, Bello 2018
 (arXiv:1804.10070), autopool; Yesiler, Serra, Gomez 2020 (arXiv:1910.12551), the attention summaries.
@@ -16,14 +13,13 @@ Papers: Cao 2020 (ISSPIT), MulKINet; Xu, Chen, Lin 2018 (ICASSP), key-invariant 
 
 import contextlib
 
-import numpy as np
 import tensorflow as tf
 
 from mulkinet.dft_convolution import choose_form
+from mulkinet.rows import found_in_rows, mean_over_rows, row_weights
 
 __all__ = [
     "LEAKY_SLOPE",
-    "N_PITCH_CLASSES",
     "SUMMARIES",
     "KeyInvariantConv2D",
     "L2Normalize",
@@ -31,44 +27,22 @@ __all__ = [
     "RowWeightedBatchNorm",
     "SeededDropout",
     "TimeSummary",
-    "mean_over_rows",
-    "row_weights",
 ]
 
-N_PITCH_CLASSES = 12
 LEAKY_SLOPE = 0.3
 SUMMARIES = ("max", "mean", "autopool", "attention", "adaptive-attention")
 
 _register = tf.keras.utils.register_keras_serializable(package="mulkinet")
 
 
-def row_weights(n_rows):
-    """How much each distinct row counts in a mean over `n_rows` rows that repeat the first ones after the 12th.
-
-    Args:
-        n_rows: 12 to 24.
-
-    Returns:
-        (12,) float32 that sums to 1; for 15 rows three of 2/15, then nine of 1/15.
-    """
-    repeated = np.arange(N_PITCH_CLASSES) < n_rows - N_PITCH_CLASSES
-    return ((1 + repeated) / n_rows).astype("float32")
-
-
-def mean_over_rows(x, n_rows):
-    """Mean of (batch, rows, ...) over its rows -> (batch, ...), repeated rows counted twice; all once for None."""
-    if n_rows is None:
-        return tf.reduce_mean(x, axis=1)
-    return tf.tensordot(tf.constant(row_weights(n_rows), x.dtype), x, [[0], [1]])
-
-
 @_register
 class KeyInvariantConv2D(tf.keras.layers.Conv2D):
     """Convolution that treats the 12 pitch classes as a circle: transposing the input rotates the output rows.
 
-    Input (batch, 12, n_frames, channels) -> (batch, 12, n_frames - width + 1, filters); or 1 row in and out, with a
-    kernel of height 1. The weights are those of an ordinary convolution over the written-out rows: `kernel` (height,
-    width, channels, filters) and `bias` (filters,). How it is computed follows from the shape alone.
+    Input (batch, 12, n_frames, channels) -> (batch, 12, n_frames - width + 1, filters), or 1 row with `key_pool`; or 1
+    row in and out, with a kernel of height 1. The weights are those of an ordinary convolution over the written-out
+    rows: `kernel` (height, width, channels, filters) and `bias` (filters,). How it is computed follows from the shape
+    alone.
 
     Attributes:
         form: A form of `mulkinet.dft_convolution`, once the layer is built.
@@ -76,7 +50,8 @@ class KeyInvariantConv2D(tf.keras.layers.Conv2D):
     Args:
         filters: Output channels.
         kernel_size: (height, width), height at most 12. Along time there is no padding.
-        key_pool: Whether to keep of each filter and frame the maximum over the rows only, (batch, 1, ...).
+        key_pool: Whether to keep of each filter and frame the maximum over the rows only. Bias and activation come
+            after it, which is the same as before it for an activation that does not fall.
         **kwargs: As for `tf.keras.layers.Conv2D`; padding and strides are not to be chosen.
     """
 
@@ -144,7 +119,7 @@ class PooledPReLU(tf.keras.layers.PReLU):
         greatest = tf.reduce_max(x, axis=1, keepdims=True)
         least = tf.reduce_min(x, axis=1, keepdims=True)
         rises = super().call(greatest) >= super().call(least)
-        return super().call(_found_in_rows(inputs, tf.where(rises, greatest, least)))
+        return super().call(found_in_rows(inputs, tf.where(rises, greatest, least)))
 
     def get_config(self):
         config = super().get_config()
@@ -152,23 +127,11 @@ class PooledPReLU(tf.keras.layers.PReLU):
         return config
 
 
-@tf.custom_gradient
-def _found_in_rows(x, values):
-    """`values` (batch, 1, ...), each of which is in some row of `x` (batch, rows, ...); their gradient goes there."""
-
-    def gradient(upstream):
-        hits = tf.equal(x, values)
-        n_hits = tf.reduce_sum(tf.cast(hits, x.dtype), axis=1, keepdims=True)
-        return tf.where(hits, upstream / n_hits, 0.0), None
-
-    return tf.identity(values), gradient
-
-
 def _normalization(mean, variance, n_rows, epsilon):
     """Normalisation of a map by its own batch moments, in half the time of the gradient that TensorFlow derives.
 
-    The gradient is the usual one, with what a value counts in the moments in the place of one over their number. The
-    fused kernel takes the part of it that knows no rows.
+    The gradient is the usual one, with what a value counts in the moments in the place of one over their number. Its
+    operations are plain: the fused kernel for it has no deterministic form on a GPU.
 
     Args:
         mean: (channels,), of x with `row_weights(n_rows)`.
@@ -182,28 +145,34 @@ def _normalization(mean, variance, n_rows, epsilon):
 
     @tf.custom_gradient
     def normalize(x, gamma, beta):
-        settings = {"x": x, "scale": gamma, "epsilon": epsilon, "is_training": False}
-        y = tf.raw_ops.FusedBatchNormV3(offset=beta, mean=mean, variance=variance, **settings).y
+        y = tf.raw_ops.FusedBatchNormV3(
+            x=x,
+            scale=gamma,
+            offset=beta,
+            mean=mean,
+            variance=variance,
+            epsilon=epsilon,
+            is_training=False,
+        ).y
 
         def gradient(upstream):
-            of_x, of_gamma, of_beta, *_ = tf.raw_ops.FusedBatchNormGradV3(
-                y_backprop=upstream,
-                reserve_space_1=mean,
-                reserve_space_2=variance,
-                reserve_space_3=mean,
-                **settings,
-            )
-            counts = row_weights(n_rows)[:, None, None] / tf.cast(
-                tf.shape(x)[0] * tf.shape(x)[2], x.dtype
-            )
-            scale = gamma * tf.math.rsqrt(variance + epsilon)
-            slope = counts * scale * of_gamma * tf.math.rsqrt(variance + epsilon)
-            shift = counts * scale * of_beta - slope * mean
-            return of_x - (x * slope + shift), of_gamma, of_beta
+            inverse = tf.math.rsqrt(variance + epsilon)
+            of_beta = _sum_over_all_but_channels(upstream)
+            of_gamma = inverse * (_sum_over_all_but_channels(upstream * x) - mean * of_beta)
+            n_per_row = tf.cast(tf.shape(x)[0] * tf.shape(x)[2], x.dtype)
+            through_moments = row_weights(n_rows)[:, None, None] / n_per_row * gamma * inverse
+            slope = through_moments * of_gamma * inverse
+            shift = through_moments * of_beta - slope * mean
+            return upstream * (gamma * inverse) - (x * slope + shift), of_gamma, of_beta
 
         return y, gradient
 
     return normalize
+
+
+def _sum_over_all_but_channels(x):
+    # One axis by itself first: over all three TensorFlow is three times slower.
+    return tf.reduce_sum(tf.reduce_sum(x, axis=2), axis=[0, 1])
 
 
 @_register
@@ -222,11 +191,13 @@ class RowWeightedBatchNorm(tf.keras.layers.BatchNormalization):
     def call(self, inputs, training=None):
         if self.n_rows is None or not training or not self.trainable:
             return super().call(inputs, training=training)
-        x = tf.cast(inputs, self.gamma.dtype)
+        x = tf.cast(inputs, self.moving_mean.dtype)
         mean, variance = self._weighted_moments(x)
         self._update(mean, variance, tf.shape(x))
         normalize = _normalization(mean, variance, self.n_rows, self.epsilon)
-        return tf.cast(normalize(x, self.gamma.value(), self.beta.value()), inputs.dtype)
+        gamma = self.gamma.value() if self.scale else tf.ones_like(mean)
+        beta = self.beta.value() if self.center else tf.zeros_like(mean)
+        return tf.cast(normalize(x, gamma, beta), inputs.dtype)
 
     def _weighted_moments(self, x):
         # Means over one axis at a time: over several that do not touch, TensorFlow is ten times slower.

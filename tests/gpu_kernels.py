@@ -75,6 +75,8 @@ def _reason(node, on_host):
     """Why a node needs the host; None when it does not."""
     if node.op in _WAITING:
         return "the size of its result is read back"
+    if node.op == "FusedBatchNormGradV3" and not node.attr["is_training"].b:
+        return "stops on a GPU where ops are to be deterministic, as in training they are"
     candidates = [
         kernel
         for kernel in kernels.get_registered_kernels_for_op(node.op).kernel

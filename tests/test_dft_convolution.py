@@ -69,8 +69,8 @@ def assert_equal(form, n_frames, rng, dtype="float32", tolerance=2e-6, n_tracks=
         assert error < tolerance, (form, error)
 
 
+@pytest.mark.parametrize("height", range(1, 13))
 @given(
-    height=st.integers(1, 12),
     width=st.integers(1, 9),
     channels=st.integers(1, 4),
     filters=st.integers(1, 5),
@@ -79,7 +79,7 @@ def assert_equal(form, n_frames, rng, dtype="float32", tolerance=2e-6, n_tracks=
     n_more=st.integers(0, 30),
     n_tracks=st.integers(1, 6),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_forms_equal_the_ordinary_convolution(
     height, width, channels, filters, dilation, hop, n_more, n_tracks
 ):

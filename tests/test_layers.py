@@ -21,6 +21,7 @@ from mulkinet.layers import (
 
 LAYERS = [
     KeyInvariantConv2D(3, (4, 5), dilation_rate=(1, 2), use_bias=False, name="conv"),
+    KeyInvariantConv2D(3, (12, 5), key_pool=True),
     PooledPReLU(alpha_initializer="ones"),
     RowWeightedBatchNorm(15, momentum=0.9, name="bn"),
     attention.ChannelAttention(
@@ -127,6 +128,26 @@ def test_batch_norm_learns_from_rows_as_often_as_they_occur(rng, n_rows):
         outcomes.append([y, *gradients, *layer.get_weights(), layer(rows)[:, :12]])
     for got, expected in zip(*outcomes):
         np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_batch_norm_without_scale_and_center(rng):
+    x = 3 + 2 * features(rng, (4, 12, 7, 5))
+    plain = RowWeightedBatchNorm(15, center=False, scale=False)
+    np.testing.assert_allclose(
+        plain(x, training=True), RowWeightedBatchNorm(15)(x, training=True), atol=1e-6
+    )
+    assert plain.trainable_weights == []
+
+
+def test_the_bias_gets_its_gradient(rng):
+    x = tf.constant(features(rng, (2, 12, 9, 2)))
+    upstream = features(rng, (2, 12, 7, 3))
+    for height in (1, 4, 12):
+        layer = KeyInvariantConv2D(3, (height, 3))
+        with tf.GradientTape() as tape:
+            y = layer(x)
+        got = tape.gradient(y, layer.bias, upstream)
+        np.testing.assert_allclose(got, upstream.sum(axis=(0, 1, 2)), rtol=1e-4)
 
 
 def test_frozen_batch_norm_uses_what_it_learned(rng):

@@ -18,12 +18,12 @@ from mulkinet.attention import ChannelAttention, TemporalAttention
 from mulkinet.errors import MulkinetError
 from mulkinet.layers import (
     LEAKY_SLOPE,
-    N_PITCH_CLASSES,
     KeyInvariantConv2D,
     L2Normalize,
     RowWeightedBatchNorm,
 )
 from mulkinet.models.base import EmbeddingNetwork, check_choice, check_flag, check_positive
+from mulkinet.rows import N_PITCH_CLASSES
 
 __all__ = ["MulKINet"]
 
