@@ -30,7 +30,8 @@ def mean_and_maximum(x, axis, n_rows):
         n_rows: Rows that the mean counts, as for `row_weights`; None counts each of x's once.
 
     Returns:
-        Two of (batch, channels), or of (batch, n_frames). Of equal maxima the first takes all of the gradient.
+        Two of (batch, channels), or of (batch, n_frames). Of equal maxima the first in time or among
+        the channels takes all of the gradient, and there the first row.
     """
 
     @tf.custom_gradient
