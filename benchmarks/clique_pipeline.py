@@ -19,7 +19,8 @@ from pathlib import Path
 import click
 import numpy as np
 
-from mulkinet.store import FeatureStore, StoreWriter
+from mulkinet.store import FeatureStore
+from mulkinet.store_writer import StoreWriter
 
 N_FRAMES, CROP, BATCH, PER_WORK = 1900, 1800, 64, 4
 SETTINGS = {"n_bins": 12, "bin0": "C", "sr": 44100, "hop_length": 512, "frame_rate": 44100 / 4096}

@@ -48,7 +48,7 @@ def main(batchsize, steps, ki_out_channel):
 
 
 def _store(path, n_tracks, n_frames=500):
-    from mulkinet.store import StoreWriter
+    from mulkinet.store_writer import StoreWriter
 
     rng = np.random.default_rng(0)
     tracks = [(str(i // 4), str(i)) for i in range(n_tracks)]

@@ -6,7 +6,7 @@ import pytest
 from mulkinet import FeatureStore
 from mulkinet.checks import check_feature, check_list, shared_works, sizes_of_works
 from mulkinet.sources.npy_dir import NpyFolder
-from mulkinet.store import StoreWriter
+from mulkinet.store_writer import StoreWriter
 from tests.test_store import SETTINGS
 
 PAIRS = [("a", "1"), ("a", "2"), ("a", "3"), ("b", "1"), ("b", "2"), ("c", "1")]

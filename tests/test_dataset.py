@@ -7,7 +7,7 @@ from mulkinet import FeatureStore
 from mulkinet.augment import Augmentation, RollTime
 from mulkinet.dataset import batches
 from mulkinet.plans import Plan, class_plan, clique_plan, labels_of, pair_plan
-from mulkinet.store import StoreWriter
+from mulkinet.store_writer import StoreWriter
 from tests.test_store import SETTINGS
 
 LENGTHS = [3, 8, 20, 21]

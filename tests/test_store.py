@@ -11,7 +11,8 @@ import pytest
 
 import mulkinet
 from mulkinet import FeatureStore, MulkinetError
-from mulkinet.store import StoreWriter, natural_key
+from mulkinet.store import natural_key
+from mulkinet.store_writer import StoreWriter
 
 SETTINGS = {"n_bins": 12, "bin0": "A", "sr": 44100, "hop_length": 512, "frame_rate": 86.13}
 TRACKS = [("b", "1"), ("a", "10"), ("a", "9")]

@@ -23,7 +23,7 @@ from mulkinet.features.resize import Framing
 from mulkinet.sources.layout import find_tracks
 from mulkinet.sources.track_files import extract_track, read_feature, read_summary
 from mulkinet.sources.workers import count_workers, run_in_processes
-from mulkinet.store import StoreWriter
+from mulkinet.store_writer import StoreWriter
 
 __all__ = ["preprocess_audio_dir", "AudioDirResult"]
 

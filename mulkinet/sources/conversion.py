@@ -30,7 +30,8 @@ from mulkinet.atomic import atomic_path, remove_leftovers
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.sources.forks import n_cores, run_in_forks
 from mulkinet.sources.parts import PartReader, PartWriter, read_journals
-from mulkinet.store import FeatureStore, StoreWriter
+from mulkinet.store import FeatureStore
+from mulkinet.store_writer import StoreWriter
 
 __all__ = ["Item", "Conversion", "convert", "file_signature"]
 

@@ -5,7 +5,7 @@ import pytest
 
 from mulkinet.cli.check import main
 from mulkinet.lists import write_list
-from mulkinet.store import StoreWriter
+from mulkinet.store_writer import StoreWriter
 from tests.commands import invoke
 from tests.sources.feature_files import write_npy_dir
 from tests.test_store import SETTINGS

@@ -13,7 +13,7 @@ from mulkinet.cli.evaluate import main as evaluate
 from mulkinet.evaluation.evaluator import run_evaluation
 from mulkinet.evaluation.inputs import Candidates
 from mulkinet.evaluation.results import write_tables
-from mulkinet.store import StoreWriter
+from mulkinet.store_writer import StoreWriter
 from tests.commands import invoke
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from mulkinet import FeatureStore, MulkinetError, build_model, embed
 from mulkinet.evaluation.embeddings import check_compatible, prepare_track
-from mulkinet.store import StoreWriter
+from mulkinet.store_writer import StoreWriter
 
 SETTINGS = {
     "n_bins": 12,

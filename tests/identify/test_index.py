@@ -16,7 +16,7 @@ from mulkinet.identify.index_file import fingerprint, read_index
 from mulkinet.identify.journal import Journal
 from mulkinet.lists import write_list
 from mulkinet.sources.audio_dir import preprocess_audio_dir
-from mulkinet.store import StoreWriter
+from mulkinet.store_writer import StoreWriter
 from tests.identify.conftest import WORKS
 from tests.identify.songs import make_library, play, write_song
 
