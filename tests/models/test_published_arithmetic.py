@@ -231,19 +231,51 @@ def test_xla_compiles_a_training_step(rng, name, options):
         np.testing.assert_allclose(a, b, atol=1e-3 * largest)
 
 
+def in_mixed_precision(make):
+    """What `make` makes under the policy mixed_bfloat16."""
+    tf.keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        return make()
+    finally:
+        tf.keras.mixed_precision.set_global_policy("float32")
+
+
 def test_mixed_precision(rng):
     x = rng.random((4, 12, SMALL["n_frames"]), np.float32)
     tf.keras.utils.set_random_seed(1)
     exact = build_model("mulkinet", **SMALL)
-    tf.keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    try:
-        mixed = build_model("mulkinet", **SMALL)
-    finally:
-        tf.keras.mixed_precision.set_global_policy("float32")
+    mixed = in_mixed_precision(lambda: build_model("mulkinet", **SMALL))
     mixed.set_weights(exact.get_weights())
     assert TileForm in forms(mixed)
     similarity = np.sum(exact.embed_batch(x) * mixed.embed_batch(x), axis=1)
     np.testing.assert_allclose(similarity, 1, atol=2e-2)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("mulkinet", {**SMALL, "block": "bottleneck"}),
+        ("move", {"n_filters": 64, "embedding_len": 20}),
+        ("siamese", {"n_frames": 250, "embedding_len": 9}),
+    ],
+)
+def test_training_in_mixed_precision_loses_no_more_than_the_published_form(rng, name, options):
+    exact = build_model(name, **options)
+    mixed = in_mixed_precision(lambda: build_model(name, **options))
+    mixed.set_weights(exact.get_weights())
+    assert forms(mixed) - {DirectForm}
+    published = in_mixed_precision(lambda: direct_network(exact))
+    if name == "siamese":
+        exact.dropout.rate = mixed.dropout.rate = 0.0
+    x = rng.random((4, 12, exact.n_frames or MIN_FRAMES + 41), np.float32)
+    upstream = rng.standard_normal((4, exact.embedding_len)).astype(np.float32)
+
+    def loss_of(model, x):
+        return tf.reduce_sum(tf.cast(model(x, training=True), tf.float32) * upstream)
+
+    true = gradient(exact, loss_of, x)[1]
+    lost = [np.linalg.norm(gradient(model, loss_of, x)[1] - true) for model in (mixed, published)]
+    assert lost[0] < 2 * lost[1] < np.linalg.norm(true)
 
 
 def test_several_replicas(rng):
