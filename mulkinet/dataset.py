@@ -39,17 +39,17 @@ def batches(plan, store, *, feature, n_frames, pad="zero", augment=None, replica
     import tensorflow as tf
 
     n_bins = store.settings(feature)["n_bins"]
-    rows, targets = plan.steps[0]
     if augment:
         # Within the graph it would come out with TensorFlow's traceback.
         augment.check_bins(n_bins)
     n_read = augment.source_frames(n_frames) if augment else n_frames
     here, n_replicas = replicas
+    plan_seed = plan.seed
 
-    def read(i):
-        step, replica = divmod(int(i), len(here))
-        rows, targets = plan.steps[step]
-        rng = np.random.default_rng((*plan.seed, step))
+    # TensorFlow keeps this function, and all that it refers to, until the process ends. So the
+    # plan comes to it as tensors, which go with the dataset.
+    def read(step, replica, rows, targets):
+        rng = np.random.default_rng((*plan_seed, step))
         widths = np.full(rows.shape, n_read)
         if rows.ndim == 2:
             widths[:, 0] = n_frames
@@ -64,14 +64,22 @@ def batches(plan, store, *, feature, n_frames, pad="zero", augment=None, replica
         seed = rng.integers(1 << 31, size=(n_replicas, 2), dtype=np.int32)[here[replica]]
         return x, lengths[part].astype(np.int32), targets[part], seed
 
+    with tf.device("CPU:0"):
+        rows, targets = (tf.constant(np.concatenate(parts)) for parts in zip(*plan.steps))
+        ends = tf.constant(np.cumsum([len(part) for part, _ in plan.steps]))
+        starts = tf.concat([[0], ends[:-1]], axis=0)
+
     def load(i):
+        step, replica = i // len(here), i % len(here)
+        batch = slice(starts[step], ends[step])
+        inputs = [step, replica, rows[batch], targets[batch]]
         kinds = (tf.float32, tf.int32, tf.int32, tf.int32)
-        x, lengths, y, seed = tf.numpy_function(read, [i], kinds, stateful=False)
+        x, lengths, y, seed = tf.numpy_function(read, inputs, kinds, stateful=False)
         x = tf.ensure_shape(x, (None, *rows.shape[1:], n_bins, n_read))
         if augment:
             lengths = tf.ensure_shape(lengths, (None, *rows.shape[1:]))
             seed = tf.ensure_shape(seed, (2,))
-            if rows.ndim == 1:
+            if rows.shape.rank == 1:
                 x = augment(x, lengths, seed, n_frames=n_frames, pad=pad)
             else:
                 other = augment(x[:, 1], lengths[:, 1], seed, n_frames=n_frames, pad=pad)

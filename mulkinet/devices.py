@@ -50,7 +50,7 @@ def strategy_of(gpus, report):
         machines where TF_CONFIG is set.
 
     Raises:
-        MulkinetError: The machine has GPUs, but not these.
+        MulkinetError: The machine has GPUs, but not these; TF_CONFIG is no description of a cluster.
     """
     import tensorflow as tf
 
@@ -67,7 +67,13 @@ def strategy_of(gpus, report):
     for device in used:
         tf.config.experimental.set_memory_growth(device, True)
     if os.environ.get("TF_CONFIG"):
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        try:
+            return tf.distribute.MultiWorkerMirroredStrategy()
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise MulkinetError(
+                f"expected a cluster and a task as JSON in TF_CONFIG, found otherwise ({error}); "
+                "correct it, or unset it to train in this process alone"
+            ) from error
     return tf.distribute.MirroredStrategy() if len(used) > 1 else tf.distribute.get_strategy()
 
 
@@ -84,6 +90,9 @@ def is_chief(strategy):
 def wait_for_all(strategy):
     """Returns when every worker has called it: then all of them see the files that the chief wrote."""
     import tensorflow as tf
+
+    if strategy.num_replicas_in_sync == 1:
+        return
 
     def one():
         context = tf.distribute.get_replica_context()

@@ -3,6 +3,7 @@
 Public names: `TrainingData`, `train`.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -12,14 +13,8 @@ import numpy as np
 
 from mulkinet.checks import shared_works
 from mulkinet.errors import MulkinetError
-from mulkinet.lists import (
-    describe_left_out,
-    hold_out,
-    read_list,
-    select,
-    tracks_of_list,
-    write_list,
-)
+from mulkinet.lists import describe_left_out, hold_out, read_list, select, tracks_of_list
+from mulkinet.locks import locked
 from mulkinet.sources.npy_dir import open_data
 
 __all__ = ["TrainingData", "train"]
@@ -187,7 +182,8 @@ def train(
         (row of the best epoch, path of best.h5).
 
     Raises:
-        MulkinetError: See `Trainer.run`, `mulkinet.build_model`, `build_stage`.
+        MulkinetError: Another run of this name is going on; or see `Trainer.run`,
+            `mulkinet.build_model`, `build_stage`.
     """
     import tensorflow as tf
 
@@ -200,6 +196,9 @@ def train(
         report = _say_nothing
     if mixed_precision:
         use_mixed_precision(report)
+    *pretraining, last = stages = _stages_of(settings, tag)
+    if resume:
+        _check_begun(stages)
     given = None if init_from is None else load_model(init_from)
     tf.keras.utils.set_random_seed(settings["seed"])
     tf.config.experimental.enable_op_determinism()
@@ -214,12 +213,13 @@ def train(
         return network, given and _start_from(network, given, init_from)
 
     network, started = new_network()
-    _augmentation(settings["augment"])
+    augment = _augmentation(settings["augment"])
     data = open_data()
     sizes["n_bins"] = data.store.settings(data.feature)["n_bins"]
     if sizes["n_bins"] != network.n_bins:
         network, started = new_network()
-    *pretraining, last = stages = _stages_of(settings, tag)
+    if augment:
+        augment.check_bins(sizes["n_bins"])
     for stage_settings, _ in stages:
         # What cannot be trained is told now, not when the stage before it is over.
         _build_stage(network, stage_settings, data, strategy).plan(0)
@@ -232,21 +232,48 @@ def train(
     )
     for note in data.notes:
         report(note)
-    if not resume and is_chief(strategy):
-        # What an earlier run of this name left is not to be taken for a part of this one.
-        for folder in (f"{tag}/pretrain", tag):
-            (Path("models") / folder / "last.h5").unlink(missing_ok=True)
     options = {"patience": patience, "strategy": strategy, "report": report}
     options["init_from"] = None if init_from is None else str(init_from)
-    for stage_settings, folder in pretraining:
-        started = resume and (Path("models") / tag / "last.h5").is_file()
-        _, path = _run_stage(network, stage_settings, data, folder, resume=resume, **options)
-        wait_for_all(strategy)
-        if not started:
+    with _alone_with(tag) if is_chief(strategy) else contextlib.nullcontext():
+        if not resume and is_chief(strategy):
+            _clear(tag)
+        for stage_settings, folder in pretraining:
+            if resume and (Path("models") / tag / "last.h5").is_file():
+                continue  # it is over: the stage after it has begun
+            _, path = _run_stage(network, stage_settings, data, folder, resume=resume, **options)
+            wait_for_all(strategy)
             resume = False
             report(_start_from(network, load_model(path), path))
-    stage_settings, folder = last
-    return _run_stage(network, stage_settings, data, folder, resume=resume, **options)
+        stage_settings, folder = last
+        return _run_stage(network, stage_settings, data, folder, resume=resume, **options)
+
+
+def _check_begun(stages):
+    paths = [Path("models") / folder / "last.h5" for _, folder in stages]
+    if not any(path.is_file() for path in paths):
+        raise MulkinetError(
+            f"expected a run to resume at {paths[-1]}, found none; start it without --resume"
+        )
+
+
+def _alone_with(tag):
+    """The lock of a run's name."""
+
+    def when_taken():
+        raise MulkinetError(
+            f"expected to be alone with models/{tag}, found another run that trains it; "
+            "wait for it, or name this one otherwise with --tag"
+        )
+
+    return locked(Path("models") / tag / ".lock", when_taken)
+
+
+def _clear(tag):
+    """Removes what an earlier run of this name left and could be taken for a part of this one."""
+    for folder in (f"{tag}/pretrain", tag):
+        (Path("models") / folder / "last.h5").unlink(missing_ok=True)
+        for events in (Path("log") / folder).glob("events.out.tfevents.*"):
+            events.unlink()
 
 
 def _stages_of(settings, tag):
@@ -267,7 +294,6 @@ def _build_stage(network, settings, data, strategy):
 
 
 def _run_stage(network, settings, data, folder, *, init_from, patience, strategy, resume, report):
-    from mulkinet.devices import is_chief
     from mulkinet.optimizers import build_optimizer
     from mulkinet.schedules import schedule_rate
     from mulkinet.training import Trainer, Validation
@@ -305,6 +331,7 @@ def _run_stage(network, settings, data, folder, *, init_from, patience, strategy
             **data.provenance(),
             "init_from": init_from,
         },
+        lists=data.lists,
         model_dir=model_dir,
         log_dir=Path("log") / folder,
         clip_norm=settings["clip_norm"],
@@ -313,11 +340,7 @@ def _run_stage(network, settings, data, folder, *, init_from, patience, strategy
         strategy=strategy,
         report=report,
     )
-    best = trainer.run(resume=resume)
-    if is_chief(strategy):
-        for name, pairs in data.lists.items():
-            write_list(model_dir / name, pairs)
-    return best, model_dir / "best.h5"
+    return trainer.run(resume=resume), model_dir / "best.h5"
 
 
 def _say_nothing(_line):

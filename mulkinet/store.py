@@ -9,7 +9,7 @@ Layout: root attributes `format`, `version`, `name` and what made the file; `/wo
 feature a group with `frames` (total_frames, n_bins), `offsets` (N + 1,) int64 and its settings as
 attributes (`n_bins`, `bin0`, `sr`, `hop_length`, `frame_rate`, ...). `store_writer.py` makes them.
 
-Public names: `FeatureStore`, `natural_key`.
+Public names: `FeatureStore`, `natural_key`, `why_no_id`.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ import numpy as np
 
 from mulkinet.errors import MulkinetError
 
-__all__ = ["FeatureStore", "natural_key"]
+__all__ = ["FeatureStore", "natural_key", "why_no_id"]
 
 FORMAT = "mulkinet-features"
 VERSION = 1
@@ -43,6 +43,24 @@ def natural_key(text):
     parts = re.split(r"(\d+)", text)
     # The text itself last: "01" and "1" are equal as numbers, and the order must be total.
     return tuple((int(p), "") if p.isdecimal() else (-1, p) for p in parts), text
+
+
+def why_no_id(name):
+    """Why a name cannot be an id in a store and a list file.
+
+    Args:
+        name: A work_id or track_id.
+
+    Returns:
+        str, the reason, or None if it can.
+    """
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return "expected a name in UTF-8, found other bytes; rename it"
+    if "\t" in name or "\0" in name or len(name.splitlines()) != 1:
+        return "expected a name without tabs, line ends and zero bytes; rename it"
+    return None
 
 
 class FeatureStore:

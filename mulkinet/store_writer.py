@@ -1,10 +1,11 @@
 """Writing a feature store (`store.py` has its layout), track by track.
 
-Public name: `StoreWriter`.
+Public names: `StoreWriter`, `check_name`.
 """
 
 import contextlib
 import json
+import os
 from pathlib import Path
 
 import h5py
@@ -13,11 +14,36 @@ import numpy as np
 import mulkinet
 from mulkinet.errors import MulkinetError
 from mulkinet.hdf5 import atomic_hdf5
-from mulkinet.store import FORMAT, REQUIRED_SETTINGS, VERSION, natural_key
+from mulkinet.store import FORMAT, REQUIRED_SETTINGS, VERSION, natural_key, why_no_id
 
-__all__ = ["StoreWriter"]
+__all__ = ["StoreWriter", "check_name"]
 
 _STRINGS = h5py.string_dtype("utf-8")
+
+
+def check_name(name):
+    """Checks that a data set's name can be that of its files.
+
+    Args:
+        name: The name.
+
+    Returns:
+        The name.
+
+    Raises:
+        MulkinetError: It cannot.
+    """
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise MulkinetError(
+            f"expected the name of a data set in UTF-8, found {os.fsencode(name)!r}; try --name"
+        ) from error
+    if not name or name.startswith(".") or "/" in name or os.sep in name:
+        raise MulkinetError(
+            f"expected the name of a data set, which names files, found {name!r}; try --name"
+        )
+    return name
 
 
 class StoreWriter:
@@ -34,8 +60,8 @@ class StoreWriter:
         metadata: dict of field to one str per track, in the order of `tracks`.
 
     Raises:
-        MulkinetError: No tracks, a pair twice, a track not written, a wrong shape, or a file that
-            cannot be written.
+        MulkinetError: No tracks, a pair twice, an id that cannot be one, a track not written, a wrong
+            shape, or a file that cannot be written.
     """
 
     def __init__(self, path, *, name, tracks, attributes=None, metadata=None):
@@ -43,6 +69,10 @@ class StoreWriter:
         tracks = [(str(work), str(track)) for work, track in tracks]
         if not tracks:
             raise MulkinetError(f"expected at least one track for {self.path}, found none")
+        for key in tracks:
+            reason = why_no_id(key[0]) or why_no_id(key[1])
+            if reason:
+                raise MulkinetError(f"work {key[0]!r}, track {key[1]!r}: {reason}")
         self._order = sorted(
             range(len(tracks)), key=lambda i: tuple(natural_key(part) for part in tracks[i])
         )
@@ -152,7 +182,7 @@ class StoreWriter:
         self._file.create_dataset("work_id", data=list(works), dtype=_STRINGS)
         self._file.create_dataset("track_id", data=list(tracks), dtype=_STRINGS)
         for field, values in self._metadata.items():
-            ordered = [str(values[i]) for i in self._order]
+            ordered = [_text(values[i]) for i in self._order]
             self._file.create_dataset(f"metadata/{field}", data=ordered, dtype=_STRINGS)
 
     def _check_complete(self):
@@ -162,6 +192,11 @@ class StoreWriter:
                 raise MulkinetError(
                     f"{feature} of work {work!r}, track {track!r} was never written to {self.path}"
                 )
+
+
+def _text(value):
+    # HDF5 takes neither bytes that are no UTF-8 nor zero bytes.
+    return str(value).encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
 
 
 def _set_attributes(attributes, values):

@@ -30,6 +30,7 @@ from mulkinet.evaluation import evaluate
 from mulkinet.evaluation.distances import pair_keys
 from mulkinet.evaluation.embeddings import embed
 from mulkinet.evaluation.selection import select_tracks
+from mulkinet.lists import write_list
 from mulkinet.modelfile import load_model, load_state, save_model
 from mulkinet.optimizers import prepare_optimizer
 from mulkinet.runlog import RunLog
@@ -102,6 +103,7 @@ class Trainer:
         schedule: Function of the epoch to its learning rate.
         settings: dict, JSON-able: the options of the run, kept in the model file; a run is resumed
             only with the same.
+        lists: dict of name to (work_id, track_id) pairs; written as list files beside best.h5.
         model_dir: Folder of best.h5 and last.h5.
         log_dir: Folder of epochs.csv and the TensorBoard events.
         clip_norm: Largest norm of the gradients of all weights together; None for no limit.
@@ -122,6 +124,7 @@ class Trainer:
         optimizer,
         schedule,
         settings,
+        lists,
         model_dir,
         log_dir,
         clip_norm,
@@ -139,6 +142,7 @@ class Trainer:
         self._optimizer = optimizer
         self._schedule = schedule
         self._settings = settings
+        self._lists = lists
         self._resumed_path = Path(model_dir) / "last.h5"
         self._clip_norm = clip_norm
         self._max_epochs = max_epochs
@@ -166,7 +170,7 @@ class Trainer:
             dict: the row of `history` of the best epoch.
 
         Raises:
-            MulkinetError: There is nothing to resume, or it was made with other settings; the loss
+            MulkinetError: What is to be resumed is not there, or was made with other settings; the loss
                 is not finite; a file cannot be written.
         """
         if resume:
@@ -179,7 +183,7 @@ class Trainer:
             embeddings = self._validation.embeddings(self._network)
             scores = self._validation.scores(self._network, embeddings)
             self.history = [{"epoch": 0, **scores}]
-            self._save(self._best_path)
+            self._save_best()
         log.write_csv(self.history)
         while len(self.history) < self._max_epochs and not self._out_of_patience():
             embeddings = self._run_epoch(len(self.history), log)
@@ -211,7 +215,7 @@ class Trainer:
         is_best = self._best() is row
         # last.h5 after them: a run killed before it repeats the epoch and writes them again.
         if is_best:
-            self._save(self._best_path)
+            self._save_best()
         log.write_events(row, steps, self._validation.distances(self._network, embeddings))
         self._save(self._last_path, with_state=True)
         log.write_csv(self.history)
@@ -317,6 +321,12 @@ class Trainer:
         shown = [f"{self._store.work_ids[row]}/{self._store.track_ids[row]}" for row in rows[:3]]
         return f"tracks {', '.join(shown)}{', ...' if len(rows) > 3 else ''}"
 
+    def _save_best(self):
+        # The lists with it: those of an earlier run are not to be taken for what this one saw.
+        for name, pairs in self._lists.items():
+            write_list(self._best_path.with_name(name), pairs)
+        self._save(self._best_path)
+
     def _save(self, path, with_state=False):
         self._network.metadata["training"] = {
             "settings": self._settings,
@@ -332,10 +342,6 @@ class Trainer:
 
     def _resume(self):
         path = self._resumed_path
-        if not path.is_file():
-            raise MulkinetError(
-                f"expected a run to resume at {path}, found none; start it without --resume"
-            )
         network = load_model(path)
         training = network.metadata["training"]
         self._check_settings(training["settings"])

@@ -1,5 +1,8 @@
 """Batches: crops where the plan says, padded, augmented, the same again for the same epoch."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -117,3 +120,14 @@ def test_what_an_epoch_delivers_follows_the_rules(tmp_path, rng):
     n_pairs = sum(size * (size - 1) for size in sizes)
     assert [round(len(part) / n_pairs, 2) for part in pairs] == [0.25] * 4
     assert len({tuple(pair) for part in pairs for pair in part}) == n_pairs
+
+
+def test_plans_of_earlier_epochs_are_forgotten(store):
+    def deliver():
+        plan = class_plan(np.arange(4), np.arange(4, dtype=np.int32), batch_size=2, seed=0, epoch=0)
+        assert len(list(batches(plan, store, feature="hpcp", n_frames=5))) == len(plan.steps)
+        return weakref.ref(plan)
+
+    plans = [deliver() for _ in range(3)]
+    gc.collect()
+    assert [plan() for plan in plans] == [None] * 3

@@ -33,6 +33,13 @@ def test_a_gpu_that_is_not_there(monkeypatch):
         strategy_of([0, 2], print)
 
 
+@pytest.mark.parametrize("text", ["{bad", '{"cluster": 3}'])
+def test_what_is_no_cluster(monkeypatch, text):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(MulkinetError, match="expected a cluster and a task as JSON in TF_CONFIG"):
+        strategy_of([], print)
+
+
 TWO_WORKERS = {"worker": ["a:1", "b:1"]}
 WITH_CHIEF = {"chief": ["a:1"], "worker": ["b:1", "c:1"]}
 

@@ -6,6 +6,9 @@ import tensorflow as tf
 
 import mulkinet
 from mulkinet import FeatureStore, MulkinetError, build_model
+from mulkinet.experiment import TrainingData
+from mulkinet.lists import read_list, write_list
+from mulkinet.locks import locked
 from mulkinet.losses import MININGS
 from mulkinet.optimizers import build_optimizer, prepare_optimizer
 from mulkinet.recipes import RECIPES, complete
@@ -13,7 +16,7 @@ from mulkinet.stages import TripletStage, TwinStage
 from tests.commands import invoke
 from tests.gpu_kernels import host_trips
 from tests.patterns import TINY, write_pattern_store
-from tests.test_training import Stop, assert_same_run, log, run, stop_after
+from tests.test_training import Stop, assert_same_run, log, run, scalar_events, stop_after
 
 MOVE = {"n_filters": 4, "embedding_len": 8}
 STAGES = {
@@ -81,6 +84,14 @@ def test_pretraining_starts_the_triplet_stage(store_path, here):
     assert "pretrain/best.h5: 32 of 32 weights; the classifier is not taken over" in said
 
 
+def stop_in(stage_epochs, epoch):
+    def report(line):
+        if line.startswith(f"epoch {epoch}/{stage_epochs} "):
+            raise Stop
+
+    return report
+
+
 def test_a_two_stage_run_resumes_in_either_stage(store_path, tmp_path, monkeypatch):
     options = {"network": TINY, "loss": "triplet", "batchsize": 16}
     options.update(pretrain_epochs=2, max_epoch=3)
@@ -88,13 +99,6 @@ def test_a_two_stage_run_resumes_in_either_stage(store_path, tmp_path, monkeypat
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path / "whole")
     run(store_path, **options)
-
-    def stop_in(stage_epochs, epoch):
-        def report(line):
-            if line.startswith(f"epoch {epoch}/{stage_epochs} "):
-                raise Stop
-
-        return report
 
     for name, stage_epochs in (("first", 2), ("second", 3)):
         monkeypatch.chdir(tmp_path / name)
@@ -111,6 +115,47 @@ def test_a_rerun_is_not_resumed_in_the_stage_of_the_run_before(store_path, here)
     with pytest.raises(Stop):
         run(store_path, stop_after(1), pretrain_epochs=2, **options)
     assert [path.parent.name for path in here.glob("models/**/last.h5")] == ["pretrain"]
+
+
+def test_finished_pretraining_is_not_resumed(store_path, here):
+    options = {"network": TINY, "loss": "triplet", "batchsize": 16, "lr": 1e-9}
+    options.update(pretrain_epochs=6, max_epoch=2)
+    with pytest.raises(Stop):
+        # A rate that changes nothing: without a better epoch, pre-training ends before its time.
+        run(store_path, stop_in(2, 1), patience=1, **options)
+    pretrained = (here / "models" / "t" / "pretrain" / "last.h5").read_bytes()
+    assert len(log(here, "t/pretrain")) < 6
+    lines = []
+    run(store_path, lines.append, resume=True, **options)
+    assert (here / "models" / "t" / "pretrain" / "last.h5").read_bytes() == pretrained
+    assert [line for line in lines if "resuming" in line] == ["resuming after epoch 1"]
+
+
+def test_an_interrupted_rerun_leaves_its_own_lists_beside_its_best(store_path, here):
+    for name in ("TRAIN", "VAL"):
+        write_list(here / "models" / "t" / name, [("another", "run")])
+    with pytest.raises(Stop):
+        run(store_path, stop_after(1), network=TINY)
+    lists = TrainingData.open(store_path, seed=0).lists
+    for name in ("TRAIN", "VAL"):
+        assert read_list(here / "models" / "t" / name) == lists[name]
+
+
+def test_a_rerun_begins_its_events_anew(store_path, here):
+    run(store_path, network=TINY, max_epoch=3)
+    run(store_path, network=TINY, max_epoch=2)
+    events = scalar_events(here / "log" / "t")["MAP"]
+    assert [step for step, _ in events] == [1, 2]
+
+
+def test_one_run_of_a_name_at_a_time(store_path, here):
+    run(store_path, network=TINY, max_epoch=1)
+    before = (here / "models" / "t" / "last.h5").read_bytes()
+    with locked(here / "models" / "t" / ".lock", pytest.fail):
+        for resume in (False, True):
+            with pytest.raises(MulkinetError, match="alone with models/t, found another run"):
+                run(store_path, network=TINY, max_epoch=1, resume=resume)
+    assert (here / "models" / "t" / "last.h5").read_bytes() == before
 
 
 def test_init_from_says_what_fits(store_path, here):

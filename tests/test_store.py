@@ -151,6 +151,13 @@ def test_a_track_twice_and_no_track(path):
         StoreWriter(path, name="sample", tracks=[])
 
 
+@pytest.mark.parametrize("name", ["", "a\tb", "a\nb", "a\0b", "\ud800"])
+def test_ids_that_cannot_be(path, name):
+    for key in ((name, "1"), ("a", name)):
+        with pytest.raises(MulkinetError, match="expected a name"):
+            StoreWriter(path, name="sample", tracks=[key])
+
+
 def test_a_full_disk_is_one_line(path, rng, monkeypatch):
     def full(*_args):
         raise OSError(28, "No space left on device")

@@ -132,7 +132,7 @@ def test_a_log_that_cannot_be_written_is_one_line(store_path, here):
     (here / "log").touch()
     with pytest.raises(MulkinetError, match="^cannot write the log log/t: Not a directory; check"):
         run(store_path, max_epoch=0)
-    assert not (here / "models").exists()
+    assert not list((here / "models").glob("**/*.h5"))
 
 
 def test_what_tensorflow_says_of_the_log_is_one_line(tmp_path, monkeypatch):
@@ -153,7 +153,7 @@ def test_a_run_clears_away_what_a_killed_one_left(store_path, here):
         folder.mkdir(parents=True)
         (folder / f".{name.format(process.pid)}").touch()
     run(store_path, max_epoch=0)
-    assert not list(here.glob("*/t/.*"))
+    assert not list(here.glob("*/t/.*.tmp*"))
 
 
 def test_no_epoch_saves_the_untrained_network(store_path, here):
@@ -317,6 +317,11 @@ def test_weights_that_overflow_in_the_last_batch_stop_with_it(store_path, here):
         (["--data-dir", "absent.h5"], "found no file"),
         (["--feature", "crema"], "found 'crema'"),
         (["--train-ls", "absent"], "No such file"),
+        (
+            ["--data-dir", "x" * 300],
+            "expected a path that can be used, found x+: File name too long",
+        ),
+        (["--tag", "t", "--resume"], "expected a run to resume at models/t/last.h5, found none"),
     ],
 )
 def test_wrong_options_are_one_line(store_path, here, options, message):
@@ -328,6 +333,13 @@ def test_wrong_options_are_one_line(store_path, here, options, message):
     assert line.startswith("Error: ")
     assert re.search(message, line), line
     assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize("options", [["--seed", 2**32], ["--seed", -1], ["--lr", "1e300"]])
+def test_numbers_out_of_range_are_wrong_usage(here, options):
+    from mulkinet.cli.train import main
+
+    assert invoke(main, *options).exit_code == 2
 
 
 def test_a_store_with_nan_is_one_line(store_path, here, tmp_path_factory):

@@ -5,6 +5,7 @@ import itertools
 import click
 
 from mulkinet.cli.errors import Command
+from mulkinet.cli.printing import echo
 from mulkinet.cli.table import table
 
 __all__ = ["main"]
@@ -30,18 +31,18 @@ def main(ctx, store_or_folder, lists):
     store = open_data(store_or_folder)
     pairs = {path: read_list(path) for path in lists}
     wrong = [(str(path), reason) for path, reason in getattr(store, "foreign", ())]
-    click.echo(_describe(store))
-    click.echo()
+    echo(_describe(store))
+    echo("")
     wrong += _check_features(store)
     if pairs:
-        click.echo()
+        echo("")
         wrong += _check_lists(store, pairs)
     if wrong:
-        click.echo()
+        echo("")
         for what, found in wrong:
-            click.echo(f"{what}: {found}", err=True)
+            echo(f"{what}: {found}", err=True)
         ctx.exit(1)
-    click.echo("\nnothing is wrong")
+    echo("\nnothing is wrong")
 
 
 def _describe(store):
@@ -99,7 +100,7 @@ def _check_features(store):
         ]
         if len(report.duplicates) > _SHOWN:
             wrong.append((f"{feature}, the very same values", f"{len(report.duplicates)} groups"))
-    click.echo(table(rows))
+    echo(table(rows))
     return wrong
 
 
@@ -115,7 +116,7 @@ def _check_lists(store, lists):
         rows.append((str(path), *map(str, counts)))
         if report.missing:
             wrong.append((f"{path}, not in {store.path}", _names(report.missing)))
-    click.echo(table(rows))
+    echo(table(rows))
     for first, second in itertools.combinations(lists, 2):
         shared = shared_works(lists[first], lists[second])
         if shared:

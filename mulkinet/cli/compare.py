@@ -3,6 +3,7 @@
 import click
 
 from mulkinet.cli.errors import Command
+from mulkinet.cli.printing import echo
 from mulkinet.cli.table import table
 
 __all__ = ["main"]
@@ -22,9 +23,9 @@ def main(a, b, seed):
     from mulkinet.evaluation.results import read_json
 
     comparison = compare_runs(read_json(a), read_json(b), seed)
-    click.echo(f"A: {a}\nB: {b}\n{comparison.n_queries} queries in common")
+    echo(f"A: {a}\nB: {b}\n{comparison.n_queries} queries in common")
     for note in comparison.notes:
-        click.echo(f"note: {note}", err=True)
+        echo(f"note: {note}", err=True)
     rows = [("metric", "A", "B", "B - A", "95 % interval", "p")]
     for row in comparison.rows:
         rows.append(
@@ -37,4 +38,4 @@ def main(a, b, seed):
                 f"{row['p']:.3f}",
             )
         )
-    click.echo(table(rows))
+    echo(table(rows))

@@ -17,7 +17,10 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True, "max_co
 
 
 class Command(click.Command):
-    """A click command with `--debug`, whose `MulkinetError` is one line on stderr and exit code 1."""
+    """A click command with `--debug`, whose `MulkinetError` is one line on stderr and exit code 1.
+
+    So is an OSError that names a file: wherever a path is looked at, it may be out of reach.
+    """
 
     def __init__(self, *args, **kwargs):
         kwargs.setdefault("context_settings", _CONTEXT)
@@ -36,10 +39,16 @@ class Command(click.Command):
         try:
             return super().invoke(ctx)
         except MulkinetError as error:
-            if ctx.meta.get("mulkinet.debug"):
+            _fail(ctx, error, error)
+        except OSError as error:
+            if error.filename is None:
                 raise
-            click.echo(f"Error: {error}", err=True)
-            ctx.exit(1)
+            _fail(
+                ctx,
+                error,
+                f"expected a path that can be used, found {error.filename}: {error.strerror}; "
+                "check its name and permissions",
+            )
 
 
 class Group(click.Group):
@@ -50,6 +59,13 @@ class Group(click.Group):
     def __init__(self, *args, **kwargs):
         kwargs.setdefault("context_settings", _CONTEXT)
         super().__init__(*args, **kwargs)
+
+
+def _fail(ctx, error, line):
+    if ctx.meta.get("mulkinet.debug"):
+        raise error
+    click.echo(f"Error: {line}", err=True)
+    ctx.exit(1)
 
 
 def _remember_debug(ctx, _option, value):

@@ -3,7 +3,13 @@
 import click
 
 from mulkinet.cli.errors import Command, report_skipped
-from mulkinet.cli.preprocess_options import downsample_option, feature_option, spect_len_option
+from mulkinet.cli.preprocess_options import (
+    downsample_option,
+    feature_option,
+    framing_of,
+    spect_len_option,
+)
+from mulkinet.cli.printing import echo
 
 __all__ = ["command"]
 
@@ -34,6 +40,7 @@ def command(audio_dir, output, features, run_mode, n_workers, spect_len, downsam
     """
     from mulkinet.sources.audio_dir import preprocess_audio_dir
 
+    framing_of(spect_len, downsample)  # that they exclude each other is a matter of usage
     result = preprocess_audio_dir(
         audio_dir,
         output,
@@ -44,5 +51,5 @@ def command(audio_dir, output, features, run_mode, n_workers, spect_len, downsam
         downsample=downsample,
         name=name,
     )
-    click.echo(f"{result.n_tracks} tracks of {result.n_works} works: {result.store_path}")
+    echo(f"{result.n_tracks} tracks of {result.n_works} works: {result.store_path}")
     report_skipped(result.skipped)

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from mulkinet.cli.errors import report_skipped
+from mulkinet.cli.printing import echo
 
 __all__ = ["output_option", "list_dir_option", "force_option", "report", "write_lists"]
 
@@ -46,7 +47,7 @@ def write_lists(list_dir, lists):
         for name, pairs in lists.items():
             path = Path(list_dir) / name
             write_list(path, pairs)
-            click.echo(f"{len(pairs)} tracks: {path}")
+            echo(f"{len(pairs)} tracks: {path}")
 
 
 def report(conversions):
@@ -61,5 +62,5 @@ def report(conversions):
             line += ", which was there, made of the same files with the same settings"
             if made.n_skipped > len(made.skipped):
                 line += f"; --force lists all {made.n_skipped} inputs that were skipped"
-        click.echo(line)
+        echo(line)
     report_skipped([skipped for made in conversions for skipped in made.skipped])

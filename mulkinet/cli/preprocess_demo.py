@@ -3,7 +3,13 @@
 import click
 
 from mulkinet.cli.errors import Command, report_skipped
-from mulkinet.cli.preprocess_options import downsample_option, feature_option, spect_len_option
+from mulkinet.cli.preprocess_options import (
+    downsample_option,
+    feature_option,
+    framing_of,
+    spect_len_option,
+)
+from mulkinet.cli.printing import echo
 
 __all__ = ["command"]
 
@@ -29,6 +35,7 @@ def command(output, list_dir, seed, features, n_workers, spect_len, downsample, 
     """
     from mulkinet.sources.demo import DemoSize, make_demo
 
+    framing_of(spect_len, downsample)  # that they exclude each other is a matter of usage
     demo = make_demo(
         output,
         list_dir=list_dir,
@@ -40,5 +47,5 @@ def command(output, list_dir, seed, features, n_workers, spect_len, downsample, 
         downsample=downsample,
     )
     lists = ", ".join(str(path) for path in demo.lists.values())
-    click.echo(f"{demo.store_path}; lists {lists}")
+    echo(f"{demo.store_path}; lists {lists}")
     report_skipped(demo.skipped)

@@ -6,6 +6,7 @@ import click
 
 from mulkinet.cli.errors import Command
 from mulkinet.cli.preprocess_conversion import force_option, list_dir_option, report, write_lists
+from mulkinet.cli.printing import echo
 
 __all__ = ["command"]
 
@@ -38,16 +39,17 @@ def command(npy_dir, output, name, lists, skip_missing, list_dir, force):
     started again.
     """
     from mulkinet.sources.npy_dir import convert_npy_dir
+    from mulkinet.store_writer import check_name
 
     if list_dir is not None:
         _refuse_overwriting(lists, Path(list_dir))
-    path = Path(output) / f"{name or Path(npy_dir).resolve().name}.h5"
+    path = Path(output) / f"{check_name(name or Path(npy_dir).resolve().name)}.h5"
     made, remaining = convert_npy_dir(
         npy_dir, path, lists=lists, skip_missing=skip_missing, force=force
     )
     for source, kept in remaining.items():
         if kept.n_missing:
-            click.echo(kept.describe(source))
+            echo(kept.describe(source))
     write_lists(list_dir, {Path(source).name: kept.pairs for source, kept in remaining.items()})
     report([made])
 

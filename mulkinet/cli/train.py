@@ -5,6 +5,7 @@ import os
 import click
 
 from mulkinet.cli.errors import Command
+from mulkinet.cli.printing import echo
 
 __all__ = ["main"]
 
@@ -55,7 +56,7 @@ _TRAINING_OPTIONS = (
     click.option("--max-epoch", type=click.IntRange(0), help="0 saves it untrained.  [recipe]"),
     click.option("--pretrain-epochs", type=click.IntRange(0), help="Softmax first.  [recipe]"),
     click.option("--optimizer", help="adam, sgd, lookahead-adam or lookahead-sgd.  [recipe]"),
-    click.option("--lr", type=click.FloatRange(0, min_open=True), help="Rate.  [recipe]"),
+    click.option("--lr", type=click.FloatRange(0, 1e38, min_open=True), help="Rate.  [recipe]"),
     click.option("--schedule", help="constant, cosine, steps or warmup-decay.  [recipe]"),
     click.option("--clip-norm", type=float, help="Largest norm of the gradients.  [recipe]"),
 )
@@ -93,7 +94,7 @@ def _options(options):
 @click.option("--gpu", default="0", help="0, or 0,1 for several, or -1 for the CPU.")
 @click.option("--mixed-precision", is_flag=True, help="bfloat16 on GPUs that have it.")
 @click.option("--resume", is_flag=True, help="Go on from the last finished epoch.")
-@click.option("--seed", default=0, type=click.IntRange(0), help="Of all that is drawn.")
+@click.option("--seed", default=0, type=click.IntRange(0, 2**32 - 1), help="Of all that is drawn.")
 def main(
     model,
     recipe,
@@ -133,7 +134,7 @@ def main(
         defaults = options_of(settings["model"])
         defaults.pop("n_bins", None)  # those of the features
         for name, value in {**defaults, **network_options, **settings}.items():
-            click.echo(f"{name.replace('_', '-'):<18} {value}")
+            echo(f"{name.replace('_', '-'):<18} {value}")
         return
     from mulkinet.experiment import TrainingData, train
 
@@ -149,6 +150,6 @@ def main(
         init_from=init_from,
         mixed_precision=mixed_precision,
         resume=resume,
-        report=click.echo,
+        report=echo,
     )
-    click.echo(f"best: epoch {best['epoch']}, validation MAP {best['MAP']:.4f} -> {path}")
+    echo(f"best: epoch {best['epoch']}, validation MAP {best['MAP']:.4f} -> {path}")

@@ -8,9 +8,12 @@ Conventions: (n_samples,) float32 in [-1, 1], channels averaged, resampled with 
 Public names: `Audio`, `decode`, `check_samples`, `MIN_SEC`, `AUDIO_SUFFIXES`.
 """
 
+import contextlib
+import os
 import re
 import shutil
 import subprocess
+import threading
 from typing import NamedTuple
 
 import numpy as np
@@ -35,6 +38,8 @@ _BLOCK_FRAMES = 1 << 20
 # A header that promises this many bytes or more was written by a program that did not know.
 _UNKNOWN_BYTES = 0x7FFFF000
 _TRUNCATED_PART = 0.99
+# libsndfile's number of frames of a file that does not say.
+_UNKNOWN_FRAMES = 0x7FFFFFFFFFFFFFFF
 
 
 class Audio(NamedTuple):
@@ -109,7 +114,7 @@ def _decode_libsndfile(path):
     # mpg123, which libsndfile reads MP3 with, comments on a damaged file on stderr.
     with quiet():
         try:
-            file = soundfile.SoundFile(path)
+            file = _open(path)
         except soundfile.LibsndfileError as error:
             return _decode_ffmpeg(path, _reason(error)), 0, 0
         with file:
@@ -120,9 +125,43 @@ def _decode_libsndfile(path):
                 raise SkippedInput(
                     f"expected whole audio, found a truncated or damaged file ({_reason(error)})"
                 ) from error
-            if len(y) < _TRUNCATED_PART * file.frames:
+            if file.frames != _UNKNOWN_FRAMES and len(y) < _TRUNCATED_PART * file.frames:
                 raise _truncated(file.frames / file.samplerate, len(y) / file.samplerate, "s")
             return y, file.samplerate, file.channels
+
+
+def _open(path):
+    """A soundfile.SoundFile to be read from beginning to end."""
+    import soundfile
+
+    class Sequential(soundfile.SoundFile):
+        def seekable(self):
+            # SoundFile.read seeks to where it is, which fails in a FLAC that does not say its length.
+            return False
+
+    file = Sequential(path)
+    if file.format == "MP3":
+        # Where an MP3 does not say its length, libsndfile guesses it by the first frame and reads no
+        # further. From a pipe it does not guess.
+        piped = Sequential(_pipe(path))
+        if piped.frames == _UNKNOWN_FRAMES:
+            file.close()
+            return piped
+        piped.close()
+    return file
+
+
+def _pipe(path):
+    """A file descriptor from which a file comes that cannot be sought in."""
+    reading, writing = os.pipe()
+
+    def feed():
+        with open(path, "rb") as source, open(writing, "wb") as sink:
+            with contextlib.suppress(BrokenPipeError):
+                shutil.copyfileobj(source, sink)
+
+    threading.Thread(target=feed, daemon=True).start()
+    return reading
 
 
 def _mono_blocks(file):

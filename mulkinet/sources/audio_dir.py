@@ -23,7 +23,7 @@ from mulkinet.features.resize import Framing
 from mulkinet.sources.layout import find_tracks
 from mulkinet.sources.track_files import extract_track, read_feature, read_summary
 from mulkinet.sources.workers import count_workers, run_in_processes
-from mulkinet.store_writer import StoreWriter
+from mulkinet.store_writer import StoreWriter, check_name
 
 __all__ = ["preprocess_audio_dir", "AudioDirResult"]
 
@@ -82,7 +82,7 @@ def preprocess_audio_dir(
     """
     audio_dir, output = Path(audio_dir), Path(output)
     framing = Framing(spect_len, downsample)
-    name = _check_name(name or audio_dir.resolve().name)
+    name = check_name(name or audio_dir.resolve().name)
     features = list(dict.fromkeys(features))
     if not features:
         raise MulkinetError("expected at least one feature, found none; name one with -p")
@@ -122,20 +122,6 @@ def preprocess_audio_dir(
     _write_annotations(annotations_path, usable, summaries, paths)
     n_works = len({track.work_id for track in usable})
     return AudioDirResult(store_path, annotations_path, n_works, len(usable), skipped)
-
-
-def _check_name(name):
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise MulkinetError(
-            f"expected the name of a data set in UTF-8, found {os.fsencode(name)!r}; try --name"
-        ) from error
-    if not name or name.startswith(".") or "/" in name or os.sep in name:
-        raise MulkinetError(
-            f"expected the name of a data set, which names files, found {name!r}; try --name"
-        )
-    return name
 
 
 def _check_writable(output):

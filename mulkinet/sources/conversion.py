@@ -13,7 +13,6 @@ Public names: `Item`, `Conversion`, `convert`, `file_signature`.
 
 import bisect
 import contextlib
-import fcntl
 import functools
 import hashlib
 import itertools
@@ -28,9 +27,10 @@ from tqdm import tqdm
 
 from mulkinet.atomic import atomic_path, remove_leftovers
 from mulkinet.errors import MulkinetError, SkippedInput
+from mulkinet.locks import locked
 from mulkinet.sources.forks import n_cores, run_in_forks
 from mulkinet.sources.parts import PartReader, PartWriter, read_journals
-from mulkinet.store import FeatureStore
+from mulkinet.store import FeatureStore, why_no_id
 from mulkinet.store_writer import StoreWriter
 
 __all__ = ["Item", "Conversion", "convert", "file_signature"]
@@ -115,7 +115,8 @@ def convert(
             the same store, or it cannot be written.
     """
     path = Path(path)
-    skipped = [(str(what), reason) for what, reason in skipped]
+    items, unnamed = _apart(items)
+    skipped = [(str(what), reason) for what, reason in [*skipped, *unnamed]]
     recipe = {
         **attributes,
         "input_digest": _digest([*item.key, item.signature] for item in items),
@@ -158,6 +159,14 @@ def file_signature(*paths):
             raise SkippedInput(f"cannot read {path}: {error.strerror or error}") from error
         signature.append(f"{found.st_size}:{found.st_mtime_ns}")
     return " ".join(signature)
+
+
+def _apart(items):
+    """(items that can be named in a store, [(input, reason)] of the others)."""
+    reasons = [why_no_id(item.key[0]) or why_no_id(item.key[1]) for item in items]
+    named = [item for item, reason in zip(items, reasons) if not reason]
+    unnamed = [(repr("/".join(item.key)), why) for item, why in zip(items, reasons) if why]
+    return named, unnamed
 
 
 def _digest(lists):
@@ -212,10 +221,14 @@ def _part_folder(path, recipe):
     """The folder of an unfinished conversion, held by this process alone."""
     folder = path.with_name(f".{path.stem}.part")
     recipe = json.dumps(recipe, sort_keys=True)
+
+    def when_taken():
+        raise MulkinetError(
+            f"expected to be alone with {folder}, found another run that makes {path}; wait for it"
+        )
+
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / "lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with locked(folder / "lock", when_taken):
             recipe_path = folder / "recipe.json"
             if not recipe_path.exists() or recipe_path.read_text() != recipe:
                 for part in folder.glob("*.journal"):
@@ -226,10 +239,6 @@ def _part_folder(path, recipe):
                     temporary.write_text(recipe)
             remove_leftovers(path.parent)
             yield folder
-    except BlockingIOError as error:
-        raise MulkinetError(
-            f"expected to be alone with {folder}, found another run that makes {path}; wait for it"
-        ) from error
     except OSError as error:
         raise MulkinetError(
             f"cannot write {folder}: {error.strerror or error}; "

@@ -124,8 +124,7 @@ def make_demo(
         name=_NAME,
         progress=progress,
     )
-    for name, path in lists.items():
-        write_list(path, tracks[name])
+    _write_lists(lists, tracks)
     return Demo(result.store_path, lists, result.skipped)
 
 
@@ -133,6 +132,7 @@ def ensure_demo(output="datasets", list_dir="meta", *, progress=True):
     """The demo set, made first where its store or a list is not there.
 
     What a folder already holds decides about size and seed: a set that `make_demo` was interrupted in is finished.
+    A store that is there stays as it is; only the lists that lack are written.
 
     Args:
         output: Folder of the store.
@@ -149,10 +149,16 @@ def ensure_demo(output="datasets", list_dir="meta", *, progress=True):
     if store_path.is_file() and all(path.is_file() for path in lists.values()):
         return Demo(store_path, lists, [])
     record = _read_record(Path(output) / f"{_NAME}_audio") or _settings(DEFAULT_SIZE, 0, LENGTH_SEC)
+    size = DemoSize(*(record[field] for field in DemoSize._fields))
+    if store_path.is_file():
+        tracks = _tracks_by_list(size)
+        _check_lists(lists, tracks)
+        _write_lists(lists, tracks)
+        return Demo(store_path, lists, [])
     return make_demo(
         output,
         list_dir=list_dir,
-        size=DemoSize(*(record[field] for field in DemoSize._fields)),
+        size=size,
         seed=record["seed"],
         length_sec=tuple(record["length_sec"]),
         progress=progress,
@@ -254,6 +260,11 @@ def _check_lists(lists, tracks):
                 f"expected {path} to name the tracks of this demo set, found others; "
                 "choose another folder with --list-dir, or remove the list"
             )
+
+
+def _write_lists(lists, tracks):
+    for name, path in lists.items():
+        write_list(path, tracks[name])
 
 
 def _render_all(audio_dir, size, seed, length_sec, n_workers, progress):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from mulkinet.errors import MulkinetError
 from mulkinet.features.audio import AUDIO_SUFFIXES
-from mulkinet.store import natural_key
+from mulkinet.store import natural_key, why_no_id
 
 __all__ = ["Track", "find_tracks", "find_flat_tracks", "find_audio"]
 
@@ -154,7 +154,7 @@ def _add_work(folder, files, tracks, skipped):
     """Appends the tracks of one work folder to `tracks`, what is no track to `skipped`."""
     first_of = {}
     for path in files:
-        reason = _why_no_id(folder.name) or _why_no_id(path.stem)
+        reason = _why_no_file(folder.name) or _why_no_file(path.stem)
         if reason:
             skipped.append((path, reason))
         elif path.stem in first_of:
@@ -165,14 +165,9 @@ def _add_work(folder, files, tracks, skipped):
             tracks.append(Track(folder.name, path.stem, path))
 
 
-def _why_no_id(name):
-    """The reason why a name cannot be an id in a list file and a store; None if it can."""
-    try:
-        n_bytes = len(name.encode("utf-8"))
-    except UnicodeEncodeError:
-        return "expected a name in UTF-8, found other bytes; rename it"
+def _why_no_file(name):
+    """The reason why a name cannot be an id and that of a feature file; None if it can."""
+    n_bytes = len(os.fsencode(name))
     if n_bytes > _LONGEST_NAME_BYTES:
         return f"expected a name of at most {_LONGEST_NAME_BYTES} bytes, found {n_bytes}; rename it"
-    if "\t" in name or len(name.splitlines()) != 1:
-        return "expected a name without tabs and line ends; rename it"
-    return None
+    return why_no_id(name)

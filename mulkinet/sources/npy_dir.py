@@ -20,7 +20,7 @@ from mulkinet.features import cqt
 from mulkinet.lists import Remaining, drop_missing, tracks_of_list
 from mulkinet.sources.arrays import frames_as_rows, refuse_non_finite
 from mulkinet.sources.conversion import Item, convert, file_signature
-from mulkinet.store import FeatureStore, natural_key
+from mulkinet.store import FeatureStore, natural_key, why_no_id
 
 __all__ = ["NpyFolder", "convert_npy_dir", "open_data"]
 
@@ -82,7 +82,8 @@ class NpyFolder(FeatureStore):
 
     Attributes:
         path, name, attributes, work_ids, track_ids, features, metadata: As of a FeatureStore.
-        foreign: list of (path, reason) of `.npy` files whose names are not `<song>_<version>.npy`.
+        foreign: list of (path, reason) of `.npy` files whose names are not `<song>_<version>.npy`, or
+            no ids.
 
     Args:
         path: The folder.
@@ -158,10 +159,12 @@ class NpyFolder(FeatureStore):
         keys = []
         for file in self.path.glob("[!.]*.npy"):
             work, _, track = file.stem.rpartition("_")
-            if work and track:
-                keys.append((work, track))
-            else:
+            if not (work and track):
                 self.foreign.append((file, "expected a name such as <song>_<version>.npy"))
+            elif why_no_id(file.stem):
+                self.foreign.append((file, why_no_id(file.stem)))
+            else:
+                keys.append((work, track))
         if not keys:
             raise MulkinetError(
                 f"expected files <song>_<version>.npy in {self.path}, found none; "

@@ -87,6 +87,8 @@ def read_journals(journals, *, verify):
     finished = {}
     for journal in journals:
         path = Path(journal).with_suffix(".frames")
+        if not path.exists():
+            continue  # the run was killed while it removed its folder
         position = 0
         with open(path, "rb") as frames:
             for line in Path(journal).read_bytes().splitlines():

@@ -56,7 +56,7 @@ def read_summary(track, folder, features):
                 return None
             n_frames = {name: len(file[name]) for name in features if _is_fresh(file, name)}
             audio = [file.attrs[key].item() for key in ("seconds", "sr", "channels")]
-    except (OSError, KeyError):
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError):
         # Absent, or damaged by something other than us: either way it is made again.
         return None
     return TrackSummary(*audio, n_frames)

@@ -90,6 +90,9 @@ def test_another_number_of_bins_is_one_line(untrained, tmp_path):
     assert result.exit_code == 1
     assert "move expects features of shape (batch, 12 bins, frames), found" in result.stderr
     assert result.stderr.count("\n") == 1
+    result, _ = untrained(*RESCNN, "--data-dir", path, "--augment", "rotate")
+    assert result.exit_code == 1
+    assert "expected a feature of 12 pitch classes to rotate" in result.stderr
     assert list(tmp_path.iterdir()) == [path]
 
 

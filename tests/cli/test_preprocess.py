@@ -84,6 +84,7 @@ def test_full_length_downsampled_under_another_name(audio, tmp_path):
         ["-a", "x", "-s", "0"],
         ["-a", "x", "--downsample", "0"],
         ["-a", "x", "-n", "two"],
+        ["-a", "x", "--downsample", "4"],
     ],
 )
 def test_wrong_usage_is_exit_code_2(arguments):
@@ -95,7 +96,7 @@ def test_wrong_usage_is_exit_code_2(arguments):
     [
         (["-a", "/no/such/folder"], "No such file or directory"),
         (["-n", "0"], "found 0"),
-        (["--downsample", "4"], "use spect_len full"),
+        (["-o", "x" * 300], "File name too long"),
     ],
 )
 def test_errors_are_one_line_and_exit_code_1(audio, tmp_path, arguments, message):

@@ -196,6 +196,14 @@ def test_npy_dir(npy_dir, tmp_path):
     assert read_list(tmp_path / "meta" / "TRAIN") == [("1", "0"), ("1", "1")]
 
 
+@pytest.mark.parametrize("name", ["../up", ".hidden", "a/b"])
+def test_npy_dir_refuses_names_that_are_none(npy_dir, tmp_path, name):
+    done = run("npy-dir", "-d", npy_dir, "-o", tmp_path / "out", "--name", name)
+    assert done.exit_code == 1
+    assert f"expected the name of a data set, which names files, found {name!r}" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_npy_dir_does_not_write_over_lists(npy_dir, tmp_path):
     lists, other = tmp_path / "TRAIN", tmp_path / "other" / "TRAIN"
     write_list(other, [("7", "0")])

@@ -99,6 +99,31 @@ def test_a_wav_of_unknown_length_is_no_truncated_one(tmp_path):
     assert len(decode(path).y) == 2 * SR
 
 
+def test_a_flac_of_unknown_length_is_read_to_its_end(tmp_path):
+    path = tmp_path / "a.flac"
+    soundfile.write(path, sine(), SR)
+    content = bytearray(path.read_bytes())
+    content[21] &= 0xF0  # the 36 bits of STREAMINFO that count samples
+    content[22:26] = bytes(4)
+    path.write_bytes(content)
+    assert len(decode(path).y) == 2 * SR
+
+
+@pytest.mark.parametrize("is_loud_first", [False, True])
+def test_an_mp3_that_does_not_say_its_length_is_read_to_its_end(tmp_path, music, is_loud_first):
+    path = tmp_path / "a.mp3"
+    music[: len(music) // 2] *= is_loud_first
+    music[len(music) // 2 :] *= not is_loud_first
+    soundfile.write(path, music, SR, bitrate_mode="VARIABLE")
+    content = path.read_bytes()
+    rates = [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320]
+    n_bytes = 144_000 * rates[content[2] >> 4] // SR + (content[2] >> 1 & 1)
+    assert b"Xing" in content[:n_bytes]
+    path.write_bytes(content[n_bytes:])
+    assert abs(soundfile.info(path).duration - 20) > 2  # what the first frame suggests
+    assert decode(path).seconds == pytest.approx(20, abs=0.1)
+
+
 def install_ffmpeg(folder, monkeypatch, script):
     """Puts a program called ffmpeg first on PATH."""
     program = folder / "ffmpeg"

@@ -86,6 +86,18 @@ def test_skipped_inputs_are_listed(path):
     assert again.n_skipped == 4
 
 
+def test_ids_that_cannot_be_are_skipped_and_titles_made_to_fit(path):
+    keys = [("w", "good"), ("w", "tab\t"), ("\ud800", "1"), ("nul\0", "1"), ("w", "")]
+    items = [Item(key, i, "same") for i, key in enumerate(keys)]
+    titles = {"title": {("w", "good"): "a\0b\ud800"}}
+    options = {"name": "made", "attributes": {}, "progress": False, "settings": {"hpcp": SETTINGS}}
+    made = convert(items, frames_of, path, metadata=titles, **options)
+    assert [what for what, _ in made.skipped] == [repr("/".join(key)) for key in keys[1:]]
+    store = FeatureStore(path)
+    assert list(store.rows_by_key) == keys[:1]
+    assert store.metadata["title"].tolist() == ["a\\0b\\ud800"]
+
+
 def test_of_many_skipped_inputs_the_first_are_kept(path):
     skipped = [(f"{number:090}", "é" * 10) for number in range(1000)]
     made = make(path, skipped=skipped)

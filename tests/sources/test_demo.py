@@ -59,6 +59,17 @@ def test_an_interrupted_set_is_finished(demo, tmp_path):
     assert audio(tmp_path) == audio(folder)
 
 
+def test_a_store_that_is_there_stays_as_it_is(demo, tmp_path):
+    folder, made = demo
+    before = made.store_path.stat().st_mtime_ns
+    found = ensure_demo(folder, tmp_path / "lists", progress=False)
+    assert made.store_path.stat().st_mtime_ns == before
+    assert found.store_path == made.store_path
+    for name, path in found.lists.items():
+        assert path.parent == tmp_path / "lists"
+        assert read_list(path) == read_list(made.lists[name])
+
+
 def test_another_set_is_not_mixed_in(demo):
     folder, _ = demo
     with pytest.raises(MulkinetError, match="to have seed 1, found 0"):

@@ -1,6 +1,7 @@
 """Folders of .npy files: read as a store is, converted to one, and whatever may lie in them."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -171,6 +172,18 @@ def test_bad_files_matter_only_when_they_are_used(folder):
             row = store.row(tuple(item.split("/")))
             with pytest.raises(MulkinetError, match=rf"bad_{item[4:]}.npy: expected .*; .* list"):
                 store.check_finite("hpcp", [row])
+
+
+def test_names_that_cannot_be_ids_are_no_tracks(folder, rng):
+    write_npy_dir(folder, KEYS, rng)
+    for name in (b"w_\xff", b"a\tb_1", b"a\nb_2"):
+        np.save(folder / os.fsdecode(name + b".npy"), rng.random((20, 12)))
+    store = NpyFolder(folder)
+    assert sorted(store.rows_by_key) == sorted(KEYS)
+    assert len(store.foreign) == 3
+    made, _ = convert(folder)
+    assert made.n_tracks == len(KEYS)
+    assert len(made.skipped) == 3
 
 
 def test_folders_that_are_none(tmp_path, folder, rng):

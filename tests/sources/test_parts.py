@@ -46,6 +46,11 @@ def test_values_that_are_gone_when_they_are_read(tmp_path, tracks):
         reader.read(finished, arrays)
 
 
+def test_a_journal_without_its_values_is_of_a_folder_half_removed(tmp_path, tracks):
+    journals(tmp_path)[0].with_suffix(".frames").unlink()
+    assert list(read_journals(journals(tmp_path), verify=True)) == [KEYS[2]]
+
+
 def test_a_later_part_prevails(tmp_path, tracks):
     with PartWriter(tmp_path) as writer:
         writer.append(KEYS[0], "again", (np.ones((1, 12)),))

@@ -77,3 +77,10 @@ def test_a_damaged_or_foreign_file_is_made_again(track, folder, damage):
     assert read_summary(track, folder, ["hpcp"]) is None
     extract_track(track, folder, ["hpcp"])
     assert read_feature(track, folder, "hpcp").shape[0] == 12
+
+
+def test_a_file_with_a_damaged_heap_is_made_again(track, folder):
+    extract_track(track, folder, ["hpcp"])
+    path = folder / "w" / "a.h5"
+    path.write_bytes(path.read_bytes().replace(b"HEAP", b"PEAH"))
+    assert read_summary(track, folder, ["hpcp"]) is None
