@@ -24,9 +24,11 @@ def atomic_path(path):
         Path: a name in the same folder and with the same ending, unique to this process.
 
     Raises:
-        MulkinetError: The folder cannot be written to, or the disk is full.
+        MulkinetError: `path` names no file, the folder cannot be written to, or the disk is full.
     """
     path = Path(path)
+    if not path.name:
+        raise MulkinetError(f"cannot write {path}: expected a file, found a folder; name a file")
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

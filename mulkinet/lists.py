@@ -109,7 +109,8 @@ def select(store, pairs, source="the list", advice=_ADVICE):
     Raises:
         MulkinetError: Tracks are not in the store: how many, and the first few.
     """
-    rows = [store.rows_by_key.get(tuple(pair), -1) for pair in pairs]
+    rows_by_key = store.rows_by_key
+    rows = [rows_by_key.get(tuple(pair), -1) for pair in pairs]
     missing = [pair for pair, row in zip(pairs, rows) if row < 0]
     if missing:
         shown = ", ".join(f"{work}/{track}" for work, track in missing[:_SHOWN])
@@ -165,7 +166,7 @@ class Remaining(NamedTuple):
 
     def describe(self, path):
         """One line that says what was left out of the list at `path`; empty if nothing was."""
-        if not self.n_missing:
+        if not self.n_missing + self.n_dropped:
             return ""
         return (
             f"{self.n_missing} tracks of {path} are missing, {self.n_dropped} more are the only ones "
@@ -194,12 +195,14 @@ def tracks_of_list(store, path, *, skip_missing=False):
     return drop_missing(store, pairs)
 
 
-def drop_missing(store, pairs):
+def drop_missing(store, pairs, others=()):
     """Leaves out the tracks that a store lacks, and works that have one track left for that reason.
 
     Args:
         store: FeatureStore.
         pairs: (work_id, track_id) pairs.
+        others: Pairs of tracks that those of the list are compared with: they count as tracks of
+            their works too.
 
     Returns:
         Remaining. A work of which the list has a single track stays: it is there to be mistaken.
@@ -207,9 +210,11 @@ def drop_missing(store, pairs):
     Raises:
         MulkinetError: Nothing is left.
     """
-    there = [pair for pair in pairs if tuple(pair) in store.rows_by_key]
-    listed = collections.Counter(work for work, _ in pairs)
-    left = collections.Counter(work for work, _ in there)
+    rows_by_key = store.rows_by_key
+    there = [pair for pair in pairs if tuple(pair) in rows_by_key]
+    together = {tuple(pair) for pair in (*pairs, *others)}
+    listed = collections.Counter(work for work, _ in together)
+    left = collections.Counter(work for work, _ in together & rows_by_key.keys())
     kept = [pair for pair in there if left[pair[0]] > 1 or listed[pair[0]] == 1]
     if not kept:
         raise MulkinetError(

@@ -172,15 +172,16 @@ def _open(path):
             "for published weights, run mulkinet import first"
         ) from error
     with file:
-        _check_header(file, path)
         try:
-            yield file
+            _check_header(file, path)
+            try:
+                yield file
+            except MulkinetError as error:
+                raise MulkinetError(f"the model file {path} is damaged: {error}") from error
         except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise MulkinetError(
                 f"the model file {path} is damaged: {reason_of(error)}; make it again"
             ) from error
-        except MulkinetError as error:
-            raise MulkinetError(f"the model file {path} is damaged: {error}") from error
 
 
 def _check_header(file, path):

@@ -114,6 +114,32 @@ def test_what_a_store_lacks_can_be_left_out(tmp_path, rng):
         drop_missing(store, [("x", "1"), ("y", "1")])
 
 
+def test_works_are_counted_over_what_a_list_is_compared_with(tmp_path, rng):
+    write_store(tmp_path / "s.h5", rng)
+    store = FeatureStore(tmp_path / "s.h5")
+    pairs, others = [("a", "9"), ("a", "1"), ("b", "1")], [("a", "10"), ("b", "1"), ("b", "2")]
+    assert drop_missing(store, pairs) == ([("b", "1")], 1, 1)
+    # a has another track among the others; b has none left, though none is missing in this list.
+    assert drop_missing(store, pairs, others) == ([("a", "9")], 1, 1)
+    left = drop_missing(store, pairs[2:] + [("a", "9")], others)
+    assert left.describe("LIST").startswith("0 tracks of LIST are missing, 1 more")
+
+
+@pytest.mark.parametrize("function", [select, drop_missing])
+def test_the_rows_of_a_store_are_asked_for_once(function):
+    class Store:
+        n_asked = 0
+
+        @property
+        def rows_by_key(self):
+            self.n_asked += 1
+            return {("w", str(track)): track for track in range(50)}
+
+    store = Store()
+    function(store, [("w", str(track)) for track in range(50)])
+    assert store.n_asked == 1
+
+
 def test_what_a_store_lacks_since_it_was_made(tmp_path, rng):
     write_store(tmp_path / "s.h5", rng)
     store = FeatureStore(tmp_path / "s.h5")

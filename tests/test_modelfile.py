@@ -142,6 +142,13 @@ def name_no_network(path):
         file.attrs["config"] = "{}"
 
 
+def break_strings(path):
+    # The heap in which HDF5 keeps text, the attribute `format` among it.
+    content = path.read_bytes()
+    assert b"GCOL" in content
+    path.write_bytes(content.replace(b"GCOL", b"GOAL"))
+
+
 def make_foreign(path):
     with h5py.File(path, "w") as file:
         file["crema"] = np.zeros((3, 12))
@@ -162,12 +169,13 @@ WRONG = {
     "empty": (lambda path: path.write_bytes(b""), "truncated or no HDF5 file"),
     "text": (lambda path: path.write_text("weights\n" * 999), "truncated or no HDF5 file"),
     "truncated": (truncate, "truncated or no HDF5 file"),
+    "broken strings": (break_strings, "^the model file .* is damaged: .*; make it again$"),
     "foreign": (make_foreign, "found .* with format = None; train.py makes model files"),
-    "store": (make_store, "with format = 'mulkinet-features'"),
+    "store": (make_store, "^expected a model file .* with format = 'mulkinet-features'"),
     "keras": (make_keras, "convert it with mulkinet import"),
     "newer": (
         set_version(2),
-        "expected .* version 1 or older, found .* version 2; upgrade mulkinet",
+        "^expected .* version 1 or older, found .* version 2; upgrade mulkinet",
     ),
     "version 0": (set_version(0), "damaged: version 0; make it again"),
     "version text": (set_version("1"), "damaged: version 1; make it again"),

@@ -8,6 +8,7 @@ import click
 from click.core import ParameterSource
 
 from mulkinet.cli.errors import Command
+from mulkinet.cli.printing import echo
 from mulkinet.cli.table import table
 
 __all__ = ["main"]
@@ -118,7 +119,7 @@ def main(ctx, test_ls, query_ls, val_ls, memory, ci, conventions, json_file, out
     click.echo(_summary(evaluation))
     for name in ("missing", "val_missing"):
         if name in candidates.settings:
-            click.echo(candidates.settings[name])
+            echo(candidates.settings[name])
     if conventions:
         click.echo(_conventions(evaluation.conventions))
     if json_file:
@@ -127,7 +128,7 @@ def main(ctx, test_ls, query_ls, val_ls, memory, ci, conventions, json_file, out
         write_tables(out, evaluation, candidates)
     if report:
         page = write_report(report, evaluation, candidates, model_file=system["model_file"])
-        click.echo(f"report: {page}")
+        echo(f"report: {page}")
 
 
 def _check_usage(ctx, system):

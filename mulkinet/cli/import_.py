@@ -5,13 +5,16 @@ import os
 import click
 
 from mulkinet.cli.errors import Command
+from mulkinet.cli.printing import echo
 
 __all__ = ["main"]
 
 
 @click.command(cls=Command, name="import")
 @click.argument("file", type=click.Path())
-@click.option("-o", "--output", required=True, type=click.Path(), help="Model file to make.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(dir_okay=False), help="Model file to make."
+)
 @click.option(
     "--sum-method",
     help="MOVE: max, mean, autopool, attention or adaptive-attention.  [by the weights' shapes]",
@@ -37,7 +40,7 @@ def main(file, output, sum_method, final_activation, no_invariance):
         options["invariance"] = False
     model = import_weights(file, **options)
     save_model(model, output)
-    click.echo(
+    echo(
         f"{model.network}, {model.count_params()} parameters, embedding of {model.embedding_len} "
         f"-> {output}"
     )

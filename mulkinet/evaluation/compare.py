@@ -9,6 +9,7 @@ import numpy as np
 
 from mulkinet.errors import MulkinetError
 from mulkinet.evaluation.bootstrap import difference
+from mulkinet.evaluation.results import COUNTS, VALUES
 
 __all__ = ["Comparison", "compare_runs"]
 
@@ -21,8 +22,6 @@ _METRICS = {
     "P@10": lambda queries: queries["found_at_10"] / 10,
     "TOP10": lambda queries: queries["found_at_10"],
 }
-_COLUMNS = ("AP", "first_rank", "found_at_10")
-_COUNTS = ("tracks", "works", "queries", "references")
 
 
 @dataclass(frozen=True)
@@ -83,13 +82,13 @@ def _keys(run):
 
 def _columns(run, places):
     places = list(places)
-    return {name: np.asarray(run["queries"][name], dtype=np.float64)[places] for name in _COLUMNS}
+    return {name: np.asarray(run["queries"][name], dtype=np.float64)[places] for name in VALUES}
 
 
 def _notes(a, b, n_shared):
     notes = [
         f"{name} differ: {a['scores'][name]} and {b['scores'][name]}"
-        for name in _COUNTS
+        for name in COUNTS
         if a["scores"][name] != b["scores"][name]
     ]
     if notes:

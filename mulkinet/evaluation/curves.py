@@ -18,6 +18,9 @@ __all__ = [
     "nearest",
 ]
 
+# The time to find axes grows with the cube of the number of tracks or components, the lesser one.
+_TRACKS_OF_AXES = 2000
+
 
 def first_cover_curve(ranks, counts):
     """Share of queries whose first cover is within a rank.
@@ -115,25 +118,37 @@ def precision_by_size(ranks, counts):
 def principal_plane(embeddings):
     """The two principal components.
 
+    Where there are more than 2000 tracks and more than 2000 numbers in each, the components are those
+    of 2000 of the tracks.
+
     Args:
         embeddings: (N, embedding).
 
     Returns:
         (points (N, 2), shares (2,) of the variance that each component holds).
     """
-    centred = np.asarray(embeddings, dtype=np.float64)
-    centred = centred - centred.mean(axis=0)
-    # The covariance is as small as the embedding, whatever the number of tracks.
-    variances, axes = np.linalg.eigh(centred.T @ centred)
-    axes = axes[:, ::-1][:, :2]
+    centred = np.array(embeddings, dtype=np.float64)
+    centred -= centred.mean(axis=0)
+    axes = _principal_axes(centred)
     # The sign of an axis is arbitrary: its largest component is made positive.
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
     points = np.zeros((len(centred), 2))
     points[:, : axes.shape[1]] = centred @ axes
-    total = variances.sum()
-    shares = np.zeros(2)
-    shares[: axes.shape[1]] = variances[::-1][:2] / total if total > 0 else 0
+    total = np.vdot(centred, centred)
+    shares = np.square(points).sum(axis=0) / total if total > 0 else np.zeros(2)
     return points, shares
+
+
+def _principal_axes(centred):
+    """(embedding, up to 2) orthonormal axes of the largest variances."""
+    if min(centred.shape) > _TRACKS_OF_AXES:
+        # Evenly spread, so that they are the same tracks in every run.
+        centred = centred[np.linspace(0, len(centred) - 1, _TRACKS_OF_AXES).astype(int)]
+    if len(centred) >= centred.shape[1]:
+        return np.linalg.eigh(centred.T @ centred)[1][:, :-3:-1]
+    # The tracks' products are the smaller matrix then, and the axes are weighted sums of tracks.
+    weights = np.linalg.eigh(centred @ centred.T)[1][:, :-3:-1]
+    return np.linalg.qr(centred.T @ weights)[0]
 
 
 def nearest(evaluation, query, n=10):

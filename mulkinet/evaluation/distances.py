@@ -13,7 +13,9 @@ spread too far for one grid, and for the weighted L1, pairs are summed component
 a fixed order instead: slower, and just as reproducible.
 
 Keys are what is compared: float64 that grow with the distance (squared where it saves a root).
-A measure is a key as float32, off by a constant, for counting pairs by thresholds.
+A measure is a key as float32, off by a constant, for counting pairs by thresholds. Of equal vectors
+the grid may bring the cosine distance to either side of 0, by its step times the root of the embedding
+size at most; so small ones are 0 as distances and as measures, but keep their order as keys.
 
 Public names: `DISTANCES`, `pair_keys`, `check_embeddings`.
 """
@@ -110,7 +112,7 @@ def pair_keys(embeddings, selection, *, distance, weights=None):
         factors = _cosine_factors(embeddings, queries, references)
         return _CosineKeys(*factors, given, selection)
     if distance == "transposed_cosine":
-        return _TransposedKeys(*_cosine_factors(embeddings, queries, references), offset=1)
+        return _TransposedKeys(*_cosine_factors(embeddings, queries, references))
     size = embeddings.shape[1]
     if distance == "weighted_l1":
         kernel, bias = _checked_weights(weights, size)
@@ -138,20 +140,24 @@ class _Keys:
     uses_blas = False
     blocks_held = 1
 
-    def __init__(self, offset=0.0, finish=None):
+    def __init__(self, offset=0.0, finish=None, rounding=-np.inf):
         self._offset = float(offset)
         self._finish = finish
+        self._last_zero = rounding - self._offset
 
     def measure(self, keys):
         """Keys as float32 measures, in which the order of keys is kept but for rounding."""
         out = np.empty(keys.shape, dtype=np.float32)
-        return np.add(keys, self._offset, out=out, casting="same_kind")
+        np.add(keys, self._offset, out=out, casting="same_kind")
+        out[keys <= self._last_zero] = 0
+        return out
 
     def key_above(self, measure):
         """A key that no key of this measure, or of a lesser one, exceeds."""
         # Rounding to float32 may have brought down what was up to half a step above.
         with np.errstate(over="ignore"):
-            return float(np.nextafter(np.float32(measure), np.float32(np.inf))) - self._offset
+            above = float(np.nextafter(np.float32(measure), np.float32(np.inf))) - self._offset
+        return max(above, self._last_zero)
 
     def distance_of_measure(self, measures):
         """Distances of measures given as float64."""
@@ -159,7 +165,8 @@ class _Keys:
 
     def distance(self, keys):
         """Distances of keys."""
-        return self.distance_of_measure(keys + self._offset)
+        measures = np.where(keys <= self._last_zero, 0.0, keys + self._offset)
+        return self.distance_of_measure(measures)
 
     def single_precision_distance(self, rows, columns):
         """Distances of the pairs (rows[i], columns[i]) as float32 arithmetic gives them."""
@@ -190,7 +197,7 @@ class _CosineKeys(_ProductKeys):
     """Keys of the cosine distance, which knows how float32 arithmetic would have rounded it."""
 
     def __init__(self, left, right, embeddings, selection):
-        super().__init__(left, right, offset=1)
+        super().__init__(left, right, **_cosine_of_keys(left))
         self._embeddings = np.asarray(embeddings)
         self._selection = selection
 
@@ -212,8 +219,8 @@ class _TransposedKeys(_Keys):
     uses_blas = True
     blocks_held = 2
 
-    def __init__(self, left, right, **to_distance):
-        super().__init__(**to_distance)
+    def __init__(self, left, right):
+        super().__init__(**_cosine_of_keys(left))
         self.entries_a_pair = 4 * left.shape[1]
         self._shifted = [
             _ProductKeys(np.roll(left, shift, axis=1), right) for shift in range(left.shape[1])
@@ -329,6 +336,10 @@ def _cosine_factors(embeddings, queries, references):
     unit /= np.where(largest > 0, np.linalg.norm(unit, axis=1, keepdims=True), 1)
     unit = np.rint(unit * _COSINE_GRID) / _COSINE_GRID
     return unit[queries], -unit[references]
+
+
+def _cosine_of_keys(factor):
+    return {"offset": 1, "rounding": np.sqrt(factor.shape[1]) / _COSINE_GRID}
 
 
 def _euclidean_factors(scaled, queries, references):

@@ -194,8 +194,8 @@ def similarity_matrix(distances, works):
     bounds = np.array([0, *changes, len(works)])
     middles = (bounds[:-1] + bounds[1:] - 1) / 2
     names = [_shortened(works[start]) for start in bounds[:-1]]
-    axes.set_xticks(middles, names, rotation=90, fontsize=8)
-    axes.set_yticks(middles, names, fontsize=8)
+    axes.set_xticks(middles, names, rotation=90, fontsize=8, parse_math=False)
+    axes.set_yticks(middles, names, fontsize=8, parse_math=False)
     axes.set_xlabel("tracks, by work")
     axes.set_ylabel("tracks, by work")
     figure.colorbar(image, ax=axes, label="distance", shrink=0.8)
@@ -218,10 +218,14 @@ def embedding_map(points, shares, works):
     works = np.asarray(works, dtype=object)
     others = np.array([work is None for work in works])
     axes.scatter(*points[others].T, 6, color=_GREY, label="other works", rasterized=True)
-    for place, work in enumerate(sorted(set(works[~others]))):
+    named = sorted(set(works[~others]))
+    for place, work in enumerate(named):
         style = {"color": _WORKS[place % len(_WORKS)], "marker": _MARKERS[place % len(_MARKERS)]}
-        axes.scatter(*points[works == work].T, 40, label=_shortened(work), edgecolor="k", **style)
-    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
+        axes.scatter(*points[works == work].T, 40, label=f"{place}", edgecolor="k", **style)
+    legend = axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    # Not as labels: one that begins with "_" has no entry.
+    for text, work in zip(legend.get_texts()[1:], named):
+        text.set(text=_shortened(work), parse_math=False)
     return figure
 
 
@@ -270,5 +274,6 @@ def _error_label(deviate, _):
 
 
 def _shortened(name, length=24):
-    name = str(name)
+    # Fonts take no bytes that are no UTF-8.
+    name = str(name).encode("utf-8", "backslashreplace").decode()
     return name if len(name) <= length else name[: length - 1] + "\u2026"

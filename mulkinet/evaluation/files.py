@@ -10,18 +10,16 @@ Lists (test_ls, query_ls) choose among the tracks of W.txt, whatever the file.
 Public names: `file_source`, `read_weights`.
 """
 
-import zipfile
+import functools
 from pathlib import Path
 
 import numpy as np
 
 from mulkinet.errors import MulkinetError
 from mulkinet.evaluation.inputs import Candidates, listed_rows
+from mulkinet.numpy_files import UNREADABLE
 
 __all__ = ["file_source", "read_weights"]
-
-# What numpy raises for files that are not its own, or cut short.
-_UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile)
 
 
 def file_source(
@@ -89,11 +87,11 @@ def read_weights(path):
         MulkinetError: There is no such file, or it holds something else.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             kernel, bias = (file[name].astype(np.float64) for name in ("kernel", "bias"))
             return kernel.ravel(), float(bias.reshape(()))
-    # KeyError: another archive; the last two: a single array, which is no context.
-    except (*_UNREADABLE, KeyError, TypeError, AttributeError) as error:
+    # KeyError: another archive; AttributeError: a single array, which is no context.
+    except (*UNREADABLE, KeyError, AttributeError) as error:
         raise MulkinetError(
             f"expected kernel and bias in a .npz file at {path}, found "
             f"{getattr(error, 'strerror', None) or 'something else'}; write it with numpy.savez"
@@ -116,7 +114,7 @@ class _Works:
     def __len__(self):
         return len(self.work_ids)
 
-    @property
+    @functools.cached_property
     def rows_by_key(self):
         """The row of each (work_id, track_id), as a dict."""
         if self.track_ids is None:
@@ -186,13 +184,11 @@ def _read_distances(path, tracks):
 
 def _read_array(path):
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(array, np.ndarray):
-            array.close()
-            raise ValueError("an archive of several")
-    except _UNREADABLE as error:
+        # numpy.load would read archives as well, and leave damaged ones open.
+        return np.lib.format.open_memmap(path, mode="r")
+    except UNREADABLE as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise MulkinetError(
             f"expected a matrix in a .npy file at {path}, found "
-            f"{getattr(error, 'strerror', None) or error}; write it with numpy.save"
+            f"{reason or type(error).__name__}; write it with numpy.save"
         ) from error
-    return array

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mulkinet.evaluation.baselines import check_name, run_baseline
-from mulkinet.lists import describe_left_out, read_list, select, tracks_of_list
+from mulkinet.lists import describe_left_out, drop_missing, read_list, select
 from mulkinet.sources.npy_dir import open_data
 from mulkinet.store import FeatureStore
 
@@ -89,7 +89,7 @@ def open_tracks(data_dir=None, test_ls=None, query_ls=None, *, skip_missing=Fals
             otherwise. By default all tracks of the store; of the demo set, its test list.
         query_ls: List of the queries.
         skip_missing: Leave out tracks of the lists that the store lacks, and works of which one is
-            left for that reason; `Tracks.names` says how many.
+            left for that reason among queries and references; `Tracks.names` says how many.
 
     Returns:
         Tracks.
@@ -136,15 +136,19 @@ def listed_rows(store, test_ls, query_ls, *, skip_missing=False):
     Raises:
         MulkinetError: As for `open_tracks`.
     """
+    lists = {path: read_list(path) for path in (test_ls, query_ls) if path}
     rows_of, missing = {}, []
-    for path in filter(None, (test_ls, query_ls)):
-        left = tracks_of_list(store, path, skip_missing=skip_missing)
-        rows_of[path] = select(store, left.pairs, path)
-        if left.n_missing:
+    for path, pairs in lists.items():
+        if skip_missing:
+            # A work may have one track among the queries and one among the references.
+            others = lists[test_ls] + lists.get(query_ls, []) if test_ls else store.rows_by_key
+            left = drop_missing(store, pairs, others)
             missing.append(left.describe(path))
+            pairs = left.pairs
+        rows_of[path] = select(store, pairs, path)
     references = rows_of[test_ls] if test_ls else np.arange(len(store))
     queries = rows_of[query_ls] if query_ls else references
-    return references, queries, "; ".join(missing)
+    return references, queries, "; ".join(filter(None, missing))
 
 
 def network_source(

@@ -14,13 +14,14 @@ Public names: `qmax_distances`, `coarse_chroma`.
 
 import functools
 import time
+import uuid
 
 import numpy as np
 from tqdm import tqdm
 
 from mulkinet.errors import MulkinetError
+from mulkinet.sources.npy_dir import open_data
 from mulkinet.sources.workers import CRASHED, count_workers, run_in_processes
-from mulkinet.store import FeatureStore
 
 __all__ = ["qmax_distances", "coarse_chroma"]
 
@@ -76,7 +77,9 @@ def qmax_distances(tracks, feature, *, n_workers=-1, progress=False, report=None
     """
     _essentia()
     n_workers = count_workers(n_workers)
-    align = functools.partial(_qmax_of_pairs, str(tracks.store.path), feature)
+    # Processes outlive a run, and so does what they hold of a store that is then made again.
+    source = str(tracks.store.path), uuid.uuid4().hex
+    align = functools.partial(_qmax_of_pairs, source, feature)
     n_pairs = _count_pairs(tracks)
     if report and n_pairs:
         report(_estimate(align, tracks, n_pairs, n_workers))
@@ -93,9 +96,8 @@ def qmax_distances(tracks, feature, *, n_workers=-1, progress=False, report=None
                 scores[queries[part], references[part]] = found
                 bar.update(len(found))
     _mirror(scores, tracks)
-    distances = np.sqrt(_stacks(tracks, feature))[tracks.references] / np.where(
-        scores > 0, scores, _QMAX_OF_NOTHING
-    )
+    stacks = _stacks(source, feature, tracks.rows)[tracks.references]
+    distances = np.sqrt(stacks) / np.where(scores > 0, scores, _QMAX_OF_NOTHING)
     distances[tracks.queries[:, None] == tracks.references] = np.inf
     return distances
 
@@ -177,30 +179,30 @@ def _duration(seconds):
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _stacks(tracks, feature):
+def _stacks(source, feature, rows):
     # Columns of the recurrence plot that each track makes as a reference.
-    numbers = [_chroma(str(tracks.store.path), feature, row).shape[0] for row in tracks.rows]
+    numbers = [_chroma(source, feature, row).shape[0] for row in rows]
     return np.asarray(numbers) - _STACKED_FRAMES
 
 
 @functools.lru_cache(maxsize=1)
-def _store(path):
-    return FeatureStore(path)
+def _store(source):
+    return open_data(source[0])
 
 
 @functools.lru_cache(maxsize=_CACHED_TRACKS)
-def _chroma(path, feature, row):
-    chroma = coarse_chroma(_store(path), feature, row, _FRAME_SECONDS, reduce=np.median).T
+def _chroma(source, feature, row):
+    chroma = coarse_chroma(_store(source), feature, row, _FRAME_SECONDS, reduce=np.median).T
     if len(chroma) < _MIN_FRAMES:
         chroma = np.tile(chroma, (-(-_MIN_FRAMES // len(chroma)), 1))
     return np.ascontiguousarray(chroma)
 
 
-def _qmax_of_pairs(path, feature, task):
+def _qmax_of_pairs(source, feature, task):
     # In a worker process: the Qmax of each (row, row) of a task.
     standard = _essentia()
     recurrence = standard.ChromaCrossSimilarity(oti=True)
     alignment = standard.CoverSongSimilarity(distanceType="symmetric")
     pairs = np.frombuffer(task[1], dtype=np.int64).reshape(-1, 2)
-    chromas = ([_chroma(path, feature, row) for row in pair] for pair in pairs.tolist())
+    chromas = ([_chroma(source, feature, row) for row in pair] for pair in pairs.tolist())
     return [alignment(recurrence(query, reference))[1] for query, reference in chromas]

@@ -106,7 +106,8 @@ def write_report(directory, evaluation, candidates, *, model_file=None):
     )
     path = directory / "index.html"
     with atomic_path(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        # File names may hold bytes that are no UTF-8.
+        temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
     return path
 
 
@@ -176,7 +177,7 @@ def _pair_drawings(evaluation):
 
 
 def _matrix_drawing(evaluation, candidates):
-    selection, keys = evaluation.selection, evaluation.blocks.keys
+    selection = evaluation.selection
     # Evenly spread over the works, so that it is the same sample in every run.
     works = np.unique(selection.query_works)
     chosen = works[np.linspace(0, len(works) - 1, min(_MATRIX_WORKS, len(works))).astype(int)]
@@ -195,7 +196,8 @@ def _matrix_drawing(evaluation, candidates):
         names = [candidates.work_ids[selection.queries[row]] for row in rows]
         caption = "One query of each work (down) against one reference of each (across)."
     grid = np.meshgrid(rows, columns, indexing="ij")
-    distances = keys.distance(keys.pairs(*(part.ravel() for part in grid))).reshape(grid[0].shape)
+    found = evaluation.blocks.pair_keys(*(part.ravel() for part in grid))
+    distances = evaluation.blocks.keys.distance(found).reshape(grid[0].shape)
     return _Drawing(
         "similarity_matrix",
         f"Distances within and between {len(chosen)} works",

@@ -25,6 +25,9 @@ __all__ = ["describe", "write_json", "read_json", "write_tables", "versions"]
 
 FORMAT = "mulkinet-evaluation"
 VERSION = 1
+# What runs are compared by.
+VALUES = ("AP", "first_rank", "found_at_10")
+COUNTS = ("tracks", "works", "queries", "references")
 
 
 def describe(evaluation, candidates):
@@ -79,12 +82,12 @@ def read_json(path):
         dict.
 
     Raises:
-        MulkinetError: It is not there, no such file, or from a newer version.
+        MulkinetError: It is not there, no such file, incomplete, or from a newer version.
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
         found = content["format"], int(content["version"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or "something else"
         raise MulkinetError(
             f"expected the scores of a run at {path}, found {reason}; "
@@ -94,6 +97,11 @@ def read_json(path):
         raise MulkinetError(
             f"expected {FORMAT} of version {VERSION} or older at {path}, found {found[0]} of "
             f"version {found[1]}; upgrade mulkinet or make it again with evaluate.py --json"
+        )
+    if not _is_whole(content):
+        raise MulkinetError(
+            f"expected the scores of a run at {path}, found a part of them; "
+            "make them again with evaluate.py --json"
         )
     return content
 
@@ -115,7 +123,7 @@ def write_tables(directory, evaluation, candidates):
     directory = Path(directory)
     columns = _query_columns(evaluation, candidates)
     with atomic_path(directory / "queries.csv") as temporary:
-        with open(temporary, "w", encoding="utf-8", newline="") as file:
+        with open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(columns)
             writer.writerows(zip(*columns.values()))
@@ -130,7 +138,19 @@ def write_tables(directory, evaluation, candidates):
     ids = [candidates.work_ids] + ([] if candidates.track_ids is None else [candidates.track_ids])
     with atomic_path(directory / "tracks.txt") as temporary:
         lines = ("\t".join(str(part) for part in row) + "\n" for row in zip(*ids))
-        temporary.write_text("".join(lines), encoding="utf-8")
+        temporary.write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
+
+
+def _is_whole(content):
+    try:
+        queries, scores = content["queries"], content["scores"]
+        columns = [np.asarray(queries[name], dtype=np.float64) for name in VALUES]
+        ids = [queries["work_id"], queries.get("track_id") or queries["work_id"]]
+        columns += [np.asarray(column, dtype=str) for column in ids]
+        is_even = {column.shape for column in columns} == {(len(ids[0]),)}
+        return is_even and scores.keys() >= set(COUNTS)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        return False
 
 
 def _query_columns(evaluation, candidates):

@@ -9,12 +9,14 @@ accuracy   the share of pairs judged rightly, at the best threshold (`accuracy_t
            distance of a cover, or below all distances), and at a threshold tau that was chosen
            on other tracks
 
+A threshold may also be asked for by the share of non-covers it may accept (`accept_threshold`).
+
 Exact over all pairs and without holding them: distances are rounded to float32 (a relative 6e-8,
 the only tolerance there is), whose bits, in ascending order of value, are 32-bit codes. A first
 pass counts pairs by the upper bits; which of these bins hold the thresholds sought is then known,
 and another pass counts these few by the lower bits. The distances of covers are known already.
 
-Public names: `CodeHistogram`, `PairScores`, `score_pairs`.
+Public names: `CodeHistogram`, `PairScores`, `score_pairs`, `accept_threshold`.
 """
 
 import threading
@@ -22,7 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["CodeHistogram", "PairScores", "score_pairs"]
+__all__ = ["CodeHistogram", "PairScores", "score_pairs", "accept_threshold"]
 
 _LOW_BITS = 14
 _N_LOW = 1 << _LOW_BITS
@@ -110,6 +112,22 @@ def score_pairs(blocks, ranking, histogram, tau=None):
     )
 
 
+def accept_threshold(blocks, ranking, rate):
+    """The largest distance at which no more than a share of the non-covers is accepted.
+
+    Args:
+        blocks: Blocks over all pairs.
+        ranking: Ranking of the same pairs, some of them non-covers.
+        rate: The share, in [0, 1).
+
+    Returns:
+        float; below all non-covers where the nearest of them are too many.
+    """
+    histogram = CodeHistogram(blocks.keys)
+    blocks.visit(histogram.visit, "thresholds")
+    return _PairCounter(blocks, ranking, histogram.counts).accepting(rate)
+
+
 class _PairCounter:
     """Numbers of covers and non-covers up to any code that has been refined.
 
@@ -180,6 +198,16 @@ class _PairCounter:
         rate = accepts_0 + share * (accepts[after] - accepts_0)
         threshold = _distance_of_code(self._blocks.keys, code)
         return {"EER": float(rate), "EER_threshold": threshold}
+
+    def accepting(self, rate):
+        """The largest threshold at which no more than this share of non-covers is accepted."""
+        bin = int(np.argmax(self._accepts(self._below) > rate))
+        self.refine([bin])
+        excess = bin * _N_LOW + int(np.argmax(self._accepts(self._below_codes(bin)) > rate))
+        keys = self._blocks.keys
+        # The last code of a lesser distance, which need not be the one before: 0 has two codes.
+        lesser = np.nextafter(_distance_of_code(keys, excess), -np.inf)
+        return _distance_of_code(keys, _code_of_distance(keys, lesser))
 
     def best_accuracy(self):
         """The best accuracy and its threshold."""

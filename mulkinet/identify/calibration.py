@@ -20,6 +20,7 @@ import numpy as np
 from mulkinet.errors import MulkinetError
 from mulkinet.evaluation.embeddings import check_compatible
 from mulkinet.evaluation.evaluator import run_evaluation
+from mulkinet.evaluation.thresholds import accept_threshold
 from mulkinet.identify.updating import in_batches
 from mulkinet.lists import read_list, select
 from mulkinet.store import FeatureStore
@@ -68,7 +69,7 @@ def calibrate(embeddings, work_ids, track_ids, *, distance, weights, false_accep
     if false_accept_rate is None:
         tau, criterion = scores["EER_threshold"], "equal error"
     else:
-        tau = _threshold_of(pairs, n_others, false_accept_rate)
+        tau = _threshold_of(evaluation, n_others, false_accept_rate)
         criterion = f"false-accept rate {false_accept_rate:g}"
     # The curve's counts are of bins; at tau pairs are counted one by one, in a pass of their own.
     at_tau = evaluate(tau=float(tau)).scores
@@ -162,16 +163,13 @@ def probability(calibration, distances, n_works):
     return 0.5 + 0.5 * np.tanh(0.5 * log_odds)
 
 
-def _threshold_of(pairs, n_others, rate):
-    if rate * n_others < 1:
+def _threshold_of(evaluation, n_others, rate):
+    if 1 / n_others > rate:
         raise MulkinetError(
             f"expected at least {int(np.ceil(1 / rate))} pairs of different works for a false-accept "
             f"rate of {rate:g}, found {n_others}; name a longer list or a larger rate"
         )
-    within = np.cumsum(pairs.others) <= rate * n_others
-    if not within[0]:
-        return np.nextafter(pairs.distances[0], -np.inf)
-    return pairs.distances[np.flatnonzero(within)[-1]]
+    return accept_threshold(evaluation.blocks, evaluation.ranking, rate)
 
 
 def _fit(distances, covers, others):

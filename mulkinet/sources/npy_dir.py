@@ -10,7 +10,6 @@ Public names: `NpyFolder`, `convert_npy_dir`, `open_data`.
 """
 
 import functools
-import tokenize
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ import numpy as np
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.features import cqt
 from mulkinet.lists import Remaining, drop_missing, tracks_of_list
+from mulkinet.numpy_files import UNREADABLE
 from mulkinet.sources.arrays import frames_as_rows, refuse_non_finite
 from mulkinet.sources.conversion import Item, convert, file_signature
 from mulkinet.store import FeatureStore, natural_key, why_no_id
@@ -45,18 +45,6 @@ _CQT_SETTINGS = {
     **cqt.SETTINGS,
 }
 _SETTINGS = {"hpcp": _HPCP_SETTINGS, "cqt": _CQT_SETTINGS}
-# What numpy raises where a header, which is Python's own notation, is not what it should be.
-_DAMAGE = (
-    OSError,
-    ValueError,
-    EOFError,
-    TypeError,
-    ArithmeticError,
-    SyntaxError,
-    tokenize.TokenError,
-    RecursionError,
-    MemoryError,
-)
 
 
 def open_data(path):
@@ -280,7 +268,7 @@ def open_npy(path):
         x = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:
         raise SkippedInput("expected a .npy file, found none of that name") from error
-    except _DAMAGE as error:
+    except UNREADABLE as error:
         reason = " ".join(str(error).split())
         raise SkippedInput(
             f"expected a .npy file of numbers, found otherwise ({reason})"

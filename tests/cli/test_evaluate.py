@@ -11,6 +11,7 @@ import pytest
 from mulkinet.cli.compare import main as compare
 from mulkinet.cli.evaluate import main as evaluate
 from mulkinet.evaluation.evaluator import run_evaluation
+from mulkinet.evaluation.files import _Works
 from mulkinet.evaluation.inputs import Candidates
 from mulkinet.evaluation.results import write_tables
 from mulkinet.store_writer import StoreWriter
@@ -169,6 +170,89 @@ def test_skip_missing_of_a_works_file(folder, tmp_path):
         assert "--skip-missing" in result.stderr
 
 
+def write_crossed(folder):
+    """Works of which queries and references hold one track each; a reference of one is missing."""
+    tracks = "a/q1 a/r1 b/q1 b/r1 b/r2 c/q1 c/r1 c/r2".split()
+    lists = {
+        "works": tracks,
+        "references": [track for track in tracks if "r" in track] + ["a/r2"],
+        "queries": [track for track in tracks if "q" in track],
+    }
+    for name, listed in lists.items():
+        lines = (track.replace("/", "\t") + "\n" for track in listed)
+        (folder / name).write_text("".join(lines), encoding="utf-8")
+    np.save(folder / "x.npy", np.random.default_rng(0).standard_normal((8, 4)))
+    return ("--embeddings", folder / "x.npy", "--works", folder / "works", "--skip-missing")
+
+
+def test_skip_missing_looks_at_queries_and_references_together(folder, tmp_path):
+    system, lists = write_crossed(tmp_path), ("--test-ls", tmp_path / "references")
+    result = call(folder, *system, *lists, "--query-ls", tmp_path / "queries")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.startswith("8 tracks, 3 works, 3 queries, 5 references;")
+    assert f"1 tracks of {tmp_path}/references are missing, 0 more" in result.stdout
+    # Without a list the references are all tracks.
+    (tmp_path / "queries").write_text("a\tq1\na\tq2\n", encoding="utf-8")
+    result = call(folder, *system, "--query-ls", tmp_path / "queries")
+    assert result.stdout.startswith("8 tracks, 3 works, 1 queries, 8 references;")
+
+
+def test_one_list_for_queries_and_references_is_told_of_once(folder, tmp_path):
+    system, path = write_crossed(tmp_path), tmp_path / "references"
+    result = call(folder, *system, "--test-ls", path, "--query-ls", path)
+    assert result.exit_code == 0, result.stderr
+    # Of a, one track is left.
+    assert result.stdout.startswith("4 tracks, 2 works, 4 queries, 4 references;")
+    assert result.stdout.count("are missing") == 1
+
+
+def npy_with_header(header):
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(64)
+
+
+DAMAGED = {
+    "no end": npy_with_header(b"{'descr': ('<f4', "),
+    "no dict": npy_with_header(b"{'descr' '<f4'}"),
+    "sum": npy_with_header(b"{1 + 'x': 2}"),
+    "depth": npy_with_header(b"(" * 2000),
+    "length": npy_with_header(b"{'descr': '<f4', 'fortran_order': False, 'shape': (10**9, 1)}"),
+    "size": npy_with_header(b"{'descr': '<f4', 'fortran_order': False, 'shape': (1 << 99,)}"),
+    "objects": npy_with_header(b"{'descr': 'O', 'fortran_order': False, 'shape': (2,)}"),
+    "archive": b"PK\x03\x04" + bytes(60),
+    "cut": b"\x93NUMPY\x01",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_damaged_arrays_are_one_line(folder, tmp_path, damage):
+    (tmp_path / "x.npy").write_bytes(DAMAGED[damage])
+    result = call(folder, "--embeddings", tmp_path / "x.npy", "--works", "@all")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: expected a matrix in a .npy file")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_damaged_weights_are_one_line(folder, tmp_path):
+    path = tmp_path / "k.npz"
+    np.savez_compressed(path, kernel=np.arange(600.0), bias=1.0)
+    whole = path.read_bytes()
+    for damaged in (
+        # What is compressed begins after a name and 20 bytes of extra.
+        whole[:64] + b"\xff" * 40 + whole[104:],
+        whole.replace(b"\x08\x00", b"\x63\x00"),
+        whole[:-9],
+    ):
+        path.write_bytes(damaged)
+        result = call(folder, *L1, path)
+        assert result.stderr.startswith("Error: expected kernel and bias in a .npz file")
+        assert len(result.stderr.splitlines()) == 1
+
+
+def test_the_rows_of_a_works_file_are_found_once(folder):
+    tracks = _Works(folder / "all")
+    assert tracks.rows_by_key is tracks.rows_by_key
+
+
 def test_a_twins_distance_goes_out_and_in_again(folder, tmp_path, rng):
     kernel, bias = rng.standard_normal(6).astype(np.float32), -0.75
     candidates = Candidates(
@@ -257,7 +341,7 @@ def test_wrong_usage(folder, arguments, message):
         (("--embeddings", "@all", "--works", "@all"), "a matrix in a .npy file"),
         (("--embeddings", "@empty.npy", "--works", "@all"), "a matrix in a .npy file"),
         (("--embeddings", "@scalar.npy", "--works", "@all"), "found shape ()"),
-        (("--embeddings", "@weights.npz", "--works", "@all"), "an archive of several"),
+        (("--embeddings", "@weights.npz", "--works", "@all"), "a matrix in a .npy file"),
         (("--distances", "@scalar.npy", "--works", "@all"), "found shape ()"),
         (MATRIX, "distances of all 25 tracks"),
         ((*POINTS, "--memory", "inf"), "above 0, found inf"),

@@ -55,3 +55,7 @@ def test_nothing_is_written_when_the_file_does_not_fit(runner, tmp_path):
     assert result.output.startswith("Error: expected MOVE's .pt")
     assert list(tmp_path.iterdir()) == [source]
     assert runner.invoke(main, [str(source)]).exit_code == 2
+    for folder in (".", str(tmp_path)):
+        result = runner.invoke(main, [str(source), "-o", folder])
+        assert result.exit_code == 2
+        assert "is a directory" in result.output

@@ -79,6 +79,43 @@ def test_qmax_is_essentias_asymmetric_distance(tmp_path, rng):
         assert candidates.embeddings[row, 1 - row] == pytest.approx(expected, rel=1e-6)
 
 
+def test_qmax_of_a_folder_of_npy(tmp_path, rng):
+    pytest.importorskip("essentia.standard")
+    frames = rng.random((3, 60, 12)).astype(np.float32)
+    names = [("a", "1"), ("a", "2"), ("b", "1")]
+    (tmp_path / "npy").mkdir()
+    for (work, track), part in zip(names, frames):
+        np.save(tmp_path / "npy" / f"{work}_{track}.npy", part)
+    write_store(tmp_path / "s.h5", names, frames, frame_rate=44100 / 20480)
+    of_folder, of_store = (
+        baseline_source("qmax", tmp_path / path, n_workers=1)(None, None)
+        for path in ("npy", "s.h5")
+    )
+    np.testing.assert_array_equal(of_folder.embeddings, of_store.embeddings)
+
+
+def test_qmax_of_a_store_that_was_made_again(tmp_path, rng):
+    pytest.importorskip("essentia.standard")
+    names = [("a", "1"), ("a", "2"), ("b", "1")]
+    frames = rng.random((2, 3, 60, 12))
+
+    def distances(path, part):
+        write_store(tmp_path / path, names, part, frame_rate=2.0)
+        return baseline_source("qmax", tmp_path / path, n_workers=1)(None, None).embeddings
+
+    before, after = (distances("s.h5", part) for part in frames)
+    assert (before != after).any()
+    np.testing.assert_array_equal(after, distances("other.h5", frames[1]))
+
+
+def write_store(path, names, frames, frame_rate):
+    settings = {"n_bins": 12, **SETTINGS, "frame_rate": frame_rate}
+    with StoreWriter(path, name="s", tracks=names) as writer:
+        writer.add_feature("hpcp", n_frames=[len(part) for part in frames], settings=settings)
+        for key, part in zip(names, frames):
+            writer.write("hpcp", key, part)
+
+
 def test_qmax_aligns_every_pair_once(store, monkeypatch):
     monkeypatch.setattr("mulkinet.evaluation.qmax._PAIRS_A_ROUND", 5)
     tracks = open_tracks(store)

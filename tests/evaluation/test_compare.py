@@ -87,6 +87,18 @@ def test_json_has_no_nan_and_wrong_files_are_told(candidates, tmp_path):
         path.write_text(text, encoding="utf-8")
         with pytest.raises(MulkinetError, match="expected the scores of a run"):
             read_json(path)
+    parts = [
+        {"queries": None},
+        {"scores": {}},
+        {"queries": {**content["queries"], "AP": content["queries"]["AP"][:-1]}},
+        {"queries": {**content["queries"], "first_rank": ["?"] * 35}},
+        {"queries": {**content["queries"], "track_id": ["t0"]}},
+        {"queries": {name: content["queries"][name] for name in ("AP", "first_rank")}},
+    ]
+    for part in [{"format": content["format"], "version": 1}, *({**content, **p} for p in parts)]:
+        path.write_text(json.dumps(part), encoding="utf-8")
+        with pytest.raises(MulkinetError, match="found a part of them"):
+            read_json(path)
     with pytest.raises(MulkinetError, match="No such file"):
         read_json(tmp_path / "nowhere.json")
 

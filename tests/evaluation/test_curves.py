@@ -54,6 +54,41 @@ def test_principal_plane(rng):
     assert shares.tolist() == [0, 0]
 
 
+@pytest.fixture
+def sizes_of_eigh(monkeypatch):
+    """A list that grows by the size of every matrix whose eigenvectors are asked for."""
+    sizes, eigh = [], np.linalg.eigh
+    monkeypatch.setattr(np.linalg, "eigh", lambda x: sizes.append(len(x)) or eigh(x))
+    return sizes
+
+
+@pytest.mark.parametrize("shape", [(30, 100), (100, 30), (12, 12), (2, 5)])
+def test_principal_plane_is_that_of_the_covariance(rng, shape, sizes_of_eigh):
+    embeddings = rng.standard_normal(shape) * np.linspace(2, 1, shape[1]) + 3
+    points, shares = curves.principal_plane(embeddings)
+    assert sizes_of_eigh == [min(shape)]
+    variances, axes = np.linalg.eigh(np.cov(embeddings.T))
+    axes = axes[:, [-1, -2]]
+    axes *= np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]])
+    expected = (embeddings - embeddings.mean(axis=0)) @ axes
+    np.testing.assert_allclose(points, expected, atol=1e-9)
+    np.testing.assert_allclose(shares, variances[[-1, -2]] / variances.sum(), atol=1e-12)
+
+
+def test_principal_plane_of_many_large_embeddings_is_found_by_a_part(
+    rng, monkeypatch, sizes_of_eigh
+):
+    monkeypatch.setattr(curves, "_TRACKS_OF_AXES", 10)
+    flat = rng.standard_normal((50, 2)) * [5, 2]
+    basis = np.linalg.qr(rng.standard_normal((20, 20)))[0][:2]
+    points, shares = curves.principal_plane(flat @ basis + 3)
+    assert sizes_of_eigh == [10]
+    assert shares.sum() == pytest.approx(1)
+    expected = np.linalg.norm(flat[:, None] - flat, axis=2)
+    found = np.linalg.norm(points[:, None] - points, axis=2)
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
 def test_nearest_is_in_the_order_of_the_ranking():
     matrix = np.array([[0, 2, 1, 1.0], [2, 0, 1, 3], [1, 1, 0, 2], [1, 3, 2, 0]])
     evaluation = run_evaluation(matrix, ["a", "b", "b", "a"], distance="precomputed")

@@ -1,13 +1,16 @@
 """The report: complete, self-contained, and shown by a browser without complaint."""
 
+import io
 import shutil
 
 import numpy as np
 import pytest
 
+from mulkinet.evaluation import figures
 from mulkinet.evaluation.evaluator import run_evaluation
 from mulkinet.evaluation.inputs import Candidates
-from mulkinet.evaluation.report import write_report
+from mulkinet.evaluation.report import _matrix_drawing, write_report
+from mulkinet.evaluation.results import write_tables
 from tests.commands import invoke
 from tests.evaluation.browser import Browser
 
@@ -86,6 +89,45 @@ def test_precomputed_distances_have_no_map(tmp_path):
     page = write_report(tmp_path, run_evaluation(**candidates.arguments), candidates)
     assert 'id="distances"' in page.read_text(encoding="utf-8")
     assert not (tmp_path / "figures" / "embedding_map.svg").exists()
+
+
+def test_the_matrix_keeps_to_the_memory(rng):
+    works = np.repeat([f"w{n}" for n in range(12)], 8)
+    candidates = Candidates(rng.standard_normal((96, 5)), works)
+    evaluation = run_evaluation(**candidates.arguments, memory=0.01)
+    keys, sizes = evaluation.blocks.keys, []
+    pairs = keys.pairs
+    keys.pairs = lambda rows, columns: sizes.append(len(rows)) or pairs(rows, columns)
+    _matrix_drawing(evaluation, candidates)
+    assert sum(sizes) == 96**2
+    assert max(sizes) * keys.entries_a_pair * 8 <= 0.01 * 2**20
+
+
+def texts(figure):
+    axes = figure.axes[0]
+    legend = axes.get_legend()
+    return [text.get_text() for text in (legend.get_texts() if legend else axes.get_yticklabels())]
+
+
+def test_names_of_works_are_drawn_as_they_are():
+    names = ["$x_1^2^3$", "Ca$h_4_$ale", "_blank", "a\\$b\\$"]
+    for figure, shown in (
+        (figures.embedding_map(np.eye(4)[:, :2], (0.5, 0.5), names), ["other works", *names]),
+        (figures.similarity_matrix(np.eye(4), names), names),
+    ):
+        figure.savefig(io.BytesIO(), format="svg")  # Two "$" begin a formula.
+        assert texts(figure) == shown
+
+
+def test_names_that_are_no_utf_8(tmp_path):
+    works = np.array(["caf\udce9"] * 2 + ["b"] * 2)
+    candidates = Candidates(np.eye(4), works, settings={"store": "caf\udce9.h5"})
+    evaluation = run_evaluation(**candidates.arguments)
+    page = write_report(tmp_path, evaluation, candidates).read_text(encoding="utf-8")
+    assert "caf\\udce9.h5" in page
+    write_tables(tmp_path, evaluation, candidates)
+    for name in ("queries.csv", "tracks.txt"):
+        assert "caf\\udce9" in (tmp_path / name).read_text(encoding="utf-8")
 
 
 def test_queries_apart_from_references(tmp_path):

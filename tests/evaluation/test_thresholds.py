@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mulkinet.evaluation import evaluate, thresholds
+from mulkinet.evaluation.evaluator import run_evaluation
 from tests.evaluation import naive
 
 
@@ -107,3 +108,51 @@ def test_one_work_has_no_false_accepts():
     scores = evaluate([[0.0], [1.0], [3.0]], ["a", "a", "a"], distance="euclidean")
     assert (scores["EER"], scores["accuracy"]) == (0, 1)
     assert scores["accuracy_threshold"] == 3
+
+
+@pytest.mark.parametrize("offset", [0.0, 1000.0, -1000.0])
+@pytest.mark.parametrize("rate", [0, 0.001, 0.01, 0.2, 0.999])
+def test_the_largest_threshold_within_a_share_of_false_accepts(rng, offset, rate):
+    works = np.repeat(np.arange(20), 2)
+    matrix = (rng.random((40, 40)) + offset).astype(np.float32)
+    evaluation = run_evaluation(matrix, works, distance="precomputed")
+    found = thresholds.accept_threshold(evaluation.blocks, evaluation.ranking, rate)
+    others = matrix[works[:, None] != works]
+    tried = np.concatenate([others, np.nextafter(others, np.float32(-np.inf))])
+    assert found == max(value for value in tried if (others <= value).mean() <= rate)
+
+
+def test_false_accepts_at_0_are_left_out_where_they_are_too_many():
+    # 0 is the distance of two of the eight pairs of non-covers, and of no cover.
+    matrix = np.array([[0, 2, 0, 3], [2, 0, 5, 6], [0, 5, 0, 4], [3, 6, 4, 0.0]])
+    options = {"work_ids": ["a", "a", "b", "b"], "distance": "precomputed"}
+    evaluation = run_evaluation(matrix, **options)
+    tau = thresholds.accept_threshold(evaluation.blocks, evaluation.ranking, 0.2)
+    assert tau < 0
+    assert evaluate(matrix, tau=tau, **options)["accuracy@tau"] == pytest.approx(8 / 12)
+    tau = thresholds.accept_threshold(evaluation.blocks, evaluation.ranking, 0.25)
+    assert 2 <= tau < 3
+
+
+@pytest.mark.parametrize("distance", ["cosine", "transposed_cosine"])
+def test_copies_are_at_distance_0(rng, distance):
+    # Without care 1 - cos of equal vectors comes out on either side of 0.
+    works = np.repeat(np.arange(30), 2)
+    embeddings = np.repeat(rng.standard_normal((30, 12)), 2, axis=0)
+    # Another batch of a network gives the same but for float32 rounding.
+    embeddings[::2] *= 1 + 1e-6 * rng.standard_normal((30, 12))
+    scores = evaluate(embeddings, works, distance=distance, tau=0.0)
+    assert (scores["precision@tau"], scores["recall@tau"]) == (1, 1)
+    assert scores["accuracy_threshold"] == 0
+    evaluation = run_evaluation(embeddings, works, distance=distance)
+    assert (evaluation.blocks.keys.distance(evaluation.ranking.keys) == 0).all()
+
+
+def test_what_is_0_but_for_rounding_keeps_its_rank():
+    # The third is 1.6e-8 away from the first two, which are equal: nothing to a threshold.
+    angles = np.array([0, 0, 1.8e-4, 1.0])
+    points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    scores = evaluate(points, ["a", "a", "b", "b"], tau=0.0)
+    # The second of b is the last of three for its own.
+    assert scores["P@1"] == 0.75
+    assert scores["precision@tau"] == 2 / 6

@@ -64,6 +64,28 @@ def test_false_accepts_stay_within_the_chosen_rate(rng, rate):
     assert 0.7 * rate <= found["false_accepts"] <= rate
 
 
+DISTANCES = {
+    "cosine": lambda a, b: 1 - a @ b / np.linalg.norm(a) / np.linalg.norm(b),
+    "euclidean": lambda a, b: np.linalg.norm(a - b),
+    "sqeuclidean": lambda a, b: np.mean((a - b) ** 2),
+    "weighted_l1": lambda a, b: np.abs(a - b).sum() / 8 + 1000,
+}
+
+
+@pytest.mark.parametrize("rate", [0.0015, 0.01, 0.05, 0.5])
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_as_many_false_accepts_as_the_rate_allows(rng, distance, rate):
+    points, works, tracks = make_tracks(rng, 10)
+    # All distances are in a few bins of the histogram with this bias.
+    weights = (np.full(8, 1 / 8), 1000.0) if distance == "weighted_l1" else None
+    options = {"distance": distance, "weights": weights, "known": 0.5}
+    found = calibrate(points, works, tracks, false_accept_rate=rate, **options)
+    table = np.float32([[DISTANCES[distance](a, b) for b in points] for a in points])
+    others = table[works[:, None] != works]
+    shares = [(others <= value).mean() for value in np.unique(others)]
+    assert found["false_accepts"] == max([0, *(share for share in shares if share <= rate)])
+
+
 def test_the_curve_is_that_of_the_pairs_it_was_fitted_on(rng):
     tracks = make_tracks(rng, 40)
     found = calibrate(*tracks, **OPTIONS)

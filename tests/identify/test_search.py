@@ -70,6 +70,9 @@ def test_the_same_embedding_is_at_distance_0_and_equal_ones_keep_their_order(rng
     rows, distances = Search(points, distance).nearest(points[20:21], 5)
     assert rows[0, :4].tolist() == [5, 9, 20, 30]
     np.testing.assert_allclose(distances[0, :4], 0, atol=1e-7)
+    own = Search(points, distance).nearest(points, 1)[1]
+    assert (own == 0).all()
+    assert not np.signbit(own).any()
 
 
 def test_no_more_than_there_are(rng):
