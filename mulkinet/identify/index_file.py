@@ -15,8 +15,6 @@ the file before or after. The lock belongs to the process and dies with it.
 Public names: `IndexData`, `Cells`, `read_index`, `write_index`, `locked`, `fingerprint`.
 """
 
-import contextlib
-import fcntl
 import hashlib
 import json
 from dataclasses import dataclass
@@ -27,6 +25,7 @@ import h5py
 import numpy as np
 
 import mulkinet
+from mulkinet import locks
 from mulkinet.errors import MulkinetError
 from mulkinet.hdf5 import atomic_hdf5
 
@@ -149,33 +148,21 @@ def read_index(path):
     return data
 
 
-@contextlib.contextmanager
 def locked(path, report):
-    """Holds the lock of an index, waiting for another writer to end.
+    """Holds the lock of an index during a block, waiting for another writer to end.
 
     Args:
         path: The index, which need not exist.
         report: Called with a line to show when there is another writer.
 
-    Raises:
-        MulkinetError: The folder cannot be written to.
+    Returns:
+        Context manager; see `mulkinet.locks.locked`.
     """
     path = Path(path)
-    lock = path.with_name(path.name + ".lock")
-    try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        file = open(lock, "a")
-    except OSError as error:
-        raise MulkinetError(
-            f"cannot write {lock}: {error.strerror}; check that the folder is writable"
-        ) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            report(f"another process is writing {path}; waiting for it to end")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    return locks.locked(
+        path.with_name(path.name + ".lock"),
+        lambda: report(f"another process is writing {path}; waiting for it to end"),
+    )
 
 
 def fingerprint(model):
