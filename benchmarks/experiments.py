@@ -9,7 +9,7 @@ that the parts work and how they compare here, not how they would on recorded mu
     python benchmarks/experiments.py losses     pre-training, minings, Lookahead
     python benchmarks/experiments.py strict     published against strict MulKINet
 
-A table takes from half an hour to two hours on 2 cores; `--row NAME` makes some of its rows.
+A table takes up to half an hour on one core; `--row NAME` makes some of its rows.
 """
 
 import csv
