@@ -191,6 +191,7 @@ def train(
     from mulkinet.modelfile import load_model
     from mulkinet.models import build_model, options_of
 
+    _check_tag(tag)
     strategy = strategy_of(gpus, report)
     if not is_chief(strategy):
         report = _say_nothing
@@ -230,7 +231,7 @@ def train(
         f"{settings['model']}: {network.count_params()} parameters; {len(data.train_rows)} tracks "
         f"to train on, {len(data.validation_rows)} to validate with"
     )
-    for note in data.notes:
+    for note in [*data.notes, *_note_on_padding(data, settings)]:
         report(note)
     options = {"patience": patience, "strategy": strategy, "report": report}
     options["init_from"] = None if init_from is None else str(init_from)
@@ -246,6 +247,23 @@ def train(
             report(_start_from(network, load_model(path), path))
         stage_settings, folder = last
         return _run_stage(network, stage_settings, data, folder, resume=resume, **options)
+
+
+def _check_tag(tag):
+    path = Path(tag)
+    if not path.parts or path.is_absolute() or ".." in path.parts:
+        raise MulkinetError(
+            f"expected a name for --tag, found {str(tag)!r}; it names folders in models/ and log/"
+        )
+
+
+def _note_on_padding(data, settings):
+    longest = data.store.n_frames(data.feature)[data.train_rows].max()
+    if longest < settings["n_frames"]:
+        yield (
+            f"warning: crops of {settings['n_frames']} frames (--n-frames) are longer than every training "
+            f"track, the longest of {longest}; the rest is filled up (--pad {settings['pad']})"
+        )
 
 
 def _check_begun(stages):

@@ -189,6 +189,12 @@ class Index:
         with locked(self.path, self._report):
             self._reread()
             embeddings, works, tracks = self._calibration_tracks(data_dir, val_ls)
+            trained = set(works) & set(self.model.metadata.get("classes", ()))
+            if trained:
+                self._report(
+                    f"warning: {len(trained)} of the {len(set(works))} works have names of works that the "
+                    "model was trained on; of those it knows more than of others, and promises too much"
+                )
             found = calibrate(
                 embeddings,
                 works,

@@ -241,8 +241,8 @@ class FeatureStore:
     def _group(self, feature):
         if feature not in self._groups:
             raise MulkinetError(
-                f"expected a feature of {self.path} ({', '.join(self.features)}), "
-                f"found {feature!r}; make the store again with -p {feature}"
+                f"expected {feature} in {self.path}, found {', '.join(self.features)} alone; "
+                "name a store that has it, or make this one again with it"
             )
         return self._groups[feature]
 

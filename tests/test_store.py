@@ -98,7 +98,7 @@ def test_unknown_track_and_feature(path, rng):
     for track in ("11", ("b", "9")):
         with pytest.raises(MulkinetError, match="expected a track"):
             store.get(track, "hpcp")
-    with pytest.raises(MulkinetError, match="crema.*-p crema"):
+    with pytest.raises(MulkinetError, match="expected crema in .*, found hpcp alone"):
         store.get("9", "crema")
 
 

@@ -145,6 +145,18 @@ def test_what_tensorflow_says_of_the_log_is_one_line(tmp_path, monkeypatch):
         RunLog(tmp_path)
 
 
+def test_crops_longer_than_every_track_are_warned_of(store_path, here):
+    lines = []
+    run(store_path, lines.append, max_epoch=0)
+    assert not [line for line in lines if "warning" in line]
+    run(store_path, lines.append, max_epoch=0, n_frames=120)
+    assert [
+        line
+        for line in lines
+        if "warning: crops of 120 frames" in line and "longest of 110" in line
+    ]
+
+
 def test_a_run_clears_away_what_a_killed_one_left(store_path, here):
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
@@ -315,12 +327,15 @@ def test_weights_that_overflow_in_the_last_batch_stop_with_it(store_path, here):
         (["--model", "foo"], "expected one of .*found 'foo'"),
         (["--gpu", "x"], "expected --gpu 0"),
         (["--data-dir", "absent.h5"], "found no file"),
-        (["--feature", "crema"], "found 'crema'"),
+        (["--feature", "crema"], "expected crema in .*, found hpcp alone"),
         (["--train-ls", "absent"], "No such file"),
         (
             ["--data-dir", "x" * 300],
             "expected a path that can be used, found x+: File name too long",
         ),
+        (["--tag", "../t"], "expected a name for --tag, found '../t'"),
+        (["--tag", ""], "expected a name for --tag, found ''"),
+        (["--tag", "/tmp/t"], "expected a name for --tag, found '/tmp/t'"),
         (["--tag", "t", "--resume"], "expected a run to resume at models/t/last.h5, found none"),
     ],
 )

@@ -72,6 +72,10 @@ def _remember_debug(ctx, _option, value):
     ctx.meta["mulkinet.debug"] = value
 
 
+def _in_one_line(name):
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(name))
+
+
 def report_skipped(skipped):
     """Lists skipped inputs on stderr and ends the command with exit code 3 if there are any.
 
@@ -82,5 +86,5 @@ def report_skipped(skipped):
         return
     click.echo(f"{len(skipped)} skipped:", err=True)
     for item, reason in skipped:
-        click.echo(f"  {item}: {reason}", err=True)
+        click.echo(f"  {_in_one_line(item)}: {reason}", err=True)
     sys.exit(3)

@@ -5,13 +5,14 @@ through ffmpeg where that is installed.
 
 Conventions: (n_samples,) float32 in [-1, 1], channels averaged, resampled with soxr's high quality.
 
-Public names: `Audio`, `decode`, `check_samples`, `MIN_SEC`, `AUDIO_SUFFIXES`.
+Public names: `Audio`, `decode`, `check_file`, `check_samples`, `MIN_SEC`, `AUDIO_SUFFIXES`.
 """
 
 import contextlib
 import os
 import re
 import shutil
+import stat
 import subprocess
 import threading
 from typing import NamedTuple
@@ -21,7 +22,7 @@ import numpy as np
 from mulkinet.errors import SkippedInput
 from mulkinet.features.provenance import SR, quiet
 
-__all__ = ["Audio", "decode", "check_samples", "MIN_SEC", "AUDIO_SUFFIXES"]
+__all__ = ["Audio", "decode", "check_file", "check_samples", "MIN_SEC", "AUDIO_SUFFIXES"]
 
 # Below this the constant-Q spectrum has no mean of 20 frames, and there is no music to compare.
 MIN_SEC = 0.5
@@ -70,13 +71,7 @@ def decode(path):
     Raises:
         SkippedInput: The file is empty, truncated, silent, too short, unreadable or no audio.
     """
-    try:
-        if path.stat().st_size == 0:
-            raise SkippedInput("expected audio, found an empty file")
-        with open(path, "rb"):
-            pass
-    except OSError as error:
-        raise SkippedInput(f"cannot read it: {error.strerror}") from error
+    check_file(path)
     y, sr, channels = _decode_libsndfile(path)
     check_samples(y, sr or SR)
     seconds = len(y) / (sr or SR)
@@ -85,6 +80,27 @@ def decode(path):
 
         y = soxr.resample(y, sr, SR)
     return Audio(np.ascontiguousarray(y, dtype=np.float32), seconds, sr, channels)
+
+
+def check_file(path):
+    """Checks that there is something to read.
+
+    Args:
+        path: pathlib.Path of a file.
+
+    Raises:
+        SkippedInput: It is absent, empty, unreadable, or no file, such as a pipe, which may never end.
+    """
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise SkippedInput("expected a file of audio, found a pipe, folder or device")
+        if found.st_size == 0:
+            raise SkippedInput("expected audio, found an empty file")
+        with open(path, "rb"):
+            pass
+    except OSError as error:
+        raise SkippedInput(f"cannot read it: {error.strerror}") from error
 
 
 def check_samples(y, sr):

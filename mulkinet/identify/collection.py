@@ -15,8 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from mulkinet.errors import MulkinetError
+from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.evaluation.embeddings import check_compatible
+from mulkinet.features.audio import check_file
 from mulkinet.features.provenance import quiet
 from mulkinet.identify.extraction import read_recordings
 from mulkinet.sources.layout import find_flat_tracks, find_tracks
@@ -80,8 +81,8 @@ class _AudioFiles:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             contents = _with_bar(pool.map(_file_content, tracks), len(tracks), progress)
             for track, content in zip(tracks, contents):
-                if content is None:
-                    self.skipped.append((track.path, "cannot read it"))
+                if isinstance(content, SkippedInput):
+                    self.skipped.append((track.path, str(content)))
                     continue
                 work_id, track_id, path = track
                 title = _tagged_title(path) or track_id
@@ -145,13 +146,17 @@ def _check_path(folder):
 
 
 def _file_content(track):
+    """SHA-256 of a track's file, or the SkippedInput that says why it cannot be read."""
     sha = hashlib.sha256()
     try:
+        check_file(track.path)
         with open(track.path, "rb") as file:
             while block := file.read(_BLOCK_BYTES):
                 sha.update(block)
-    except OSError:
-        return None
+    except SkippedInput as error:
+        return error
+    except OSError as error:
+        return SkippedInput(f"cannot read it: {error.strerror}")
     return sha.hexdigest()
 
 

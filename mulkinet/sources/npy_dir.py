@@ -188,7 +188,8 @@ class NpyFolder(FeatureStore):
     def _check_feature(self, feature):
         if feature not in self.features:
             raise MulkinetError(
-                f"expected the feature of {self.path} ({self.features[0]}), found {feature!r}"
+                f"expected {feature} in {self.path}, found {self.features[0]} alone; name a folder or "
+                "store that has it"
             )
 
 

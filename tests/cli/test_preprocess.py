@@ -56,13 +56,15 @@ def test_all_features_give_a_store_that_h5py_alone_opens(demo_audio, tmp_path):
 
 def test_skipped_inputs_are_listed_and_the_exit_code_is_3(audio, tmp_path):
     (audio / "work0" / "bad.wav").touch()
+    (audio / "work0" / "of two\nlines.wav").touch()
     (audio / "work2").mkdir()
     done = run("from-audio-dir", "-a", audio, "-o", tmp_path / "out", "-r", "single")
     assert done.exit_code == 3
-    listed = done.stderr.splitlines()[-3:]
-    assert listed[0] == "2 skipped:"
-    assert listed[1].endswith("work2: expected audio files in the work folder, found none")
-    assert listed[2].endswith("bad.wav: expected audio, found an empty file")
+    listed = done.stderr.splitlines()[-4:]
+    assert listed[0] == "3 skipped:"
+    assert "of two\\nlines.wav: expected a name without tabs, line ends" in listed[1]
+    assert listed[2].endswith("work2: expected audio files in the work folder, found none")
+    assert listed[3].endswith("bad.wav: expected audio, found an empty file")
 
 
 def test_full_length_downsampled_under_another_name(audio, tmp_path):

@@ -316,6 +316,17 @@ def test_calibration_is_kept_and_used(index_path, library):
     assert answer.works[-1].is_cover
 
 
+def test_calibrating_on_works_of_the_training_is_warned_of(index_path):
+    lines = []
+    index = Index.open(index_path, report=lines.append)
+    index.calibrate()
+    assert lines == []
+    index.model.metadata["classes"] = ["w0", "w5", "another"]
+    index.calibrate()
+    assert len(lines) == 1
+    assert "warning: 2 of the 6 works have names of works that the model was trained on" in lines[0]
+
+
 def test_another_model_is_refused(index_path, library, other_model_file, model_file, tmp_path):
     shutil.copy(model_file, tmp_path / "moved.h5")
     assert Index.open(index_path, tmp_path / "moved.h5").identify(library / "w0" / "p0.wav").works
@@ -408,11 +419,14 @@ def test_what_is_no_index_is_refused(tmp_path, model_file):
 def test_tracks_that_cannot_be_used_are_skipped(tmp_path, model_file):
     folder = make_library(tmp_path / "library", [0, 1], [0])
     (folder / "w0" / "broken.wav").write_bytes(b"RIFF")
+    os.mkfifo(folder / "w0" / "pipe.wav")
+    (folder / "w0" / "link.wav").symlink_to("nowhere.wav")
     index = build(tmp_path / "x.index", folder, model_file)
     assert len(index) == 2
-    [(path, reason)] = index.changes.skipped
-    assert path.endswith("broken.wav")
-    assert reason
+    reasons = {os.path.basename(path): reason for path, reason in index.changes.skipped}
+    assert reasons.keys() == {"broken.wav", "pipe.wav", "link.wav"}
+    assert reasons["pipe.wav"] == "expected a file of audio, found a pipe, folder or device"
+    assert reasons["link.wav"] == "cannot read it: No such file or directory"
     (tmp_path / "none" / "w").mkdir(parents=True)
     (tmp_path / "none" / "w" / "a.wav").write_bytes(b"RIFF")
     with pytest.raises(MulkinetError, match="found none, 1 skipped"):

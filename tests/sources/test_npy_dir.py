@@ -194,7 +194,7 @@ def test_folders_that_are_none(tmp_path, folder, rng):
         open_data(folder)
     write_npy_dir(folder, KEYS, rng)
     store = open_data(folder)
-    with pytest.raises(MulkinetError, match=r"feature of .* \(hpcp\), found 'cqt'"):
+    with pytest.raises(MulkinetError, match="expected cqt in .*, found hpcp alone"):
         store.settings("cqt")
     with pytest.raises(MulkinetError, match="make a store of it with preprocess.py npy-dir"):
         store.frames("hpcp")
