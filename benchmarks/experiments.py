@@ -148,8 +148,9 @@ def _runs(table, name, row):
 
 def _train_and_score(recipe, feature, network, training, store, lists, seed, table):
     from mulkinet import load_model
-    from mulkinet.experiment import TrainingData, train
+    from mulkinet.experiment import train
     from mulkinet.recipes import complete
+    from mulkinet.training_data import TrainingData
 
     settings = {**complete(recipe, training), "seed": seed}
     data = TrainingData.open(store, lists / "DEMO-TRAIN", lists / "DEMO-VAL", feature, seed=seed)

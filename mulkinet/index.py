@@ -18,9 +18,8 @@ import numpy as np
 
 from mulkinet.atomic import remove_leftovers
 from mulkinet.errors import MulkinetError, SkippedInput
-from mulkinet.identify import updating
+from mulkinet.identify import calibration, updating
 from mulkinet.identify.answering import Answering, read_queries
-from mulkinet.identify.calibration import base_rate, calibrate, listed_rows, stored_tracks
 from mulkinet.identify.collection import open_collection
 from mulkinet.identify.extraction import Extraction
 from mulkinet.identify.index_file import (
@@ -189,13 +188,8 @@ class Index:
         with locked(self.path, self._report):
             self._reread()
             embeddings, works, tracks = self._calibration_tracks(data_dir, val_ls)
-            trained = set(works) & set(self.model.metadata.get("classes", ()))
-            if trained:
-                self._report(
-                    f"warning: {len(trained)} of the {len(set(works))} works have names of works that the "
-                    "model was trained on; of those it knows more than of others, and promises too much"
-                )
-            found = calibrate(
+            calibration.warn_of_trained_works(self.model, works, self._report)
+            found = calibration.calibrate(
                 embeddings,
                 works,
                 tracks,
@@ -307,7 +301,7 @@ class Index:
 
     def info(self):
         """What the index is, as a dict of plain values."""
-        config, calibration = self.data.config, self.data.calibration
+        config, fitted = self.data.config, self.data.calibration
         names = ("model_file", "fingerprint", "network", "distance", "feature", "feature_settings")
         return {
             "path": str(self.path),
@@ -318,8 +312,8 @@ class Index:
             **{name: config[name] for name in names},
             "trained_sec": config["trained_sec"],
             "recall@10": 1.0 if self.data.cells is None else self.data.cells.recall,
-            "calibration": calibration
-            and {**calibration, "base_rate": base_rate(calibration, self.n_works)},
+            "calibration": fitted
+            and {**fitted, "base_rate": calibration.base_rate(fitted, self.n_works)},
         }
 
     def _check_model(self, model):
@@ -374,10 +368,10 @@ class Index:
     def _calibration_tracks(self, data_dir, val_ls):
         """(embeddings, work_ids, track_ids) of the tracks to calibrate on."""
         if data_dir is None:
-            rows = listed_rows(self, val_ls)
+            rows = calibration.listed_rows(self, val_ls)
             works, tracks = (self.data.ids[name][rows].astype(str) for name in IDS[:2])
             return self.data.embeddings[rows], works, tracks
-        return stored_tracks(data_dir, val_ls, self.extraction)
+        return calibration.stored_tracks(data_dir, val_ls, self.extraction)
 
 
 def _load(model_file):

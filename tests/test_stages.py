@@ -6,13 +6,13 @@ import tensorflow as tf
 
 import mulkinet
 from mulkinet import FeatureStore, MulkinetError, build_model
-from mulkinet.experiment import TrainingData
 from mulkinet.lists import read_list, write_list
 from mulkinet.locks import locked
 from mulkinet.losses import MININGS
 from mulkinet.optimizers import build_optimizer, prepare_optimizer
 from mulkinet.recipes import RECIPES, complete
 from mulkinet.stages import TripletStage, TwinStage
+from mulkinet.training_data import TrainingData
 from tests.commands import invoke
 from tests.gpu_kernels import host_trips
 from tests.patterns import TINY, write_pattern_store

@@ -1,17 +1,13 @@
 """Training: it learns, keeps the best, logs, stops, and goes on after a kill as if nothing had been."""
 
 import csv
-import json
 import os
 import re
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 
-import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -19,10 +15,11 @@ from tensorflow.core.util import event_pb2
 
 import mulkinet
 from mulkinet import MulkinetError
-from mulkinet.experiment import TrainingData, train
+from mulkinet.experiment import train
 from mulkinet.lists import write_list
 from mulkinet.recipes import complete
 from mulkinet.runlog import RunLog
+from mulkinet.training_data import TrainingData
 from tests.commands import invoke
 from tests.patterns import TINY, TINY_OPTIONS, write_pattern_store
 
@@ -317,199 +314,3 @@ def test_weights_that_overflow_in_the_last_batch_stop_with_it(store_path, here):
     with pytest.raises(MulkinetError, match=message):
         run(store_path, lr=1e30, batchsize=32)
     assert not list((here / "models").glob("**/*.h5"))
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--ki-block-num", "5"], "expected one of 1, 2, 3, 4, 6, 12; found 5"),
-        (["--block", "foo"], "expected one of simple, bottleneck, wider; found 'foo'"),
-        (["--model", "foo"], "expected one of .*found 'foo'"),
-        (["--gpu", "x"], "expected --gpu 0"),
-        (["--data-dir", "absent.h5"], "found no file"),
-        (["--feature", "crema"], "expected crema in .*, found hpcp alone"),
-        (["--train-ls", "absent"], "No such file"),
-        (
-            ["--data-dir", "x" * 300],
-            "expected a path that can be used, found x+: File name too long",
-        ),
-        (["--tag", "../t"], "expected a name for --tag, found '../t'"),
-        (["--tag", ""], "expected a name for --tag, found ''"),
-        (["--tag", "/tmp/t"], "expected a name for --tag, found '/tmp/t'"),
-        (["--tag", "t", "--resume"], "expected a run to resume at models/t/last.h5, found none"),
-    ],
-)
-def test_wrong_options_are_one_line(store_path, here, options, message):
-    from mulkinet.cli.train import main
-
-    result = invoke(main, "--data-dir", store_path, *options)
-    assert result.exit_code == 1
-    (line,) = result.stderr.splitlines()
-    assert line.startswith("Error: ")
-    assert re.search(message, line), line
-    assert list(here.iterdir()) == []
-
-
-@pytest.mark.parametrize("options", [["--seed", 2**32], ["--seed", -1], ["--lr", "1e300"]])
-def test_numbers_out_of_range_are_wrong_usage(here, options):
-    from mulkinet.cli.train import main
-
-    assert invoke(main, *options).exit_code == 2
-
-
-def test_a_store_with_nan_is_one_line(store_path, here, tmp_path_factory):
-    from mulkinet.cli.train import main
-
-    broken = tmp_path_factory.mktemp("broken") / "patterns.h5"
-    shutil.copy(store_path, broken)
-    store = mulkinet.FeatureStore(broken)
-    feature = store.features[0]
-    with h5py.File(broken, "r+") as file:
-        file[feature]["frames"][store.offsets(feature)[5] + 2, 3] = np.nan
-    result = invoke(main, "--data-dir", broken, *TINY_OPTIONS)
-    assert result.exit_code == 1
-    (line,) = result.stderr.splitlines()
-    assert f"work {str(store.work_ids[5])!r}, track {str(store.track_ids[5])!r}" in line
-    assert list(here.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--block", "foo"], "expected one of simple, bottleneck, wider; found 'foo'"),
-        (["--ki-block-num", "5"], "expected one of 1, 2, 3, 4, 6, 12; found 5"),
-        (["--init-from", "absent.h5"], "absent.h5"),
-        (["--train-ls", "absent"], "expected a list file at absent"),
-        (["--val-ls", "absent"], "expected a list file at absent"),
-        (["--loss", "foo"], "expected --loss .*, found 'foo'"),
-        (["--loss", "triplet", "--mining", "foo"], "expected --mining .*, found 'foo'"),
-        (["--optimizer", "foo"], "expected --optimizer .*, found 'foo'"),
-        (["--schedule", "foo"], "expected --schedule .*, found 'foo'"),
-        (["--pad", "foo"], "expected --pad .*, found 'foo'"),
-        (["--augment", "foo"], "expected --augment .*, found 'foo'"),
-    ],
-)
-def test_wrong_options_are_told_before_the_demo_set_is_made(here, options, message):
-    from mulkinet.cli.train import main
-
-    result = invoke(main, *options)
-    assert result.exit_code == 1
-    (line,) = result.stderr.splitlines()
-    assert re.search(message, line), line
-    assert list(here.iterdir()) == []
-
-
-# No batch normalisation and no dropout: devices and workers add up to the same numbers but for the
-# order of sums.
-PLAIN_MOVE = {"n_filters": 4, "embedding_len": 8, "final_activation": "none"}
-PLAIN = {"model": "move", "n_frames": 330, "augment": "none", "lr": 0.01, "batchsize": 16}
-
-MIRRORED = """
-import sys
-import numpy as np
-import tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-import mulkinet
-import mulkinet.devices
-mulkinet.devices.strategy_of = lambda gpus, report: strategy
-from tests.patterns import TINY
-from tests.test_training import PLAIN, PLAIN_MOVE, run
-for loss in ("triplet", "contrastive"):
-    run(sys.argv[1], network=PLAIN_MOVE, max_epoch=2, loss=loss, tag=loss, **PLAIN)
-
-# Batch moments are those of the tracks on a device.
-with strategy.scope():
-    network = mulkinet.build_model("mulkinet", **TINY)
-x = np.random.default_rng(0).random((8, 12, TINY["n_frames"])).astype(np.float32)
-halves = np.split(x, 2)
-shares = strategy.experimental_distribute_values_from_function(
-    lambda context: tf.constant(halves[context.replica_id_in_sync_group])
-)
-seen = strategy.run(tf.function(lambda x: network(x, training=True)), args=(shares,))
-alone = mulkinet.build_model("mulkinet", **TINY)
-alone.set_weights(network.get_weights())
-for share, half in zip(strategy.experimental_local_results(seen), halves):
-    np.testing.assert_allclose(share, alone(half, training=True), atol=1e-5)
-together = np.concatenate(strategy.experimental_local_results(seen))
-assert np.abs(together - alone(x, training=True)).max() > 1e-2
-"""
-
-
-@pytest.mark.slow
-def test_two_mirrored_devices_train_as_one(tmp_path, repository, monkeypatch):
-    """Triplets are mined over both devices; the mean distances of pairs are those of both.
-
-    Batch moments are per device, as the script shows.
-    """
-    store_path = write_pattern_store(tmp_path / "patterns.h5", n_frames=340)
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-    environment = {**os.environ, "PYTHONPATH": str(repository)}
-    script = [sys.executable, "-c", MIRRORED, str(store_path)]
-    subprocess.run(script, cwd=tmp_path / "two", env=environment, check=True, capture_output=True)
-    monkeypatch.chdir(tmp_path / "one")
-    for loss in ("triplet", "contrastive"):
-        run(store_path, network=PLAIN_MOVE, max_epoch=2, loss=loss, tag=loss, **PLAIN)
-        assert_near(tmp_path / "one", tmp_path / "two", loss)
-
-
-def assert_near(first, second, tag):
-    """Every number of the training batches, epoch by epoch."""
-    one, two = log(first, tag), log(second, tag)
-    names = set(one[0]) - {"epoch", "MAP", "TOP10", "MR1"}
-    assert len(names) >= 4
-    for name in names:
-        found, expected = ([float(row[name]) for row in rows] for rows in (two, one))
-        np.testing.assert_allclose(found, expected, rtol=1e-3, err_msg=name)
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def run_workers(store_path, folder, kinds, options):
-    """Two processes of one cluster on this machine, each with one CPU; the first of them writes."""
-    cluster = {}
-    for kind in kinds:
-        cluster.setdefault(kind, []).append(f"127.0.0.1:{free_port()}")
-    command = [sys.executable, "-m", "mulkinet.cli.main", "train", "--data-dir", str(store_path)]
-    command += ["--max-epoch", "3", "--tag", "t", "--gpu", "-1", *options]
-    processes = []
-    for number, kind in enumerate(kinds):
-        task = {"type": kind, "index": kinds[:number].count(kind)}
-        environment = {**os.environ, "TF_CONFIG": json.dumps({"cluster": cluster, "task": task})}
-        process = {"cwd": folder, "env": environment, "stdout": subprocess.PIPE, "text": True}
-        processes.append(subprocess.Popen(command, **process))
-    outputs = [process.communicate(timeout=300)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
-    return outputs
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("kinds", "settings"),
-    [
-        (["worker", "worker"], {"loss": "softmax"}),
-        # Triplets are mined over the batch of both; the second process begins the second stage
-        # with what the first one wrote.
-        (["chief", "worker"], {"loss": "triplet", "pretrain_epochs": 2}),
-    ],
-)
-def test_two_workers_train_as_one(tmp_path, monkeypatch, kinds, settings):
-    store_path = write_pattern_store(tmp_path / "patterns.h5", n_frames=340)
-    settings = {**PLAIN, **settings}
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-    monkeypatch.chdir(tmp_path / "one")
-    run(store_path, network=PLAIN_MOVE, seed=0, **settings)
-    options = [
-        f"--{name.replace('_', '-')}={value}" for name, value in {**PLAIN_MOVE, **settings}.items()
-    ]
-    chief, other = run_workers(store_path, tmp_path / "two", kinds, options)
-    assert "best: epoch" in chief
-    assert "epoch 1/3" not in other
-    assert_near(tmp_path / "one", tmp_path / "two", "t")

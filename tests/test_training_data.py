@@ -6,9 +6,9 @@ import pytest
 from mulkinet import MulkinetError
 from mulkinet.cli.check import main as check
 from mulkinet.evaluation.inputs import open_tracks
-from mulkinet.experiment import TrainingData
 from mulkinet.lists import write_list
 from mulkinet.sources.npy_dir import convert_npy_dir
+from mulkinet.training_data import TrainingData
 from tests.commands import invoke
 from tests.sources.feature_files import write_npy_dir
 

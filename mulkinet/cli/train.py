@@ -136,7 +136,8 @@ def main(
         for name, value in {**defaults, **network_options, **settings}.items():
             echo(f"{name.replace('_', '-'):<18} {value}")
         return
-    from mulkinet.experiment import TrainingData, train
+    from mulkinet.experiment import train
+    from mulkinet.training_data import TrainingData
 
     best, path = train(
         network_options,

@@ -10,7 +10,7 @@ hardly any is the query's. The odds are therefore moved from the list's base rat
 a share `known` of all queries is taken to be of a work of the index, any of them equally likely, so
 that a track is the query's cover with probability known / works before it is heard.
 
-Public names: `calibrate`, `stored_tracks`, `listed_rows`, `probability`, `base_rate`.
+Public names: `calibrate`, `stored_tracks`, `listed_rows`, `warn_of_trained_works`, `probability`, `base_rate`.
 """
 
 import functools
@@ -25,7 +25,14 @@ from mulkinet.identify.updating import in_batches
 from mulkinet.lists import read_list, select
 from mulkinet.store import FeatureStore
 
-__all__ = ["calibrate", "stored_tracks", "listed_rows", "probability", "base_rate"]
+__all__ = [
+    "base_rate",
+    "calibrate",
+    "listed_rows",
+    "probability",
+    "stored_tracks",
+    "warn_of_trained_works",
+]
 
 _BATCH = 64
 _STEPS = 100
@@ -133,6 +140,22 @@ def listed_rows(tracks, val_ls):
         return np.arange(len(tracks))
     advice = "name the feature store that holds them with --data-dir, or another list"
     return select(tracks, read_list(val_ls), val_ls, advice)
+
+
+def warn_of_trained_works(model, work_ids, report):
+    """Says where tracks to calibrate on may be of works that the model was trained on.
+
+    Args:
+        model: EmbeddingNetwork; its metadata may name the works it was trained on.
+        work_ids: (N,) str of the tracks.
+        report: Called with the line.
+    """
+    trained = set(work_ids) & set(model.metadata.get("classes", ()))
+    if trained:
+        report(
+            f"warning: {len(trained)} of the {len(set(work_ids))} works have names of works that the "
+            "model was trained on; of those it knows more than of others, and promises too much"
+        )
 
 
 def base_rate(calibration, n_works):

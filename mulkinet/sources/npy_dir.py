@@ -147,10 +147,11 @@ class NpyFolder(FeatureStore):
         keys = []
         for file in self.path.glob("[!.]*.npy"):
             work, _, track = file.stem.rpartition("_")
+            reason = why_no_id(file.stem)
             if not (work and track):
-                self.foreign.append((file, "expected a name such as <song>_<version>.npy"))
-            elif why_no_id(file.stem):
-                self.foreign.append((file, why_no_id(file.stem)))
+                reason = "expected a name such as <song>_<version>.npy"
+            if reason:
+                self.foreign.append((file, reason))
             else:
                 keys.append((work, track))
         if not keys:

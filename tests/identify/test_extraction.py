@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from mulkinet import Index, build_model, load_model
-from mulkinet.experiment import TrainingData, train
+from mulkinet.experiment import train
 from mulkinet.identify.extraction import Extraction
 from mulkinet.models.move import MIN_FRAMES
 from mulkinet.published_move import METADATA
 from mulkinet.recipes import complete
+from mulkinet.training_data import TrainingData
 from tests.patterns import TINY, write_pattern_store
 
 N_FRAMES = 400
