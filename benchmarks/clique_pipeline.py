@@ -19,8 +19,8 @@ from pathlib import Path
 import click
 import numpy as np
 
-from mulkinet.store import FeatureStore
-from mulkinet.store_writer import StoreWriter
+from mulkinet.data.store import FeatureStore
+from mulkinet.data.store_writer import StoreWriter
 
 N_FRAMES, CROP, BATCH, PER_WORK = 1900, 1800, 64, 4
 SETTINGS = {"n_bins": 12, "bin0": "C", "sr": 44100, "hop_length": 512, "frame_rate": 44100 / 4096}
@@ -41,7 +41,7 @@ def write_store(path, n_tracks, n_frames):
 
 def deliver(path, n_steps):
     """(tracks/s, MB resident at most) of the road alone."""
-    from mulkinet.augment import (
+    from mulkinet.training.augment import (
         Augmentation,
         MaskBins,
         MaskFrames,
@@ -50,8 +50,8 @@ def deliver(path, n_steps):
         StretchTime,
         WarpTime,
     )
-    from mulkinet.dataset import batches
-    from mulkinet.plans import clique_plan, labels_of
+    from mulkinet.training.pipeline import batches
+    from mulkinet.training.samplers import clique_plan, labels_of
 
     store = FeatureStore(path)
     _, labels = labels_of(store.work_ids)

@@ -148,9 +148,9 @@ def _runs(table, name, row):
 
 def _train_and_score(recipe, feature, network, training, store, lists, seed, table):
     from mulkinet import load_model
-    from mulkinet.experiment import train
-    from mulkinet.recipes import complete
-    from mulkinet.training_data import TrainingData
+    from mulkinet.training.data import TrainingData
+    from mulkinet.training.recipes import complete
+    from mulkinet.training.run import train
 
     settings = {**complete(recipe, training), "seed": seed}
     data = TrainingData.open(store, lists / "DEMO-TRAIN", lists / "DEMO-VAL", feature, seed=seed)
@@ -186,9 +186,9 @@ def _say_nothing(_line):
 
 
 def _score(model, store, test_list, transposed):
-    from mulkinet.evaluation.embeddings import embed
+    from mulkinet.data.lists import read_list, select
+    from mulkinet.embedding import embed
     from mulkinet.evaluation.evaluator import run_evaluation
-    from mulkinet.lists import read_list, select
 
     rows = select(store, read_list(test_list))
     embeddings = embed(model, store, rows=rows)
@@ -203,7 +203,7 @@ def _score(model, store, test_list, transposed):
 def _transposed(model, store, rows, embeddings):
     """How far a transposition moves an embedding, and MAP of transposed queries."""
     from mulkinet import evaluate
-    from mulkinet.evaluation.embeddings import prepare_track
+    from mulkinet.embedding import prepare_track
 
     feature = model.metadata["feature"]
     moved = np.concatenate(
@@ -232,7 +232,7 @@ def _transposed(model, store, rows, embeddings):
 
 
 def _embedding_ms(model, store):
-    from mulkinet.evaluation.embeddings import embed
+    from mulkinet.embedding import embed
 
     rows = np.arange(min(64, len(store)))
     embed(model, store, rows=rows)

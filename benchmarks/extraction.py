@@ -22,7 +22,7 @@ from mulkinet.features import FEATURES, extractor
 from mulkinet.features.provenance import SR, quiet
 from mulkinet.sources.layout import Track
 from mulkinet.sources.track_files import extract_track
-from mulkinet.sources.workers import run_in_processes
+from mulkinet.workers import run_in_processes
 
 _WARM_UP_SEC = 5
 

@@ -117,13 +117,13 @@ def write_recordings(folder):
 def write_large_index(folder, recordings, n_tracks):
     """Writes an index of `n_tracks` tracks, as `Index.build` makes it of a few: its path."""
     from mulkinet import Index, build_model, save_model
-    from mulkinet.features.resize import Framing
+    from mulkinet.features.resize import TrackLength
     from mulkinet.identify.extraction import stored_settings
     from mulkinet.identify.index_file import IDS, write_index
     from mulkinet.identify.search import with_cells
 
     model = build_model("mulkinet")
-    settings = stored_settings("hpcp", Framing(spect_len=500))
+    settings = stored_settings("hpcp", TrackLength(spect_len=500))
     model.metadata = {"feature": "hpcp", "feature_settings": settings, "n_frames": model.n_frames}
     save_model(model, folder / "model.h5")
     (folder / "one" / "work").mkdir(parents=True)

@@ -67,7 +67,7 @@ def move_step_seconds(works, frames, embedding_len, steps):
 
     from mulkinet import build_model
     from mulkinet.losses import triplet_loss
-    from mulkinet.optimizers import build_optimizer, prepare_optimizer
+    from mulkinet.training.optimizers import build_optimizer, prepare_optimizer
 
     model = build_model("move", embedding_len=embedding_len)
     optimizer = build_optimizer("sgd", 0.1)

@@ -19,9 +19,9 @@ import click
 import numpy as np
 import tensorflow as tf
 
-from mulkinet.layers import RowWeightedBatchNorm
 from mulkinet.models import build_model
-from mulkinet.optimizers import build_optimizer, prepare_optimizer
+from mulkinet.models.layers import RowWeightedBatchNorm
+from mulkinet.training.optimizers import build_optimizer, prepare_optimizer
 
 BATCH, N_FRAMES, REPEATS = 32, 400, 5
 

@@ -35,7 +35,7 @@ import tensorflow as tf
 
 from mulkinet.losses import triplet_loss, twin_loss
 from mulkinet.models import build_model
-from mulkinet.optimizers import build_optimizer, prepare_optimizer
+from mulkinet.training.optimizers import build_optimizer, prepare_optimizer
 from tests.direct_networks import direct_classifier, direct_network
 
 N_CLASSES = 1000

@@ -22,7 +22,7 @@ import cv2
 import h5py
 import numpy as np
 
-from mulkinet.features.resize import Framing
+from mulkinet.features.resize import TrackLength
 from mulkinet.sources.da_tacos import convert_subset
 
 N_FRAMES = 15226
@@ -105,7 +105,12 @@ def _measure(data_dir, output, feature, pipe):
 
 def convert(data_dir, output, feature):
     """What `preprocess.py da-tacos -s 500` does."""
-    options = {"features": (feature,), "framing": Framing(500), "force": True, "progress": False}
+    options = {
+        "features": (feature,),
+        "track_length": TrackLength(500),
+        "force": True,
+        "progress": False,
+    }
     convert_subset(data_dir, "coveranalysis", output, **options)
 
 

@@ -71,7 +71,7 @@ def split(test_ls):
     Returns:
         (indexed, asked): lists of (work_id, track_id). Of each work with several tracks the last is asked for.
     """
-    from mulkinet.lists import read_list
+    from mulkinet.data.lists import read_list
 
     works = {}
     for work, track in read_list(test_ls):
@@ -86,7 +86,7 @@ def build_demo_index(folder, demo, model_file, indexed):
 
     Args:
         folder: pathlib.Path to make it in.
-        demo: mulkinet.sources.demo.Demo.
+        demo: mulkinet.sources.demo.demo_set.Demo.
         model_file: Model file.
         indexed: (work_id, track_id) of the tracks to index.
 
@@ -113,7 +113,7 @@ def judge(index, demo, asked):
 
     Args:
         index: Index of `build_demo_index`.
-        demo: mulkinet.sources.demo.Demo.
+        demo: mulkinet.sources.demo.demo_set.Demo.
         asked: (work_id, track_id) of performances that the index does not hold.
 
     Returns:
@@ -140,7 +140,7 @@ def judge(index, demo, asked):
 @click.option("--data-dir", default="datasets", help="Folder of the demo set.")
 def main(model_file, data_dir):
     """Print how far probabilities hold on works that calibration never saw."""
-    from mulkinet.sources.demo import ensure_demo
+    from mulkinet.sources.demo.demo_set import ensure_demo
 
     demo = ensure_demo(data_dir)
     indexed, asked = split(demo.lists["TEST"])

@@ -48,7 +48,7 @@ def main(batchsize, steps, ki_out_channel):
 
 
 def _store(path, n_tracks, n_frames=500):
-    from mulkinet.store_writer import StoreWriter
+    from mulkinet.data.store_writer import StoreWriter
 
     rng = np.random.default_rng(0)
     tracks = [(str(i // 4), str(i)) for i in range(n_tracks)]
@@ -64,9 +64,9 @@ def _seconds_per_step(store, options, batchsize):
     import tensorflow as tf
 
     from mulkinet import build_model
-    from mulkinet.dataset import batches
-    from mulkinet.optimizers import build_optimizer, prepare_optimizer
-    from mulkinet.stages import SoftmaxStage
+    from mulkinet.training.objectives import SoftmaxStage
+    from mulkinet.training.optimizers import build_optimizer, prepare_optimizer
+    from mulkinet.training.pipeline import batches
 
     network = build_model("mulkinet", **options)
     rows = np.arange(len(store))

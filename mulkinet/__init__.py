@@ -9,14 +9,14 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "MulkinetError": "mulkinet.errors",
-    "FeatureStore": "mulkinet.store",
+    "FeatureStore": "mulkinet.data.store",
     "build_model": "mulkinet.models",
-    "load_model": "mulkinet.modelfile",
-    "save_model": "mulkinet.modelfile",
-    "import_weights": "mulkinet.published",
-    "embed": "mulkinet.evaluation.embeddings",
+    "load_model": "mulkinet.models.model_file",
+    "save_model": "mulkinet.models.model_file",
+    "import_weights": "mulkinet.models.published",
+    "embed": "mulkinet.embedding",
     "evaluate": "mulkinet.evaluation",
-    "Index": "mulkinet.index",
+    "Index": "mulkinet.identify.index",
 }
 
 __all__ = [*_PUBLIC, "losses"]

@@ -1,7 +1,7 @@
 """The networks as they were published: all 23 rows written out, plain convolutions, plain statistics.
 
 The slow truth that the package's networks are compared with, in tests and in `benchmarks/models.py`. Nothing of
-`mulkinet.layers` is used; layers and weights have the same names, so that weights are copied by name.
+`mulkinet.models.layers` is used; layers and weights have the same names, so that weights are copied by name.
 
 Conventions: input (batch, 12, n_frames); output (batch, embedding_len).
 
@@ -10,7 +10,7 @@ Public names: `direct_network`, `direct_classifier`, `copy_weights`.
 
 import tensorflow as tf
 
-from mulkinet.modelfile import named_weights
+from mulkinet.models.model_file import named_weights
 
 keras = tf.keras
 L2 = 1e-4

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mulkinet.store_writer import StoreWriter
+from mulkinet.data.store_writer import StoreWriter
 
 SETTINGS = {"n_bins": 12, "bin0": "A", "sr": 44100, "hop_length": 512, "frame_rate": 10.0}
 

@@ -8,7 +8,7 @@ import zipfile
 
 import numpy as np
 
-from mulkinet.modelfile import named_weights
+from mulkinet.models.model_file import named_weights
 
 
 def state_dict_of(model):

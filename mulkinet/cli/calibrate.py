@@ -31,7 +31,7 @@ def main(path, model_file, data_dir, val_ls, false_accept_rate, known):
     The tracks have to be of works that the model was not trained on, several performances of each.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from mulkinet.index import Index
+    from mulkinet.identify.index import Index
 
     say = functools.partial(click.echo, err=True)
     index = Index.open(path, model_file, report=say)

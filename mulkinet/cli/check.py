@@ -25,8 +25,8 @@ def main(ctx, store_or_folder, lists):
     Exit code 1 when something is wrong: tracks that cannot be read, are missing, silent, the same
     as others, hold NaN, or works that two of the lists share.
     """
-    from mulkinet.lists import read_list
-    from mulkinet.sources.npy_dir import open_data
+    from mulkinet.data.lists import read_list
+    from mulkinet.data.npy_folder import open_data
 
     store = open_data(store_or_folder)
     pairs = {path: read_list(path) for path in lists}
@@ -46,8 +46,8 @@ def main(ctx, store_or_folder, lists):
 
 
 def _describe(store):
-    from mulkinet.checks import sizes_of_works
-    from mulkinet.lists import describe_left_out
+    from mulkinet.data.checks import sizes_of_works
+    from mulkinet.data.lists import describe_left_out
 
     keys = list(store.rows_by_key)
     works = len(set(store.work_ids))
@@ -74,7 +74,7 @@ def _binned(sizes):
 
 def _check_features(store):
     """Prints the table of features -> [(what, found)] of what is wrong."""
-    from mulkinet.checks import check_feature
+    from mulkinet.data.checks import check_feature
 
     rows = [
         ("feature", "bins", "bin 0", "frames/s", "least", "median", "most", "NaN", "silent", "same")
@@ -106,7 +106,7 @@ def _check_features(store):
 
 def _check_lists(store, lists):
     """Prints the table of lists -> [(what, found)] of what is wrong."""
-    from mulkinet.checks import check_list, shared_works
+    from mulkinet.data.checks import check_list, shared_works
 
     rows, wrong = [("list", "tracks", "works", "of one", "largest", "missing")], []
     for path, pairs in lists.items():

@@ -96,7 +96,7 @@ def main(ctx, test_ls, query_ls, val_ls, memory, ci, conventions, json_file, out
     from mulkinet.evaluation.results import describe, write_json, write_tables
 
     if report:
-        from mulkinet.evaluation.report import write_report
+        from mulkinet.evaluation.report.page import write_report
     _check_usage(ctx, system)
     source = _source(**system)
     tau, chosen_on = None, {}
@@ -191,8 +191,8 @@ def _source(model_file, baseline, embeddings, distances, works, data_dir, **opti
 def _use_gpu(gpu, with_tensorflow):
     # Before TensorFlow is loaded: it greets the user with a page of notes otherwise.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from mulkinet.devices import parse_gpus, strategy_of
     from mulkinet.evaluation.products import may_have_gpu
+    from mulkinet.training.devices import parse_gpus, strategy_of
 
     gpus = parse_gpus(gpu)
     if with_tensorflow or (gpus and may_have_gpu()):

@@ -50,7 +50,7 @@ def main(queries, path, model_file, as_json, as_csv, **options):
     if options["hop_sec"] and not options["segment_sec"]:
         raise click.UsageError("--hop goes with --segments")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from mulkinet.index import Index
+    from mulkinet.identify.index import Index
 
     index = Index.open(path, model_file)
     answers = index.identify(_files(queries), **options)

@@ -31,8 +31,8 @@ def main(file, output, sum_method, final_activation, no_invariance):
     evaluate.py refuses others.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from mulkinet.modelfile import save_model
-    from mulkinet.published import import_weights
+    from mulkinet.models.model_file import save_model
+    from mulkinet.models.published import import_weights
 
     options = {"sum_method": sum_method, "final_activation": final_activation}
     options = {name: value for name, value in options.items() if value is not None}

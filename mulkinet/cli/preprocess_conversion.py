@@ -41,7 +41,7 @@ def write_lists(list_dir, lists):
         list_dir: Their folder; None writes nothing.
         lists: dict of file name to (work_id, track_id) pairs.
     """
-    from mulkinet.lists import write_list
+    from mulkinet.data.lists import write_list
 
     if list_dir is not None:
         for name, pairs in lists.items():

@@ -33,8 +33,8 @@ def command(data_dir, output, list_dir, force):
     Takes every pair of files in the folder. A run that was interrupted goes on when it is started
     again.
     """
+    from mulkinet.data.store import FeatureStore
     from mulkinet.sources.cover1000 import check_pair, convert_pair, find_pairs, tutorial_fold
-    from mulkinet.store import FeatureStore
 
     pairs_of_files, conversions = find_pairs(data_dir), []
     for _, hdf5_path, pyjama_path in pairs_of_files:

@@ -51,10 +51,10 @@ def command(data_dir, output, features, spect_len, downsample, subsets, list_dir
     Siamese system used, -s full --downsample 8 what MOVE did. A run that was interrupted goes on
     when it is started again.
     """
+    from mulkinet.data.store import FeatureStore
     from mulkinet.sources import da_tacos
-    from mulkinet.store import FeatureStore
 
-    framing = framing_of(spect_len, downsample)
+    track_length = framing_of(spect_len, downsample)
     if download:
         subsets = subsets or da_tacos.SUBSETS
         _download(data_dir, subsets, features)
@@ -64,7 +64,7 @@ def command(data_dir, output, features, spect_len, downsample, subsets, list_dir
     for subset in subsets:
         path = Path(output or data_dir) / f"{subset}.h5"
         made = da_tacos.convert_subset(
-            data_dir, subset, path, features=features, framing=framing, force=force
+            data_dir, subset, path, features=features, track_length=track_length, force=force
         )
         conversions.append(made)
         write_lists(list_dir, {f"DATACOS-{subset.upper()}": FeatureStore(path).rows_by_key})

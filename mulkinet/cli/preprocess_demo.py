@@ -33,7 +33,7 @@ def command(output, list_dir, seed, features, n_workers, spect_len, downsample, 
     Makes <output>/demo_audio/<work>/<track>.flac, the store <output>/demo.h5 and the lists. The same
     seed makes the same music anywhere. A run that was interrupted goes on when it is started again.
     """
-    from mulkinet.sources.demo import DemoSize, make_demo
+    from mulkinet.sources.demo.demo_set import DemoSize, make_demo
 
     framing_of(spect_len, downsample)  # that they exclude each other is a matter of usage
     demo = make_demo(

@@ -38,8 +38,8 @@ def command(npy_dir, output, name, lists, skip_missing, list_dir, force):
     itself as --data-dir; a store is read faster. A run that was interrupted goes on when it is
     started again.
     """
+    from mulkinet.data.store_writer import check_name
     from mulkinet.sources.npy_dir import convert_npy_dir
-    from mulkinet.store_writer import check_name
 
     if list_dir is not None:
         _refuse_overwriting(lists, Path(list_dir))

@@ -54,11 +54,11 @@ def downsample_option():
 
 
 def framing_of(spect_len, downsample):
-    """The mulkinet.features.resize.Framing of both options, which is wrong usage when both are given."""
-    from mulkinet.features.resize import Framing
+    """The mulkinet.features.resize.TrackLength of both options, which is wrong usage when both are given."""
+    from mulkinet.features.resize import TrackLength
 
     try:
-        return Framing(spect_len, downsample)
+        return TrackLength(spect_len, downsample)
     except MulkinetError as error:
         raise click.UsageError(str(error)) from error
 

@@ -118,8 +118,8 @@ def main(
     With no data named, the demo set is used, and made first when it is not there. What is not given
     is filled in by a recipe, the published training of a system: --recipe move --show prints it.
     """
-    from mulkinet.devices import parse_gpus
-    from mulkinet.recipes import RECIPES, complete
+    from mulkinet.training.devices import parse_gpus
+    from mulkinet.training.recipes import RECIPES, complete
 
     given = {name: options.pop(name) for name in list(options) if name in RECIPES["mulkinet"]}
     settings = complete(recipe or model or "mulkinet", {**given, "model": model})
@@ -136,8 +136,8 @@ def main(
         for name, value in {**defaults, **network_options, **settings}.items():
             echo(f"{name.replace('_', '-'):<18} {value}")
         return
-    from mulkinet.experiment import train
-    from mulkinet.training_data import TrainingData
+    from mulkinet.training.data import TrainingData
+    from mulkinet.training.run import train
 
     best, path = train(
         network_options,

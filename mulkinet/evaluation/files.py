@@ -17,7 +17,7 @@ import numpy as np
 
 from mulkinet.errors import MulkinetError
 from mulkinet.evaluation.inputs import Candidates, listed_rows
-from mulkinet.numpy_files import UNREADABLE
+from mulkinet.files.numpy_files import UNREADABLE
 
 __all__ = ["file_source", "read_weights"]
 

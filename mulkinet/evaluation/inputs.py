@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mulkinet.data.lists import describe_left_out, drop_missing, read_list, select
+from mulkinet.data.npy_folder import open_data
+from mulkinet.data.store import FeatureStore
 from mulkinet.evaluation.baselines import check_name, run_baseline
-from mulkinet.lists import describe_left_out, drop_missing, read_list, select
-from mulkinet.sources.npy_dir import open_data
-from mulkinet.store import FeatureStore
 
 __all__ = [
     "Tracks",
@@ -98,7 +98,7 @@ def open_tracks(data_dir=None, test_ls=None, query_ls=None, *, skip_missing=Fals
         MulkinetError: A list or the store is not usable, or they do not fit each other.
     """
     if data_dir is None:
-        from mulkinet.sources.demo import ensure_demo
+        from mulkinet.sources.demo.demo_set import ensure_demo
 
         for path in filter(None, (test_ls, query_ls)):
             read_list(path)  # what is wrong with it is told before minutes of composing
@@ -178,8 +178,8 @@ def network_source(
     Raises:
         MulkinetError: The file is no model.
     """
-    from mulkinet.evaluation.embeddings import check_compatible, embed
-    from mulkinet.modelfile import load_model
+    from mulkinet.embedding import check_compatible, embed
+    from mulkinet.models.model_file import load_model
 
     model = load_model(model_file)
     system = {

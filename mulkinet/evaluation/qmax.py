@@ -19,9 +19,9 @@ import uuid
 import numpy as np
 from tqdm import tqdm
 
+from mulkinet.data.npy_folder import open_data
 from mulkinet.errors import MulkinetError
-from mulkinet.sources.npy_dir import open_data
-from mulkinet.sources.workers import CRASHED, count_workers, run_in_processes
+from mulkinet.workers import CRASHED, count_workers, run_in_processes
 
 __all__ = ["qmax_distances", "coarse_chroma"]
 

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 import mulkinet
-from mulkinet.atomic import atomic_path
 from mulkinet.errors import MulkinetError
 from mulkinet.evaluation import metrics
+from mulkinet.files.atomic import atomic_path
 
 __all__ = ["describe", "write_json", "read_json", "write_tables", "versions"]
 

@@ -6,7 +6,7 @@ The first way is that of the Siamese cover identification system (Stamenovic, "T
 Detection with Siamese Convolutional Neural Networks", 2020), which crops and then calls OpenCV's
 `resize` with INTER_AREA; the second that of MOVE (Yesiler et al., ICASSP 2020).
 
-Public names: `CROP_SEC`, `Framing`, `area_resize`, `wrap`, `first_seconds`, `downsample`.
+Public names: `CROP_SEC`, `TrackLength`, `area_resize`, `wrap`, `first_seconds`, `downsample`.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ import numpy as np
 
 from mulkinet.errors import MulkinetError
 
-__all__ = ["CROP_SEC", "Framing", "area_resize", "wrap", "first_seconds", "downsample"]
+__all__ = ["CROP_SEC", "TrackLength", "area_resize", "wrap", "first_seconds", "downsample"]
 
 # The Siamese system counts 15500 frames of 512 samples at 44.1 kHz and calls them 180 s.
 CROP_SEC = 15500 * 512 / 44100
@@ -26,7 +26,7 @@ _LEAST_PART = 1e-3
 
 
 @dataclass(frozen=True)
-class Framing:
+class TrackLength:
     """How a track's frames get into a store.
 
     Attributes:

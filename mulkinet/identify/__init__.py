@@ -11,7 +11,7 @@
     segments     windows of long recordings, and the spans their answers agree on
     answers      what a query is answered with
 
-The door to all of it is `mulkinet.Index`, in `mulkinet/index.py`.
+The door to all of it is `mulkinet.Index`, in `mulkinet/identify/index.py`.
 """
 
 __all__ = []

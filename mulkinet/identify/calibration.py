@@ -17,13 +17,13 @@ import functools
 
 import numpy as np
 
+from mulkinet.data.lists import read_list, select
+from mulkinet.data.store import FeatureStore
+from mulkinet.embedding import check_compatible
 from mulkinet.errors import MulkinetError
-from mulkinet.evaluation.embeddings import check_compatible
 from mulkinet.evaluation.evaluator import run_evaluation
 from mulkinet.evaluation.thresholds import accept_threshold
 from mulkinet.identify.updating import in_batches
-from mulkinet.lists import read_list, select
-from mulkinet.store import FeatureStore
 
 __all__ = [
     "base_rate",

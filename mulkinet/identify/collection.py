@@ -15,13 +15,13 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from mulkinet.data.store import FeatureStore
+from mulkinet.embedding import check_compatible
 from mulkinet.errors import MulkinetError, SkippedInput
-from mulkinet.evaluation.embeddings import check_compatible
 from mulkinet.features.audio import check_file
 from mulkinet.features.provenance import quiet
 from mulkinet.identify.extraction import read_recordings
 from mulkinet.sources.layout import find_flat_tracks, find_tracks
-from mulkinet.store import FeatureStore
 
 __all__ = ["Entry", "open_collection"]
 

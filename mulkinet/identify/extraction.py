@@ -17,13 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
+from mulkinet.embedding import check_compatible, embed_arrays, prepare_track
 from mulkinet.errors import MulkinetError, SkippedInput
-from mulkinet.evaluation.embeddings import check_compatible, embed_arrays, prepare_track
 from mulkinet.features import FEATURES, extractor
 from mulkinet.features.audio import check_samples, decode
 from mulkinet.features.provenance import SR, quiet
-from mulkinet.features.resize import Framing, wrap
-from mulkinet.sources.workers import run_in_processes
+from mulkinet.features.resize import TrackLength, wrap
+from mulkinet.workers import run_in_processes
 
 __all__ = ["Extraction", "Recording", "read_recordings", "stored_settings"]
 
@@ -61,7 +61,7 @@ class Extraction:
     Attributes:
         model: EmbeddingNetwork.
         feature: Name of the feature the model was trained on.
-        framing: Framing, how raw features become stored ones.
+        track_length: TrackLength, how raw features become stored ones.
         frame_rate: Stored frames per second.
         trained_frames: Stored frames that the model saw of a track in training; None if unknown.
 
@@ -82,7 +82,9 @@ class Extraction:
                 "without; train it, or import published weights with mulkinet import"
             )
         self._settings = metadata.get("feature_settings", {})
-        self.framing = Framing(self._settings.get("spect_len"), self._settings.get("downsample", 1))
+        self.track_length = TrackLength(
+            self._settings.get("spect_len"), self._settings.get("downsample", 1)
+        )
         self.frame_rate = self._settings.get("frame_rate") or self._stored_rate()
         # A network of any length says it where the trainer noted the options of the run.
         trained = metadata.get("training", {}).get("settings", {}).get("n_frames")
@@ -96,7 +98,7 @@ class Extraction:
                 f"{self.model.network} without {', '.join(missing)}; train it on a feature store"
             )
         raw = {"frame_rate": self._settings["sr"] / self._settings["hop_length"]}
-        return self.framing.settings(raw)["frame_rate"]
+        return self.track_length.settings(raw)["frame_rate"]
 
     @functools.cached_property
     def raw_frame_rate(self):
@@ -112,7 +114,7 @@ class Extraction:
                 f"trained on {self.feature!r}; index a feature store instead of audio"
             )
         made = extractor(self.feature).settings
-        found = stored_settings(self.feature, self.framing)
+        found = stored_settings(self.feature, self.track_length)
         check_compatible(self.model, _AsExtracted(self.feature, found))
         return made["frame_rate"]
 
@@ -184,7 +186,7 @@ class Extraction:
         """
         x = recording.x
         if not recording.is_stored:
-            x = self.framing.apply(x, recording.frame_rate)
+            x = self.track_length.apply(x, recording.frame_rate)
         if self.trained_frames and x.shape[1] < self.trained_frames:
             x = wrap(x, self.trained_frames)
         return prepare_track(self.model, x, pad="wrap")
@@ -204,19 +206,19 @@ class _AsExtracted:
         return self._settings
 
 
-def stored_settings(feature, framing):
+def stored_settings(feature, track_length):
     """Settings of a feature extracted from audio, as a store gives them back.
 
     Args:
         feature: One of `mulkinet.features.FEATURES`.
-        framing: Framing.
+        track_length: TrackLength.
 
     Returns:
         dict; what HDF5 has no type for is JSON, as it is in a store.
     """
     return {
         name: value if isinstance(value, (str, bool, int, float)) else json.dumps(value)
-        for name, value in framing.settings(extractor(feature).settings).items()
+        for name, value in track_length.settings(extractor(feature).settings).items()
     }
 
 
@@ -234,8 +236,10 @@ def read_recordings(paths, extraction, n_workers=1, *, framed=True):
         (path, Recording, or str with the reason why it cannot be used), as they end.
     """
     rate = extraction.raw_frame_rate
-    framing = extraction.framing if framed else None
-    task = functools.partial(_read_one, feature=extraction.feature, rate=rate, framing=framing)
+    track_length = extraction.track_length if framed else None
+    task = functools.partial(
+        _read_one, feature=extraction.feature, rate=rate, track_length=track_length
+    )
     n_workers = min(n_workers, len(paths))
     if n_workers <= 1:
         results = ((path, task(path)) for path in paths)
@@ -249,14 +253,14 @@ def read_recordings(paths, extraction, n_workers=1, *, framed=True):
             yield path, Recording(x, extraction.frame_rate if framed else rate, framed, seconds)
 
 
-def _read_one(path, feature, rate, framing):
+def _read_one(path, feature, rate, track_length):
     """Features and their duration, or the reason why there are none. Runs in a worker."""
     try:
         _check_name(path)
         with quiet():
             x = _extract(decode(Path(path)).y, feature)
         seconds = x.shape[1] / rate
-        return x if framing is None else framing.apply(x, rate), seconds
+        return x if track_length is None else track_length.apply(x, rate), seconds
     except SkippedInput as error:
         return str(error)
     except Exception as error:

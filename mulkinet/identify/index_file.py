@@ -25,9 +25,9 @@ import h5py
 import numpy as np
 
 import mulkinet
-from mulkinet import locks
 from mulkinet.errors import MulkinetError
-from mulkinet.hdf5 import atomic_hdf5
+from mulkinet.files import locks
+from mulkinet.files.hdf5 import atomic_hdf5
 
 __all__ = ["IndexData", "Cells", "read_index", "write_index", "locked", "fingerprint"]
 
@@ -156,7 +156,7 @@ def locked(path, report):
         report: Called with a line to show when there is another writer.
 
     Returns:
-        Context manager; see `mulkinet.locks.locked`.
+        Context manager; see `mulkinet.files.locks.locked`.
     """
     path = Path(path)
     return locks.locked(
@@ -174,7 +174,7 @@ def fingerprint(model):
     Returns:
         str of 64 hexadecimal digits: SHA-256 of options, distance, feature settings and weights.
     """
-    from mulkinet.modelfile import named_weights
+    from mulkinet.models.model_file import named_weights
 
     settings = model.metadata.get("feature_settings", {})
     description = {

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from mulkinet.errors import MulkinetError
-from mulkinet.layers import KeyInvariantConv2D, SeededDropout
+from mulkinet.models.layers import KeyInvariantConv2D, SeededDropout
 
 __all__ = ["EmbeddingNetwork", "check_choice", "check_flag", "check_positive"]
 

@@ -12,9 +12,9 @@ Musically-Motivated Embeddings".
 
 import tensorflow as tf
 
-from mulkinet.layers import SUMMARIES, KeyInvariantConv2D, PooledPReLU, TimeSummary
 from mulkinet.models.base import EmbeddingNetwork, check_choice, check_flag, check_positive
-from mulkinet.rows import N_PITCH_CLASSES
+from mulkinet.models.layers import SUMMARIES, KeyInvariantConv2D, PooledPReLU, TimeSummary
+from mulkinet.models.pitch_rows import N_PITCH_CLASSES
 
 __all__ = ["MOVE"]
 

@@ -14,16 +14,16 @@ Cover Song Identification".
 
 import tensorflow as tf
 
-from mulkinet.attention import ChannelAttention, TemporalAttention
 from mulkinet.errors import MulkinetError
-from mulkinet.layers import (
+from mulkinet.models.attention import ChannelAttention, TemporalAttention
+from mulkinet.models.base import EmbeddingNetwork, check_choice, check_flag, check_positive
+from mulkinet.models.layers import (
     LEAKY_SLOPE,
     KeyInvariantConv2D,
     L2Normalize,
     RowWeightedBatchNorm,
 )
-from mulkinet.models.base import EmbeddingNetwork, check_choice, check_flag, check_positive
-from mulkinet.rows import N_PITCH_CLASSES
+from mulkinet.models.pitch_rows import N_PITCH_CLASSES
 
 __all__ = ["MulKINet"]
 

@@ -15,8 +15,8 @@ Speaker: an End-to-End Neural Speaker Embedding System".
 
 import tensorflow as tf
 
-from mulkinet.layers import L2Normalize, TimeSummary
 from mulkinet.models.base import EmbeddingNetwork, check_positive
+from mulkinet.models.layers import L2Normalize, TimeSummary
 
 __all__ = ["LogMagnitude", "ResCNN"]
 

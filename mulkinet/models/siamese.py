@@ -11,9 +11,9 @@ with Siamese Convolutional Neural Networks".
 
 import tensorflow as tf
 
-from mulkinet.layers import KeyInvariantConv2D, SeededDropout
 from mulkinet.models.base import EmbeddingNetwork, check_positive
-from mulkinet.rows import N_PITCH_CLASSES
+from mulkinet.models.layers import KeyInvariantConv2D, SeededDropout
+from mulkinet.models.pitch_rows import N_PITCH_CLASSES
 
 __all__ = ["Siamese", "SiameseTwin", "WeightedL1"]
 

@@ -15,15 +15,15 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from mulkinet.atomic import atomic_path, remove_leftovers
+from mulkinet.data.store_writer import StoreWriter, check_name
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.features import extractor
 from mulkinet.features.provenance import made_by, quiet
-from mulkinet.features.resize import Framing
+from mulkinet.features.resize import TrackLength
+from mulkinet.files.atomic import atomic_path, remove_leftovers
 from mulkinet.sources.layout import find_tracks
 from mulkinet.sources.track_files import extract_track, read_feature, read_summary
-from mulkinet.sources.workers import count_workers, run_in_processes
-from mulkinet.store_writer import StoreWriter, check_name
+from mulkinet.workers import count_workers, run_in_processes
 
 __all__ = ["preprocess_audio_dir", "AudioDirResult"]
 
@@ -81,7 +81,7 @@ def preprocess_audio_dir(
         MulkinetError: The folder, the output or a setting cannot be used, or no track can.
     """
     audio_dir, output = Path(audio_dir), Path(output)
-    framing = Framing(spect_len, downsample)
+    track_length = TrackLength(spect_len, downsample)
     name = check_name(name or audio_dir.resolve().name)
     features = list(dict.fromkeys(features))
     if not features:
@@ -118,7 +118,7 @@ def preprocess_audio_dir(
         attributes={"source": "audio-dir", "versions": versions},
         metadata={"path": paths},
     ) as store:
-        _fill(store, usable, summaries, folder, settings, framing)
+        _fill(store, usable, summaries, folder, settings, track_length)
     _write_annotations(annotations_path, usable, summaries, paths)
     n_works = len({track.work_id for track in usable})
     return AudioDirResult(store_path, annotations_path, n_works, len(usable), skipped)
@@ -173,12 +173,12 @@ def _extract_one(track, folder, features):
         return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def _fill(store, tracks, summaries, folder, settings, framing):
+def _fill(store, tracks, summaries, folder, settings, track_length):
     for feature, made in settings.items():
-        n_frames = [framing.n_frames(summaries[track].n_frames[feature]) for track in tracks]
-        store.add_feature(feature, n_frames=n_frames, settings=framing.settings(made))
+        n_frames = [track_length.n_frames(summaries[track].n_frames[feature]) for track in tracks]
+        store.add_feature(feature, n_frames=n_frames, settings=track_length.settings(made))
         for track in tracks:
-            x = framing.apply(read_feature(track, folder, feature), made["frame_rate"])
+            x = track_length.apply(read_feature(track, folder, feature), made["frame_rate"])
             store.write(feature, (track.work_id, track.track_id), x.T)
 
 

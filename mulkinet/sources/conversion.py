@@ -25,13 +25,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from mulkinet.atomic import atomic_path, remove_leftovers
+from mulkinet.data.store import FeatureStore, why_no_id
+from mulkinet.data.store_writer import StoreWriter
 from mulkinet.errors import MulkinetError, SkippedInput
-from mulkinet.locks import locked
+from mulkinet.files.atomic import atomic_path, remove_leftovers
+from mulkinet.files.locks import locked
 from mulkinet.sources.forks import n_cores, run_in_forks
 from mulkinet.sources.parts import PartReader, PartWriter, read_journals
-from mulkinet.store import FeatureStore, why_no_id
-from mulkinet.store_writer import StoreWriter
 
 __all__ = ["Item", "Conversion", "convert", "file_signature"]
 

@@ -13,13 +13,13 @@ import functools
 import json
 from pathlib import Path
 
+from mulkinet.data.arrays import frames_as_rows, refuse_non_finite
+from mulkinet.data.store import natural_key
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.features import crema
-from mulkinet.features.resize import Framing
-from mulkinet.sources.arrays import frames_as_rows, refuse_non_finite
+from mulkinet.features.resize import TrackLength
 from mulkinet.sources.conversion import Item, convert, file_signature
 from mulkinet.sources.hdf5_arrays import names_in, open_hdf5, read_array
-from mulkinet.store import natural_key
 
 __all__ = ["check_pair", "convert_pair", "find_pairs", "tutorial_fold"]
 
@@ -149,7 +149,7 @@ def tutorial_fold(work_ids):
 
 def _settings():
     made = {"extractor": "crema", "extractor_version": "that of the data set", **crema.SETTINGS}
-    return Framing(downsample=_DOWNSAMPLE).settings(made)
+    return TrackLength(downsample=_DOWNSAMPLE).settings(made)
 
 
 def _read_performance(hdf5_path, track):

@@ -17,9 +17,9 @@ import os
 import re
 from pathlib import Path
 
+from mulkinet.data.arrays import frames_as_rows, refuse_non_finite
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.features import chroma_cens, crema, hpcp
-from mulkinet.sources.arrays import frames_as_rows, refuse_non_finite
 from mulkinet.sources.conversion import Item, convert, file_signature
 from mulkinet.sources.hdf5_arrays import open_hdf5, read_array, read_text
 
@@ -129,7 +129,7 @@ def describe_shortfall(subset, n_tracks):
     return f"{_SIZES[subset] - n_tracks} of the {_SIZES[subset]} tracks of {subset} are not there"
 
 
-def convert_subset(data_dir, subset, path, *, features, framing, force=False, progress=True):
+def convert_subset(data_dir, subset, path, *, features, track_length, force=False, progress=True):
     """Makes the store of a subset.
 
     Args:
@@ -137,7 +137,7 @@ def convert_subset(data_dir, subset, path, *, features, framing, force=False, pr
         subset: One of `SUBSETS`.
         path: The store to make.
         features: Names from `FEATURES`.
-        framing: mulkinet.features.resize.Framing.
+        track_length: mulkinet.features.resize.TrackLength.
         force: Make the store again, whatever is there.
         progress: Show a progress bar.
 
@@ -169,13 +169,13 @@ def convert_subset(data_dir, subset, path, *, features, framing, force=False, pr
         else:
             items.append(Item(key, (key, paths), signature))
     settings = {
-        feature: framing.settings(extraction_settings(feature))
+        feature: track_length.settings(extraction_settings(feature))
         for feature in FEATURES
         if feature in features
     }
     return convert(
         items,
-        functools.partial(read_track, framing=framing),
+        functools.partial(read_track, track_length=track_length),
         path,
         name=f"da-tacos {subset}",
         settings=settings,
@@ -187,12 +187,12 @@ def convert_subset(data_dir, subset, path, *, features, framing, force=False, pr
     )
 
 
-def read_track(source, framing):
+def read_track(source, track_length):
     """Reads one track.
 
     Args:
         source: ((work_id, track_id), {feature: path}).
-        framing: mulkinet.features.resize.Framing.
+        track_length: mulkinet.features.resize.TrackLength.
 
     Returns:
         dict of feature to (n_frames, 12) float32.
@@ -209,7 +209,7 @@ def read_track(source, framing):
                 x = read_array(file, feature, _N_BINS)
                 # The published orientation decides where a track has 12 frames.
                 x = frames_as_rows(x, feature, when_square=feature != "crema")
-                frames = framing.apply(x.T, _MADE_BY[feature][1].SETTINGS["frame_rate"]).T
+                frames = track_length.apply(x.T, _MADE_BY[feature][1].SETTINGS["frame_rate"]).T
                 refuse_non_finite(frames, feature)
                 arrays[feature] = frames
     return arrays

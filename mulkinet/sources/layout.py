@@ -10,9 +10,9 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from mulkinet.data.store import natural_key, why_no_id
 from mulkinet.errors import MulkinetError
 from mulkinet.features.audio import AUDIO_SUFFIXES
-from mulkinet.store import natural_key, why_no_id
 
 __all__ = ["Track", "find_tracks", "find_flat_tracks", "find_audio"]
 

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from mulkinet.data.arrays import refuse_non_finite
 from mulkinet.errors import MulkinetError, SkippedInput
-from mulkinet.features.resize import Framing
-from mulkinet.sources.arrays import refuse_non_finite
+from mulkinet.features.resize import TrackLength
 from mulkinet.sources.conversion import Item, convert, file_signature
 from mulkinet.sources.da_tacos import FEATURES, extraction_settings
 from mulkinet.sources.hdf5_arrays import find_dataset, names_in, open_hdf5
@@ -78,7 +78,7 @@ def convert_testset(hdf_path, path, *, force=False, progress=True):
         path,
         name=Path(path).stem,
         settings={
-            feature: Framing(n_frames).settings(extraction_settings(feature))
+            feature: TrackLength(n_frames).settings(extraction_settings(feature))
             for feature, n_frames in lengths.items()
         },
         attributes={"source": "siamese-testset"},

@@ -16,7 +16,7 @@ import numpy as np
 from mulkinet.errors import SkippedInput
 from mulkinet.features import extractor
 from mulkinet.features.audio import decode
-from mulkinet.hdf5 import atomic_hdf5
+from mulkinet.files.hdf5 import atomic_hdf5
 
 __all__ = ["TrackSummary", "read_summary", "read_feature", "extract_track"]
 

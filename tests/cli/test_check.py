@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from mulkinet.cli.check import main
-from mulkinet.lists import write_list
-from mulkinet.store_writer import StoreWriter
+from mulkinet.data.lists import write_list
+from mulkinet.data.store_writer import StoreWriter
 from tests.commands import invoke
+from tests.data.test_store import SETTINGS
 from tests.sources.feature_files import write_npy_dir
-from tests.test_store import SETTINGS
 
 PAIRS = [(f"w{i // 2}", str(i)) for i in range(8)]
 

@@ -10,11 +10,11 @@ import pytest
 
 from mulkinet.cli.compare import main as compare
 from mulkinet.cli.evaluate import main as evaluate
+from mulkinet.data.store_writer import StoreWriter
 from mulkinet.evaluation.evaluator import run_evaluation
 from mulkinet.evaluation.files import _Works
 from mulkinet.evaluation.inputs import Candidates
 from mulkinet.evaluation.results import write_tables
-from mulkinet.store_writer import StoreWriter
 from tests.commands import invoke
 
 
@@ -289,7 +289,9 @@ def test_gpu_of_what_has_no_network(folder, monkeypatch):
     chosen = []
     monkeypatch.setattr("mulkinet.evaluation.products.may_have_gpu", lambda: True)
     monkeypatch.setattr("mulkinet.evaluation.distances.matrix_product", lambda: np.matmul)
-    monkeypatch.setattr("mulkinet.devices.strategy_of", lambda gpus, _: chosen.append(gpus))
+    monkeypatch.setattr(
+        "mulkinet.training.devices.strategy_of", lambda gpus, _: chosen.append(gpus)
+    )
     arguments = ("--embeddings", "@theirs.npy", "--works", "@all")
     assert call(folder, *arguments, "--gpu", "1").exit_code == 0
     assert chosen == [[1]]
@@ -369,9 +371,9 @@ def test_errors_are_one_line_and_write_nothing(folder, tmp_path, arguments, mess
 
 
 def test_model_file_on_its_features(folder, tmp_path):
-    from mulkinet.modelfile import save_model
+    from mulkinet.data.store import FeatureStore
     from mulkinet.models import build_model
-    from mulkinet.store import FeatureStore
+    from mulkinet.models.model_file import save_model
 
     options = {"block": "simple", "ki_block_num": 1, "ki_out_channel": 4, "n_frames": 200}
     model = build_model("mulkinet", **options, embedding_len=8)
@@ -397,7 +399,7 @@ def test_no_data_named_is_the_demo_set(folder, tmp_path, monkeypatch):
         store_path = folder / "songs.h5"
         lists = {"TEST": folder / "test"}
 
-    demo = pytest.importorskip("mulkinet.sources.demo")
+    demo = pytest.importorskip("mulkinet.sources.demo.demo_set")
     monkeypatch.setattr(demo, "ensure_demo", lambda: Demo)
     assert call(folder, "--baseline", "mean-chroma").stdout.startswith("12 tracks, 4 works")
 

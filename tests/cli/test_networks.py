@@ -9,7 +9,7 @@ import pytest
 from mulkinet import build_model, load_model, save_model
 from mulkinet.cli.evaluate import main as evaluate
 from mulkinet.cli.train import main
-from mulkinet.store_writer import StoreWriter
+from mulkinet.data.store_writer import StoreWriter
 from tests.commands import invoke
 from tests.patterns import SETTINGS, TINY_OPTIONS, write_pattern_store
 

@@ -7,8 +7,8 @@ import soundfile
 
 import mulkinet
 from mulkinet.cli.preprocess import main
-from mulkinet.sources.demo_performer import perform
-from mulkinet.sources.demo_renderer import SR, render
+from mulkinet.sources.demo.performer import perform
+from mulkinet.sources.demo.renderer import SR, render
 from tests.commands import invoke
 from tests.sources.audio_folders import make_works
 

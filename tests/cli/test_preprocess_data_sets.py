@@ -9,7 +9,7 @@ import pytest
 
 from mulkinet import FeatureStore
 from mulkinet.cli.preprocess import main
-from mulkinet.lists import read_list, write_list
+from mulkinet.data.lists import read_list, write_list
 from mulkinet.sources import download
 from tests.commands import invoke
 from tests.sources.feature_files import (

@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
+from mulkinet.data.store_writer import StoreWriter
 from mulkinet.errors import MulkinetError
 from mulkinet.evaluation import evaluate
 from mulkinet.evaluation.baselines import fourier_magnitude, mean_chroma
 from mulkinet.evaluation.inputs import baseline_source, open_tracks
 from mulkinet.evaluation.qmax import _rounds, coarse_chroma
-from mulkinet.store_writer import StoreWriter
 
 WORKS = {"one": 3, "two": 3, "three": 2, "noise": 1}
 SETTINGS = {"bin0": "A", "sr": 44100, "hop_length": 512, "frame_rate": 4.0}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mulkinet.errors import MulkinetError
 from mulkinet.features.resize import (
     CROP_SEC,
-    Framing,
+    TrackLength,
     area_resize,
     downsample,
     first_seconds,
@@ -98,14 +98,16 @@ def test_first_seconds_and_downsample():
 def test_the_crop_is_15500_frames_of_hop_512(rng):
     assert round(CROP_SEC * FRAME_RATE) == 15500
     x = rng.random((12, 20000), dtype=np.float32)
-    resized = Framing(500).apply(x, FRAME_RATE)
+    resized = TrackLength(500).apply(x, FRAME_RATE)
     np.testing.assert_allclose(resized, opencv(x[:, :15500], 500), atol=1e-5)
 
 
 def test_a_short_track_is_wrapped_before_it_is_resized(rng):
     x = rng.random((12, 6000), dtype=np.float32)
     wrapped = np.concatenate([x, x, x[:, :3500]], axis=1)
-    np.testing.assert_allclose(Framing(500).apply(x, FRAME_RATE), opencv(wrapped, 500), atol=1e-5)
+    np.testing.assert_allclose(
+        TrackLength(500).apply(x, FRAME_RATE), opencv(wrapped, 500), atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("n_frames", [1, 30, 31, 5000, 15226, 15499, 15500, 16000])
@@ -113,30 +115,32 @@ def test_a_short_track_is_wrapped_before_it_is_resized(rng):
 @pytest.mark.parametrize("order", "CF")
 def test_framing_is_cropping_wrapping_and_resizing(n_frames, spect_len, order, rng):
     x = np.asarray(rng.random((12, n_frames), dtype=np.float32), order=order)
-    framed = Framing(spect_len).apply(x, FRAME_RATE)
+    framed = TrackLength(spect_len).apply(x, FRAME_RATE)
     expected = area_resize(wrap(x[:, :15500], 15500), spect_len)
     assert framed.dtype == np.float32
     np.testing.assert_allclose(framed, expected, atol=1e-6)
     assert np.shares_memory(framed, x) is False
 
 
-@pytest.mark.parametrize("framing", [Framing(), Framing(downsample=8), Framing(500), Framing(7)])
+@pytest.mark.parametrize(
+    "track_length", [TrackLength(), TrackLength(downsample=8), TrackLength(500), TrackLength(7)]
+)
 @pytest.mark.parametrize("n_frames", [1, 8, 9, 400])
-def test_framing_foretells_the_length(framing, n_frames, rng):
+def test_framing_foretells_the_length(track_length, n_frames, rng):
     x = rng.random((12, n_frames), dtype=np.float32)
-    framed = framing.apply(x, FRAME_RATE)
-    assert framed.shape == (12, framing.n_frames(n_frames))
+    framed = track_length.apply(x, FRAME_RATE)
+    assert framed.shape == (12, track_length.n_frames(n_frames))
     assert framed.dtype == np.float32
 
 
 def test_framing_settings_give_the_stored_frame_rate():
     settings = {"frame_rate": 80.0, "sr": 44100}
-    assert Framing(downsample=8).settings(settings) == {
+    assert TrackLength(downsample=8).settings(settings) == {
         "frame_rate": 10.0,
         "sr": 44100,
         "downsample": 8,
     }
-    resized = Framing(500).settings(settings)
+    resized = TrackLength(500).settings(settings)
     assert resized["spect_len"] == 500
     assert resized["frame_rate"] == pytest.approx(500 / 179.955, rel=1e-4)
 
@@ -144,4 +148,4 @@ def test_framing_settings_give_the_stored_frame_rate():
 @pytest.mark.parametrize("numbers", [(0, 1), (500, 2), (None, 0)])
 def test_framing_refuses(numbers):
     with pytest.raises(MulkinetError, match="expected .* found"):
-        Framing(*numbers)
+        TrackLength(*numbers)

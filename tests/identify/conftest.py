@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from mulkinet import Index, build_model, save_model
-from mulkinet.features.resize import Framing
+from mulkinet.features.resize import TrackLength
 from mulkinet.identify.extraction import Extraction, stored_settings
 from tests.identify.songs import make_library, play
 
@@ -24,7 +24,7 @@ def write_model(path, seed=1, steps=_STEPS):
     model = build_model(
         "mulkinet", ki_block_num=2, ki_out_channel=16, embedding_len=32, tempatt=False, n_frames=160
     )
-    settings = stored_settings("hpcp", Framing(downsample=16))
+    settings = stored_settings("hpcp", TrackLength(downsample=16))
     model.metadata.update(feature="hpcp", feature_settings=settings, n_frames=160, pad="zero")
     train(model, steps)
     save_model(model, path)

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from mulkinet import FeatureStore, MulkinetError, load_model
-from mulkinet.evaluation.embeddings import check_compatible
-from mulkinet.lists import read_list
+from mulkinet.data.lists import read_list
+from mulkinet.embedding import check_compatible
 
 __all__ = ["MODEL", "fits", "make_demo_project"]
 

@@ -12,8 +12,8 @@ import soundfile
 
 from benchmarks.reliability import audio_of, build_demo_index, judge, reliability, split
 from mulkinet import FeatureStore, embed, evaluate, load_model
-from mulkinet.lists import select
-from mulkinet.sources.demo import ensure_demo
+from mulkinet.data.lists import select
+from mulkinet.sources.demo.demo_set import ensure_demo
 from tests.identify.demo_project import MODEL, fits, make_demo_project
 
 pytestmark = pytest.mark.slow

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from mulkinet import Index, build_model, load_model
-from mulkinet.experiment import train
 from mulkinet.identify.extraction import Extraction
 from mulkinet.models.move import MIN_FRAMES
-from mulkinet.published_move import METADATA
-from mulkinet.recipes import complete
-from mulkinet.training_data import TrainingData
+from mulkinet.models.published.move import METADATA
+from mulkinet.training.data import TrainingData
+from mulkinet.training.recipes import complete
+from mulkinet.training.run import train
 from tests.patterns import TINY, write_pattern_store
 
 N_FRAMES = 400

@@ -9,14 +9,14 @@ import pytest
 import soundfile
 
 from mulkinet import FeatureStore, Index, MulkinetError, load_model
+from mulkinet.data.lists import write_list
+from mulkinet.data.store_writer import StoreWriter
 from mulkinet.errors import SkippedInput
 from mulkinet.features.audio import decode
 from mulkinet.identify.extraction import Extraction
 from mulkinet.identify.index_file import fingerprint, read_index
 from mulkinet.identify.journal import Journal
-from mulkinet.lists import write_list
 from mulkinet.sources.audio_dir import preprocess_audio_dir
-from mulkinet.store_writer import StoreWriter
 from tests.identify.conftest import WORKS
 from tests.identify.songs import make_library, play, write_song
 
@@ -61,7 +61,7 @@ def test_samples_features_and_files_are_answered_alike(opened, library, model_fi
     y = decode(library / "w3" / "p1.wav").y
     extraction = Extraction(load_model(model_file))
     recording = extraction.from_samples(y)
-    x = extraction.framing.apply(recording.x, recording.frame_rate)
+    x = extraction.track_length.apply(recording.x, recording.frame_rate)
     by_file, by_samples, by_features = opened.identify([library / "w3" / "p1.wav", y, x])
     assert by_file.tracks[0].work_id == "w3"
     assert by_samples.query == "query 1"

@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mulkinet import build_model
-from mulkinet.modelfile import named_weights
+from mulkinet.models.model_file import named_weights
 
 SMALL = {
     "mulkinet": {"ki_out_channel": 16, "embedding_len": 6, "n_frames": 140},

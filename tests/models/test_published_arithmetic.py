@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.framework import config
 
-from mulkinet.dft_convolution import BlockForm, DirectForm, TileForm
-from mulkinet.layers import KeyInvariantConv2D
 from mulkinet.models import build_model
+from mulkinet.models.dft_convolution import BlockForm, DirectForm, TileForm
+from mulkinet.models.layers import KeyInvariantConv2D
 from mulkinet.models.move import MIN_FRAMES
 from tests.direct_networks import direct_classifier, direct_network
 from tests.gpu_kernels import host_trips

@@ -19,7 +19,7 @@ import mulkinet
 from mulkinet.errors import MulkinetError
 from mulkinet.features import extractor
 from mulkinet.features.audio import decode
-from mulkinet.features.resize import Framing
+from mulkinet.features.resize import TrackLength
 from mulkinet.sources import audio_dir
 from mulkinet.sources.audio_dir import preprocess_audio_dir
 from tests.sources.audio_folders import make_works, write_chord
@@ -68,7 +68,7 @@ def test_the_store_holds_the_resized_features(tmp_path):
         made = extractor(feature)
         # Frames lie as rows in a track's file, and the order in memory decides about the last bit.
         frames = np.asfortranarray(made(y))
-        expected = Framing(50).apply(frames, made.settings["frame_rate"])
+        expected = TrackLength(50).apply(frames, made.settings["frame_rate"])
         np.testing.assert_array_equal(store.get(("work1", "track0"), feature), expected)
         assert store.settings(feature)["bin0"] == made.settings["bin0"]
         assert store.settings(feature)["spect_len"] == 50

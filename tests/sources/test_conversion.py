@@ -11,31 +11,31 @@ import numpy as np
 import pytest
 
 from mulkinet import FeatureStore, MulkinetError
-from mulkinet.checks import sizes_of_works
+from mulkinet.data.checks import sizes_of_works
+from mulkinet.data.lists import read_list
 from mulkinet.errors import SkippedInput
-from mulkinet.features.resize import Framing
-from mulkinet.lists import read_list
+from mulkinet.features.resize import TrackLength
 from mulkinet.sources.conversion import Item, convert, file_signature
 from mulkinet.sources.da_tacos import convert_subset
 from mulkinet.sources.parts import read_journals
+from tests.data.test_store import SETTINGS
 from tests.sources.feature_files import copy_da_tacos, da_tacos_path, write_da_tacos
-from tests.test_store import SETTINGS
 
 # Converts a subset as the command does, but slowly, so that it can be killed at any track.
 _SLOW = """
 import sys, time
-from mulkinet.features.resize import Framing
+from mulkinet.features.resize import TrackLength
 from mulkinet.sources import da_tacos
 
 read_track = da_tacos.read_track
 
-def slowly(source, framing):
+def slowly(source, track_length):
     time.sleep(0.01)
-    return read_track(source, framing)
+    return read_track(source, track_length)
 
 da_tacos.read_track = slowly
 da_tacos.convert_subset(sys.argv[1], "benchmark", sys.argv[2], features=("crema",),
-                        framing=Framing(500), progress=False)
+                        track_length=TrackLength(500), progress=False)
 """
 
 
@@ -212,7 +212,7 @@ def test_a_killed_run_goes_on_and_ends_the_same(tmp_path, rng):
     for n_tracks in (20, 45):
         kill_when(subprocess.Popen(command, env=environment), part, n_tracks)
         assert not path.exists()
-    options = {"features": ("crema",), "framing": Framing(500), "progress": False}
+    options = {"features": ("crema",), "track_length": TrackLength(500), "progress": False}
     time.sleep(0.1)
     convert_subset(tmp_path, "benchmark", path, **options)
     convert_subset(tmp_path, "benchmark", whole, **options)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mulkinet import FeatureStore, MulkinetError
-from mulkinet.features.resize import Framing
+from mulkinet.features.resize import TrackLength
 from mulkinet.sources import da_tacos
 from mulkinet.sources.da_tacos import FEATURES, convert_subset, find_subsets
 from tests.sources.feature_files import da_tacos_path, write_da_tacos, write_da_tacos_track
@@ -17,10 +17,10 @@ from tests.sources.feature_files import da_tacos_path, write_da_tacos, write_da_
 KEYS = [("W_1", "P_10"), ("W_1", "P_9"), ("W_22", "P_3")]
 
 
-def run(data_dir, subset="benchmark", features=("crema",), framing=None, **options):
+def run(data_dir, subset="benchmark", features=("crema",), track_length=None, **options):
     path = data_dir / "stores" / f"{subset}.h5"
-    framing = framing or Framing(downsample=1)
-    options = {"features": features, "framing": framing, "progress": False, **options}
+    track_length = track_length or TrackLength(downsample=1)
+    options = {"features": features, "track_length": track_length, "progress": False, **options}
     made = convert_subset(data_dir, subset, path, **options)
     return made, FeatureStore(path)
 
@@ -51,7 +51,7 @@ def test_both_layouts_give_the_same(tmp_path, rng, single):
 @pytest.mark.parametrize("n_frames", [7, 15226, 15500, 17000])
 def test_resized_as_the_siamese_system_did(tmp_path, rng, n_frames):
     made = write_da_tacos(tmp_path, "benchmark", KEYS[:1], FEATURES, rng, n_frames=n_frames)
-    _, store = run(tmp_path, features=FEATURES, framing=Framing(500))
+    _, store = run(tmp_path, features=FEATURES, track_length=TrackLength(500))
     for feature, frames in made[KEYS[0]].items():
         resized = store.get(KEYS[0], feature)
         np.testing.assert_allclose(resized, siamese(frames), atol=1e-5)
@@ -60,7 +60,7 @@ def test_resized_as_the_siamese_system_did(tmp_path, rng, n_frames):
 
 def test_downsampled_as_move_did(tmp_path, rng):
     made = write_da_tacos(tmp_path, "coveranalysis", KEYS[:1], ["hpcp"], rng, n_frames=401)
-    _, store = run(tmp_path, "coveranalysis", ("hpcp",), Framing(downsample=8))
+    _, store = run(tmp_path, "coveranalysis", ("hpcp",), TrackLength(downsample=8))
     np.testing.assert_array_equal(store.get(KEYS[0], "hpcp"), made[KEYS[0]]["hpcp"][::8].T)
     assert store.settings("hpcp")["frame_rate"] == pytest.approx(44100 / 4096)
 
@@ -71,7 +71,7 @@ def test_settings_are_those_of_the_extractors(tmp_path, rng):
     write_da_tacos(tmp_path, "benchmark", KEYS[:1], FEATURES, rng)
     _, store = run(tmp_path, features=FEATURES)
     for feature in FEATURES:
-        framed = Framing(downsample=1).settings(extractor(feature).settings)
+        framed = TrackLength(downsample=1).settings(extractor(feature).settings)
         made = {key: store.settings(feature)[key] for key in framed}
         framed = {k: json.dumps(v) if isinstance(v, dict) else v for k, v in framed.items()}
         assert {**made, "extractor_version": None} == {**framed, "extractor_version": None}
@@ -242,7 +242,7 @@ def test_subsets_that_are_there(tmp_path, rng):
 
 def test_the_real_files(shared, tmp_path):
     path = tmp_path / "coveranalysis.h5"
-    options = {"features": FEATURES, "framing": Framing(500), "progress": False}
+    options = {"features": FEATURES, "track_length": TrackLength(500), "progress": False}
     made = convert_subset(shared / "data" / "da-tacos", "coveranalysis", path, **options)
     assert made[1:] == (1, 1, [], 0, False)
     store = FeatureStore(path)

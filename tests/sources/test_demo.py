@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from mulkinet import FeatureStore, MulkinetError
-from mulkinet.lists import read_list
-from mulkinet.sources.demo import DemoSize, ensure_demo, make_demo
-from mulkinet.sources.demo_composer import chord_semitones, compose
-from mulkinet.sources.demo_performer import perform
-from mulkinet.sources.demo_renderer import SR, render
+from mulkinet.data.lists import read_list
+from mulkinet.sources.demo.composer import chord_semitones, compose
+from mulkinet.sources.demo.demo_set import DemoSize, ensure_demo, make_demo
+from mulkinet.sources.demo.performer import perform
+from mulkinet.sources.demo.renderer import SR, render
 
 SIZE = DemoSize(train_works=2, val_works=2, test_works=2, performances=2, noise_works=1)
 SMALL = {"size": SIZE, "length_sec": (1.5, 2.0), "n_workers": 1, "progress": False}
@@ -117,7 +117,7 @@ def test_works_share_their_chords_and_differ_in_their_order():
 
 def test_chords_of_c_major():
     scale = (0, 2, 4, 5, 7, 9, 11)
-    from mulkinet.sources.demo_composer import Chord
+    from mulkinet.sources.demo.composer import Chord
 
     assert chord_semitones(scale, Chord(0.0, 0)).tolist() == [0, 4, 7]
     assert chord_semitones(scale, Chord(0.0, 4, "seventh")).tolist() == [7, 11, 14, 17]

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from mulkinet import FeatureStore, MulkinetError, load_model
-from mulkinet.augment import augmentation
 from mulkinet.cli.evaluate import main as evaluate
 from mulkinet.cli.train import main as train
-from mulkinet.dataset import batches
-from mulkinet.lists import write_list
-from mulkinet.plans import class_plan
-from mulkinet.sources.npy_dir import NpyFolder, convert_npy_dir, open_data
+from mulkinet.data.lists import write_list
+from mulkinet.data.npy_folder import NpyFolder, open_data
+from mulkinet.sources.npy_dir import convert_npy_dir
+from mulkinet.training.augment import augmentation
+from mulkinet.training.pipeline import batches
+from mulkinet.training.samplers import class_plan
 from tests.commands import invoke
 from tests.patterns import TINY_OPTIONS
 from tests.sources.feature_files import write_npy_dir

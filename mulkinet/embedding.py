@@ -1,0 +1,197 @@
+"""Embeddings of a store's tracks, prepared as the model was trained to see them.
+
+A network of fixed length sees the first `n_frames` frames of a track; a shorter one is filled up
+with zeros, or tiled (`pad="wrap"`). A network of any length sees the whole track, in batches of
+tracks of equal length, so that nothing is padded that would not be padded alone.
+
+Public names: `PADS`, `embed`, `embed_arrays`, `check_compatible`, `prepare_track`.
+"""
+
+import functools
+import logging
+import math
+
+import numpy as np
+from tqdm import tqdm
+
+from mulkinet.errors import MulkinetError
+
+__all__ = ["PADS", "check_compatible", "embed", "embed_arrays", "prepare_track"]
+
+# What shorter tracks are filled up with at the end: zeros, or the track over again.
+PADS = ("zero", "wrap")
+
+
+def embed(model, store, *, rows=None, feature=None, batch_size=32, pad=None, progress=False):
+    """Embeds tracks of a store.
+
+    Args:
+        model: EmbeddingNetwork.
+        store: FeatureStore.
+        rows: (N,) rows of the store; all by default.
+        feature: The store's feature to use; by default the one of the model's metadata, or the only
+            one there is.
+        batch_size: Tracks at a time, >= 1; fewer when they are long. It changes speed and memory,
+            not the result.
+        pad: "zero" or "wrap"; by default what the model's metadata says, else "zero".
+        progress: Show a progress bar.
+
+    Returns:
+        (N, embedding_len) float32, in the order of `rows`.
+
+    Raises:
+        MulkinetError: The store's features are not what the model was trained on, or not finite.
+    """
+    feature = check_compatible(model, store, feature=feature)
+    pad = _pad_of(model, pad)
+    rows = np.arange(len(store)) if rows is None else np.asarray(rows, dtype=np.int64)
+    lengths = np.diff(store.offsets(feature))[rows]
+    _report_short(model, lengths, pad)
+    seen = [_seen_frames(model, length) for length in lengths]
+    embeddings = np.empty((len(rows), model.embedding_len), np.float32)
+    kernels = model.transformed_kernels()
+    with tqdm(
+        total=len(rows), unit="track", desc="embedding", disable=None if progress else True
+    ) as bar:
+        for batch in _batches(seen, batch_size):
+            x = np.stack([_load(model, store, feature, rows[i], pad) for i in batch])
+            embeddings[batch] = model.embed_batch(x, kernels)
+            bar.update(len(batch))
+    return embeddings
+
+
+def embed_arrays(model, arrays, *, batch_size=32):
+    """Embeds features that are in memory, in batches of equal length.
+
+    Args:
+        model: EmbeddingNetwork.
+        arrays: (n_bins, frames) arrays, each as `prepare_track` gives it.
+        batch_size: As for `embed`.
+
+    Returns:
+        (len(arrays), embedding_len) float32.
+    """
+    embeddings = np.empty((len(arrays), model.embedding_len), np.float32)
+    kernels = model.transformed_kernels()
+    for batch in _batches([x.shape[1] for x in arrays], batch_size):
+        embeddings[batch] = model.embed_batch(np.stack([arrays[i] for i in batch]), kernels)
+    return embeddings
+
+
+def prepare_track(model, x, pad=None):
+    """Brings one track to the length a model sees.
+
+    Args:
+        model: EmbeddingNetwork.
+        x: (n_bins, n_frames).
+        pad: As for `embed`.
+
+    Returns:
+        (n_bins, frames) float32: the first frames, filled up at the end when there are too few.
+
+    Raises:
+        MulkinetError: `x` has another number of bins.
+    """
+    if x.ndim != 2 or x.shape[0] != model.n_bins:
+        raise MulkinetError(
+            f"{model.network} expects features of shape ({model.n_bins} bins, frames), "
+            f"found {x.shape}"
+        )
+    n_frames = _seen_frames(model, x.shape[1])
+    x = np.asarray(x[:, :n_frames], np.float32)
+    if x.shape[1] == n_frames:
+        return x
+    if _pad_of(model, pad) == "wrap":
+        return np.tile(x, math.ceil(n_frames / x.shape[1]))[:, :n_frames]
+    return np.pad(x, ((0, 0), (0, n_frames - x.shape[1])))
+
+
+def check_compatible(model, store, *, feature=None):
+    """Checks that a store's features were made as those the model was trained on.
+
+    Args:
+        model: EmbeddingNetwork; settings that its metadata does not name are not compared.
+        store: FeatureStore.
+        feature: As for `embed`.
+
+    Returns:
+        str: the feature to use.
+
+    Raises:
+        MulkinetError: No such feature, another number of bins, or a setting that differs (named).
+    """
+    feature = feature or model.metadata.get("feature")
+    if feature is None:
+        if len(store.features) != 1:
+            raise MulkinetError(
+                f"expected one feature to embed, found {', '.join(store.features)} in "
+                f"{store.path}; name one"
+            )
+        feature = store.features[0]
+    found = store.settings(feature)
+    expected = {"n_bins": model.n_bins, **model.metadata.get("feature_settings", {})}
+    # Another version of an extractor is no other feature: only what it was told is compared.
+    differences = [
+        f"{name} {found.get(name, 'unknown')} instead of {value}"
+        for name, value in expected.items()
+        if not name.endswith("version") and not _same(found.get(name), value)
+    ]
+    if differences:
+        raise MulkinetError(
+            f"the model expects {feature} made otherwise than in {store.path}: found "
+            f"{', '.join(differences)}; extract the features with the model's settings"
+        )
+    return feature
+
+
+def _same(found, expected):
+    if isinstance(found, float) or isinstance(expected, float):
+        return found is not None and math.isclose(found, expected, rel_tol=1e-6)
+    return found == expected
+
+
+def _pad_of(model, pad):
+    pad = pad or model.metadata.get("pad", "zero")
+    if pad not in PADS:
+        raise MulkinetError(f"pad: expected one of {', '.join(PADS)}; found {pad!r}")
+    return pad
+
+
+def _fixed_frames(model):
+    return model.n_frames or model.metadata.get("n_frames")
+
+
+def _seen_frames(model, n_frames):
+    """Frames that the model sees of a track of `n_frames`."""
+    return _fixed_frames(model) or max(n_frames, model.min_frames)
+
+
+def _report_short(model, lengths, pad):
+    least = _fixed_frames(model) or model.min_frames
+    n_short = int((lengths < least).sum())
+    if n_short and pad == "wrap":
+        _warn_once(
+            f"{n_short} of {len(lengths)} tracks are shorter than {least} frames and were tiled to that length"
+        )
+
+
+@functools.cache
+def _warn_once(line):
+    """Says a line that training would repeat after every epoch."""
+    logging.getLogger("mulkinet").warning(line)
+
+
+def _batches(lengths, batch_size):
+    """Index arrays of tracks of equal length, at most `batch_size` each, short tracks first."""
+    lengths = np.asarray(lengths)
+    for length in np.unique(lengths):
+        same = np.flatnonzero(lengths == length)
+        for start in range(0, len(same), batch_size):
+            yield same[start : start + batch_size]
+
+
+def _load(model, store, feature, row, pad):
+    frames = store.read(feature, row, n_frames=_fixed_frames(model))
+    if not np.isfinite(frames).all():
+        store.check_finite(feature, rows=[row])
+    return prepare_track(model, frames.T, pad)

@@ -1,0 +1,395 @@
+"""The index of a collection: audio in, named works out, with how sure that is.
+
+    >>> from mulkinet import Index
+    >>> index = Index.build("library.index", "library/", "models/demo/best.h5")  # doctest: +SKIP
+    >>> answer = Index.open("library.index").identify("unknown.wav")             # doctest: +SKIP
+    >>> answer.works[0].title, answer.works[0].probability                        # doctest: +SKIP
+
+Public names: `Index`.
+"""
+
+import functools
+import logging
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from mulkinet.errors import MulkinetError, SkippedInput
+from mulkinet.files.atomic import remove_leftovers
+from mulkinet.identify import calibration, updating
+from mulkinet.identify.answering import Answering, read_queries
+from mulkinet.identify.collection import open_collection
+from mulkinet.identify.extraction import Extraction
+from mulkinet.identify.index_file import (
+    IDS,
+    IndexData,
+    fingerprint,
+    locked,
+    read_index,
+    write_index,
+)
+from mulkinet.identify.journal import Journal
+from mulkinet.identify.search import Search, with_cells
+from mulkinet.workers import count_workers
+
+__all__ = ["Index"]
+
+_log = logging.getLogger("mulkinet")
+
+
+class Index:
+    """An index of a collection, opened.
+
+    `Index.open` and `Index.build` make one. Many queries at once are faster than one by one: features
+    are extracted on every core, and embedded in one batch.
+
+    Attributes:
+        path: pathlib.Path of the file; its format is told in `mulkinet/identify/index_file.py`.
+        data: IndexData, what the file holds.
+        changes: Changes, what the last `build`, `add` or `remove` did; None before.
+    """
+
+    def __init__(self, path, data, model_file=None, report=_log.warning):
+        self.path = Path(path)
+        self.data = data
+        self.changes = None
+        self._model_file = model_file
+        self._report = report
+
+    def __len__(self):
+        return len(self.data)
+
+    def __repr__(self):
+        return f"Index({str(self.path)!r}: {len(self)} tracks of {self.n_works} works)"
+
+    @classmethod
+    def open(cls, path, model_file=None, *, report=_log.warning):
+        """Opens an index.
+
+        Args:
+            path: Its file.
+            model_file: The model it was made with, where that is no longer where it was.
+            report: Called with a line to show: waiting for another writer, recall of the search.
+
+        Returns:
+            Index.
+
+        Raises:
+            MulkinetError: No such file, no index, or damaged.
+        """
+        return cls(path, read_index(path), model_file, report)
+
+    @classmethod
+    def build(
+        cls,
+        path,
+        collection,
+        model_file,
+        *,
+        n_workers=-1,
+        batch_size=16,
+        progress=True,
+        report=_log.warning,
+    ):
+        """Makes the index of a collection; an interrupted run goes on where it was.
+
+        Args:
+            path: The file to make. One that is there already is brought up to date if it holds no
+                other tracks, and refused otherwise.
+            collection: A folder of audio, `<work>/<track>.<ext>` or flat (every file its own work),
+                or a feature store.
+            model_file: Model file of a trained network.
+            n_workers: Processes that extract features; -1 is one per core.
+            batch_size: Tracks embedded at a time.
+            progress: Whether to show a progress bar.
+            report: As for `open`.
+
+        Returns:
+            Index, with `changes`.
+
+        Raises:
+            MulkinetError: The collection or the model cannot be used, or they do not fit.
+        """
+        path = Path(path)
+        extraction = Extraction(_load(model_file))
+        source = open_collection(collection, extraction, progress)
+        with locked(path, report):
+            if path.exists():
+                index = cls(path, read_index(path), model_file, report)
+                index._check_model(extraction.model)
+                index._check_within(source)
+            else:
+                index = cls(path, _empty(extraction, model_file), model_file, report)
+            index.__dict__["extraction"] = extraction
+            index._update(source, n_workers, batch_size, progress)
+        return index
+
+    def add(self, collection, *, n_workers=-1, batch_size=16, progress=True):
+        """Adds a collection: tracks that are new or changed, by their content.
+
+        Args:
+            collection: As for `build`.
+            n_workers: As for `build`.
+            batch_size: As for `build`.
+            progress: As for `build`.
+
+        Returns:
+            Changes.
+
+        Raises:
+            MulkinetError: The collection cannot be used, or the model is not the index's.
+        """
+        source = open_collection(collection, self.extraction, progress)
+        with locked(self.path, self._report):
+            self._reread()
+            self._update(source, n_workers, batch_size, progress)
+        return self.changes
+
+    def remove(self, names):
+        """Takes works or tracks out.
+
+        Args:
+            names: Of each what to remove: a work_id, or `<work_id>/<track_id>`.
+
+        Returns:
+            Changes.
+
+        Raises:
+            MulkinetError: The index does not hold one of them; nothing is removed then.
+        """
+        with locked(self.path, self._report):
+            self._reread()
+            data, self.changes = updating.remove(self.data, names)
+            self._write(data)
+        return self.changes
+
+    def calibrate(self, *, data_dir=None, val_ls=None, false_accept_rate=None, known=0.5):
+        """Fits the threshold tau and the mapping from distance to probability, and keeps them.
+
+        Args:
+            data_dir: A feature store of tracks that the model was not trained on; the index itself
+                by default.
+            val_ls: List of its tracks to use; all by default.
+            false_accept_rate: tau is the largest distance at which this share of non-covers, in
+                (0, 1), is accepted; by default that of equal error.
+            known: Share of queries taken to be of a work of the index, in (0, 1).
+
+        Returns:
+            dict: see `mulkinet.identify.calibration.calibrate`; and `source`.
+
+        Raises:
+            MulkinetError: The tracks cannot be used, or are too few.
+        """
+        for name, value in (("false_accept_rate", false_accept_rate), ("known", known)):
+            if value is not None and not 0 < value < 1:
+                raise MulkinetError(f"expected {name} between 0 and 1, found {value:g}")
+        with locked(self.path, self._report):
+            self._reread()
+            embeddings, works, tracks = self._calibration_tracks(data_dir, val_ls)
+            calibration.warn_of_trained_works(self.model, works, self._report)
+            found = calibration.calibrate(
+                embeddings,
+                works,
+                tracks,
+                distance=self.data.config["distance"],
+                weights=self.model.distance_weights,
+                false_accept_rate=false_accept_rate,
+                known=known,
+            )
+            named = {"data_dir": str(data_dir or self.path), "val_ls": str(val_ls or "all tracks")}
+            self._write(replace(self.data, calibration={**found, "source": named}))
+        return self.data.calibration
+
+    def identify(
+        self,
+        queries,
+        *,
+        top=10,
+        tau=None,
+        segment_sec=None,
+        hop_sec=None,
+        n_workers=-1,
+        progress=True,
+    ):
+        """Finds what recordings are covers of.
+
+        Args:
+            queries: A recording or a list of them. Each is a path; or samples, (n_samples,) float32
+                mono at 44.1 kHz; or features as a store made for the model holds them,
+                (n_bins, n_frames).
+            top: Tracks and works to name; a span has one.
+            tau: Distance up to which a track is taken for a cover; that of `calibrate` by default.
+            segment_sec: Cut queries into windows of this length, and answer with spans.
+            hop_sec: From one window to the next; a quarter of `segment_sec` by default.
+            n_workers: Processes that extract features of several files; -1 is one per core.
+            progress: Whether to show a progress bar where there are several files.
+
+        Returns:
+            Answer, or for a list a list of them, in which unreadable queries have `skipped`.
+
+        Raises:
+            SkippedInput: The only query cannot be read.
+            MulkinetError: The model is not the index's, or an argument cannot be used.
+
+        Example:
+            >>> index = Index.open("library.index")                       # doctest: +SKIP
+            >>> for match in index.identify("unknown.wav", top=3).works:  # doctest: +SKIP
+            ...     print(match.work_id, match.distance, match.probability)
+        """
+        if top < 1:
+            raise MulkinetError(f"expected top of 1 or more, found {top}")
+        if tau is not None and not np.isfinite(tau):
+            raise MulkinetError(f"expected tau as a finite distance, found {tau}")
+        if segment_sec is None and hop_sec is not None:
+            raise MulkinetError("expected hop_sec together with segment_sec, found it alone")
+        if tau is None and self.data.calibration:
+            tau = self.data.calibration["tau"]
+        is_one = isinstance(queries, (str, os.PathLike, np.ndarray))
+        answering = Answering(self.data, self.extraction, self.search, tau)
+        read = read_queries(
+            [queries] if is_one else list(queries),
+            self.extraction,
+            count_workers(n_workers),
+            framed=segment_sec is None,
+            progress=progress,
+        )
+        if segment_sec is None:
+            answers = answering.whole(read, top)
+        else:
+            answers = answering.in_windows(read, segment_sec, hop_sec)
+        if not is_one:
+            return answers
+        if answers[0].skipped:
+            raise SkippedInput(f"{answers[0].query}: {answers[0].skipped}")
+        return answers[0]
+
+    @property
+    def n_works(self):
+        """Number of works."""
+        return len(set(self.data.ids["work_id"]))
+
+    @property
+    def rows_by_key(self):
+        """Dict of (work_id, track_id) to row."""
+        keys = zip(self.data.ids["work_id"], self.data.ids["track_id"])
+        return {key: row for row, key in enumerate(keys)}
+
+    @property
+    def model(self):
+        """The network of the index; loaded when first asked for.
+
+        Raises:
+            MulkinetError: The model file is not there, or holds another model.
+        """
+        return self.extraction.model
+
+    @functools.cached_property
+    def extraction(self):
+        """Extraction of the index's model."""
+        model = _load(self._model_file or self.data.config["model_file"])
+        self._check_model(model)
+        return Extraction(model)
+
+    @functools.cached_property
+    def search(self):
+        """Search over the index's embeddings, kept for many queries."""
+        weights = self.model.distance_weights
+        distance = self.data.config["distance"]
+        return Search(self.data.embeddings, distance, weights, self.data.cells)
+
+    def info(self):
+        """What the index is, as a dict of plain values."""
+        config, fitted = self.data.config, self.data.calibration
+        names = ("model_file", "fingerprint", "network", "distance", "feature", "feature_settings")
+        return {
+            "path": str(self.path),
+            "tracks": len(self),
+            "works": self.n_works,
+            "embedding_len": self.data.embeddings.shape[1],
+            "bytes": self.path.stat().st_size,
+            **{name: config[name] for name in names},
+            "trained_sec": config["trained_sec"],
+            "recall@10": 1.0 if self.data.cells is None else self.data.cells.recall,
+            "calibration": fitted
+            and {**fitted, "base_rate": calibration.base_rate(fitted, self.n_works)},
+        }
+
+    def _check_model(self, model):
+        found, expected = fingerprint(model), self.data.config["fingerprint"]
+        if found != expected:
+            raise MulkinetError(
+                f"expected the model that {self.path} was made with (fingerprint "
+                f"{expected[:12]}, then {self.data.config['model_file']}), found another "
+                f"(fingerprint {found[:12]}); name the right one with --model-file, or build a new "
+                "index"
+            )
+
+    def _check_within(self, source):
+        there = set(self.rows_by_key)
+        others = there - {entry[:2] for entry in source.entries}
+        if others:
+            work, track = min(others)
+            raise MulkinetError(
+                f"expected no index at {self.path} or one of this collection, found one with "
+                f"{len(others)} other tracks (such as {work}/{track}); add to it with mulkinet index "
+                "add, or delete it first"
+            )
+
+    def _reread(self):
+        # Another process may have written since it was opened.
+        self.data = read_index(self.path)
+        self._check_model(self.model)
+        self.__dict__.pop("search", None)
+
+    def _update(self, source, n_workers, batch_size, progress):
+        remove_leftovers(self.path.parent)
+        embedding_len = self.data.embeddings.shape[1]
+        journal = Journal(self.path, self.data.config["fingerprint"], embedding_len)
+        data, self.changes = updating.update(
+            self.data,
+            source,
+            self.extraction,
+            journal,
+            n_workers=count_workers(n_workers),
+            batch_size=batch_size,
+            progress=progress,
+        )
+        if data is not self.data:
+            self._write(data)
+        journal.remove()
+
+    def _write(self, data):
+        self.data = with_cells(data, self._report)
+        self.__dict__.pop("search", None)
+        write_index(self.path, self.data)
+
+    def _calibration_tracks(self, data_dir, val_ls):
+        """(embeddings, work_ids, track_ids) of the tracks to calibrate on."""
+        if data_dir is None:
+            rows = calibration.listed_rows(self, val_ls)
+            works, tracks = (self.data.ids[name][rows].astype(str) for name in IDS[:2])
+            return self.data.embeddings[rows], works, tracks
+        return calibration.stored_tracks(data_dir, val_ls, self.extraction)
+
+
+def _load(model_file):
+    from mulkinet.models.model_file import load_model
+
+    return load_model(model_file)
+
+
+def _empty(extraction, model_file):
+    model = extraction.model
+    config = {
+        "model_file": os.path.abspath(model_file),
+        "fingerprint": fingerprint(model),
+        "network": model.network,
+        "distance": model.distance,
+        "feature": extraction.feature,
+        "feature_settings": model.metadata.get("feature_settings", {}),
+        "trained_sec": extraction.trained_sec,
+    }
+    ids = {name: np.empty(0, dtype=object) for name in IDS}
+    return IndexData(config, ids, np.empty((0, model.embedding_len), np.float32))

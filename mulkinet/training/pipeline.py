@@ -1,0 +1,95 @@
+"""From a store to batches: one tf.data road for every network and loss.
+
+`batches` turns a plan (`mulkinet.training.samplers`) into (x, targets): it reads a crop of every track from the
+memory map, augments, and reads ahead. Where a crop begins and how it is augmented follow from
+(seed, epoch, step), so that a resumed run sees what an uninterrupted one would have seen.
+
+Public names: `batches`.
+"""
+
+import numpy as np
+
+__all__ = ["batches"]
+
+
+def batches(plan, store, *, feature, n_frames, pad="zero", augment=None, replicas=(range(1), 1)):
+    """The batches of a plan, read ahead of their use on all cores.
+
+    Args:
+        plan: Plan.
+        store: FeatureStore.
+        feature: One of the store's features.
+        n_frames: Length of the crops.
+        pad: What shorter tracks are filled up with at the end: "zero", or "wrap" for the track
+            over again.
+        augment: mulkinet.training.augment.Augmentation, or None; of a pair only the second track goes
+            through it.
+        replicas: (which replicas, of how many): each sees its part of every batch, one after the
+            other.
+
+    Returns:
+        tf.data.Dataset of (x, targets): x (batch, n_bins, n_frames) float32, or for pairs
+        (batch, 2, n_bins, n_frames); targets int32 as in the plan.
+
+    Raises:
+        MulkinetError: The augmentation is not meant for the bins of the feature.
+    """
+    import tensorflow as tf
+
+    n_bins = store.settings(feature)["n_bins"]
+    if augment:
+        # Within the graph it would come out with TensorFlow's traceback.
+        augment.check_bins(n_bins)
+    n_read = augment.source_frames(n_frames) if augment else n_frames
+    here, n_replicas = replicas
+    plan_seed = plan.seed
+
+    # TensorFlow keeps this function, and all that it refers to, until the process ends. So the
+    # plan comes to it as tensors, which go with the dataset.
+    def read(step, replica, rows, targets):
+        rng = np.random.default_rng((*plan_seed, step))
+        widths = np.full(rows.shape, n_read)
+        if rows.ndim == 2:
+            widths[:, 0] = n_frames
+        lengths = np.minimum(store.n_frames(feature)[rows], widths)
+        starts = rng.integers(0, store.n_frames(feature)[rows] - lengths + 1)
+        part = np.array_split(np.arange(len(rows)), n_replicas)[here[replica]]
+        x = np.zeros((*rows[part].shape, n_bins, n_read), np.float32)
+        for at in np.ndindex(*rows[part].shape):
+            row, start, width = (array[part][at] for array in (rows, starts, widths))
+            _fill(x[at], store.read(feature, row, start, width), width, pad)
+        store.release()
+        seed = rng.integers(1 << 31, size=(n_replicas, 2), dtype=np.int32)[here[replica]]
+        return x, lengths[part].astype(np.int32), targets[part], seed
+
+    with tf.device("CPU:0"):
+        rows, targets = (tf.constant(np.concatenate(parts)) for parts in zip(*plan.steps))
+        ends = tf.constant(np.cumsum([len(part) for part, _ in plan.steps]))
+        starts = tf.concat([[0], ends[:-1]], axis=0)
+
+    def load(i):
+        step, replica = i // len(here), i % len(here)
+        batch = slice(starts[step], ends[step])
+        inputs = [step, replica, rows[batch], targets[batch]]
+        kinds = (tf.float32, tf.int32, tf.int32, tf.int32)
+        x, lengths, y, seed = tf.numpy_function(read, inputs, kinds, stateful=False)
+        x = tf.ensure_shape(x, (None, *rows.shape[1:], n_bins, n_read))
+        if augment:
+            lengths = tf.ensure_shape(lengths, (None, *rows.shape[1:]))
+            seed = tf.ensure_shape(seed, (2,))
+            if rows.shape.rank == 1:
+                x = augment(x, lengths, seed, n_frames=n_frames, pad=pad)
+            else:
+                other = augment(x[:, 1], lengths[:, 1], seed, n_frames=n_frames, pad=pad)
+                x = tf.stack([x[:, 0, :, :n_frames], other], axis=1)
+        return x, tf.ensure_shape(y, (None, *targets.shape[1:]))
+
+    steps = tf.data.Dataset.range(len(plan.steps) * len(here))
+    return steps.map(load, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+
+
+def _fill(crop, frames, n_frames, pad):
+    """Frames (rows) into a crop (n_bins, at least n_frames), filled up to n_frames."""
+    if pad == "wrap" and len(frames) < n_frames:
+        frames = np.resize(frames, (n_frames, frames.shape[1]))
+    crop[:, : len(frames)] = frames.T

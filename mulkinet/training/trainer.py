@@ -1,0 +1,365 @@
+"""The training loop: epochs, validation, the best and the last model, logs, resuming.
+
+After each epoch the network embeds the validation tracks and ranks them. `best.h5` is the epoch
+with the highest validation MAP; `last.h5` also holds the optimizer and the head, so that a killed
+run goes on from its last finished epoch and ends as if it had not been killed. Everything drawn
+while training follows from (seed, epoch, step).
+
+With several workers (TF_CONFIG) every worker runs this loop; the first one writes the files, which
+all must be able to read.
+
+Public names: `Trainer`, `Validation`.
+"""
+
+import dataclasses
+import math
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+import mulkinet
+from mulkinet.data.lists import write_list
+from mulkinet.embedding import embed
+from mulkinet.errors import MulkinetError
+from mulkinet.evaluation import evaluate
+from mulkinet.evaluation.distances import pair_keys
+from mulkinet.evaluation.selection import select_tracks
+from mulkinet.files.atomic import remove_leftovers
+from mulkinet.models.model_file import load_model, load_state, save_model
+from mulkinet.training.devices import is_chief
+from mulkinet.training.log import RunLog
+from mulkinet.training.optimizers import prepare_optimizer
+from mulkinet.training.pipeline import batches
+
+__all__ = ["Trainer", "Validation"]
+
+_VALIDATED = ("MAP", "TOP10", "MR1")
+_HISTOGRAM_TRACKS = 500
+
+
+@dataclasses.dataclass(frozen=True)
+class Validation:
+    """The tracks a model is selected by.
+
+    Attributes:
+        store: FeatureStore.
+        rows: (N,) int64 rows of the validation tracks.
+    """
+
+    store: object
+    rows: np.ndarray
+
+    def embeddings(self, network):
+        """(N, embedding) float32."""
+        return embed(network, self.store, rows=self.rows)
+
+    def scores(self, network, embeddings):
+        """MAP, TOP10 and MR1 of ranking every track against all others: dict of float."""
+        scores = evaluate(
+            embeddings,
+            self.store.work_ids[self.rows],
+            distance=network.distance,
+            weights=network.distance_weights,
+            thresholds=False,
+        )
+        return {name: scores[name] for name in _VALIDATED}
+
+    def distances(self, network, embeddings):
+        """The network's distances of covers and of others, among some tracks: dict of arrays."""
+        _, work, counts = np.unique(
+            self.store.work_ids[self.rows], return_inverse=True, return_counts=True
+        )
+        # Whole works, those with covers first.
+        some = np.lexsort((work, counts[work] == 1))[:_HISTOGRAM_TRACKS]
+        tracks = select_tracks(work[some])
+        keys = pair_keys(
+            embeddings[some], tracks, distance=network.distance, weights=network.distance_weights
+        )
+        found = np.empty((len(tracks.queries), len(tracks.references)))
+        keys.fill(found, slice(0, found.shape[0]), slice(0, found.shape[1]))
+        found = keys.distance(found)
+        same = tracks.query_works[:, None] == tracks.reference_works
+        once = tracks.queries[:, None] < tracks.references
+        return {"cover": found[once & same], "other": found[once & ~same]}
+
+
+class Trainer:
+    """Trains a network through one stage.
+
+    Attributes:
+        history: list of dict, one row per finished epoch, as in `epochs.csv`.
+
+    Args:
+        network: EmbeddingNetwork, with its `metadata` (feature, ...) set.
+        stage: A stage of `mulkinet.training.objectives`, made from that network.
+        store: FeatureStore of the training tracks.
+        crops: dict of arguments of `mulkinet.training.pipeline.batches`: feature, n_frames, pad, augment.
+        validation: Validation.
+        optimizer: From `mulkinet.training.optimizers.build_optimizer`.
+        schedule: Function of the epoch to its learning rate.
+        settings: dict, JSON-able: the options of the run, kept in the model file; a run is resumed
+            only with the same.
+        lists: dict of name to (work_id, track_id) pairs; written as list files beside best.h5.
+        model_dir: Folder of best.h5 and last.h5.
+        log_dir: Folder of epochs.csv and the TensorBoard events.
+        clip_norm: Largest norm of the gradients of all weights together; None for no limit.
+        max_epochs: int >= 0; with 0 the untrained network is saved as best.h5.
+        patience: Epochs without a better validation MAP after which training stops; None for never.
+        strategy: tf.distribute.Strategy under which network, stage and optimizer were made.
+        report: Called with a line to show to the user.
+    """
+
+    def __init__(
+        self,
+        network,
+        stage,
+        store,
+        validation,
+        *,
+        crops,
+        optimizer,
+        schedule,
+        settings,
+        lists,
+        model_dir,
+        log_dir,
+        clip_norm,
+        max_epochs,
+        patience,
+        strategy,
+        report,
+    ):
+        self.history = []
+        self._network = network
+        self._stage = stage
+        self._store = store
+        self._validation = validation
+        self._crops = crops
+        self._optimizer = optimizer
+        self._schedule = schedule
+        self._settings = settings
+        self._lists = lists
+        self._resumed_path = Path(model_dir) / "last.h5"
+        self._clip_norm = clip_norm
+        self._max_epochs = max_epochs
+        self._patience = patience
+        self._strategy = strategy
+        self._report = report
+        if not is_chief(strategy):
+            # Reading the weights takes all workers, so all of them save, each to its own place.
+            self._scratch = tempfile.TemporaryDirectory()
+            model_dir = log_dir = self._scratch.name
+        self._best_path = Path(model_dir) / "best.h5"
+        self._last_path = Path(model_dir) / "last.h5"
+        self._log_dir = Path(log_dir)
+        with strategy.scope():
+            prepare_optimizer(optimizer, stage.model.trainable_variables)
+        self._train_step = tf.function(self._distributed_step, reduce_retracing=True)
+
+    def run(self, resume=False):
+        """Trains to the end.
+
+        Args:
+            resume: Go on from last.h5.
+
+        Returns:
+            dict: the row of `history` of the best epoch.
+
+        Raises:
+            MulkinetError: What is to be resumed is not there, or was made with other settings; the loss
+                is not finite; a file cannot be written.
+        """
+        if resume:
+            self._resume()
+        log = RunLog(self._log_dir)
+        for folder in (self._best_path.parent, self._log_dir):
+            remove_leftovers(folder)
+        embeddings = None
+        if self._max_epochs == 0:
+            embeddings = self._validation.embeddings(self._network)
+            scores = self._validation.scores(self._network, embeddings)
+            self.history = [{"epoch": 0, **scores}]
+            self._save_best()
+        log.write_csv(self.history)
+        while len(self.history) < self._max_epochs and not self._out_of_patience():
+            embeddings = self._run_epoch(len(self.history), log)
+        if embeddings is None:  # resumed at its end: it may have been killed before the projector
+            embeddings = self._validation.embeddings(self._network)
+        rows = self._validation.rows
+        store = self._validation.store
+        log.write_projector(embeddings, store.work_ids[rows], store.track_ids[rows])
+        return self._best()
+
+    def _run_epoch(self, epoch, log):
+        """Trains, validates, saves and logs one epoch -> the validation tracks' embeddings."""
+        began = time.monotonic()
+        lr = self._schedule(epoch)
+        self._optimizer.learning_rate = lr
+        plan = self._stage.plan(epoch)
+        trained, steps = self._train_epoch(epoch, plan)
+        embeddings = self._validation.embeddings(self._network)
+        if not np.isfinite(embeddings).all():
+            raise MulkinetError(
+                f"expected finite embeddings, found NaN or infinity after epoch {epoch + 1}, whose "
+                f"last batch, {len(plan.steps)}, had {self._tracks_of(plan, -1)}; "
+                "lower --lr, or limit the gradients by --clip-norm"
+            )
+        scores = self._validation.scores(self._network, embeddings)
+        seconds = round(time.monotonic() - began, 2)
+        row = {"epoch": epoch + 1, "lr": lr, **trained, **scores, "seconds": seconds}
+        self.history.append(row)
+        is_best = self._best() is row
+        # last.h5 after them: a run killed before it repeats the epoch and writes them again.
+        if is_best:
+            self._save_best()
+        log.write_events(row, steps, self._validation.distances(self._network, embeddings))
+        self._save(self._last_path, with_state=True)
+        log.write_csv(self.history)
+        self._report(self._line(row, is_best))
+        return embeddings
+
+    def _train_epoch(self, epoch, plan):
+        """Takes the epoch's steps -> the means of what they give, and (step, what it gives) pairs."""
+        progress = tqdm(
+            self._data(plan),
+            f"epoch {epoch + 1}/{self._max_epochs}",
+            total=len(plan.steps),
+            unit="batch",
+            leave=False,
+            disable=None,  # no bar where nobody looks: a log file, a pipe
+        )
+        taken = []
+        for x, targets in progress:
+            taken.append(self._train_step(x, targets))
+            if len(taken) > 1:
+                # The step before, which is done while this one is computed: nothing waits for it.
+                self._check_loss(epoch, plan, len(taken) - 2, taken)
+        self._check_loss(epoch, plan, len(taken) - 1, taken)
+        taken = [{name: float(value) for name, value in values.items()} for values in taken]
+        sizes = [len(rows) for rows, _ in plan.steps]
+        means = {
+            name: sum(values[name] * size for values, size in zip(taken, sizes)) / sum(sizes)
+            for name in taken[0]
+        }
+        first = int(self._optimizer.iterations.numpy()) - len(taken) + 1
+        return means, list(enumerate(taken, first))
+
+    def _check_loss(self, epoch, plan, step, taken):
+        loss = float(taken[step]["loss"])
+        if not math.isfinite(loss):
+            raise MulkinetError(
+                f"expected a finite loss, found {loss} in epoch {epoch + 1}, batch {step + 1}, "
+                f"with {self._tracks_of(plan, step)}; "
+                "lower --lr, or look for broken features in these tracks"
+            )
+
+    def _data(self, plan):
+        n_replicas = self._strategy.num_replicas_in_sync
+        if n_replicas == 1:
+            return batches(plan, self._store, **self._crops)
+
+        def share(context):
+            here = n_replicas // context.num_input_pipelines
+            first = context.input_pipeline_id * here
+            replicas = (range(first, first + here), n_replicas)
+            return batches(plan, self._store, replicas=replicas, **self._crops)
+
+        return self._strategy.distribute_datasets_from_function(share)
+
+    def _distributed_step(self, x, targets):
+        values = self._strategy.run(self._replica_step, (x, targets))
+        return {
+            name: self._strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None)
+            for name, value in values.items()
+        }
+
+    def _replica_step(self, x, targets):
+        context = tf.distribute.get_replica_context()
+        variables = self._stage.model.trainable_variables
+        with tf.GradientTape() as tape:
+            share, logged = self._stage.loss(x, targets, self._optimizer.iterations)
+            penalties = self._stage.model.losses
+            penalty = tf.add_n(penalties) if penalties else tf.zeros(())
+            penalty = penalty / context.num_replicas_in_sync
+            total = share + penalty
+        gradients = tape.gradient(total, variables)
+        gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        if self._clip_norm is not None:
+            gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm)
+        self._optimizer.apply_gradients(
+            zip(gradients, variables), experimental_aggregate_gradients=False
+        )
+        return {"loss": share, "penalty": penalty, **logged}
+
+    def _best(self):
+        return max(self.history, key=lambda row: row["MAP"])
+
+    def _out_of_patience(self):
+        if self._patience is None or not self.history:
+            return False
+        waited = self.history[-1]["epoch"] - self._best()["epoch"]
+        if waited >= self._patience:
+            self._report(f"stopped: no better validation MAP for {waited} epochs")
+        return waited >= self._patience
+
+    def _line(self, row, is_best):
+        width = len(str(self._max_epochs))
+        logged = [name for name in row if name not in ("epoch", "lr", "seconds", *_VALIDATED)]
+        trained = "  ".join(f"{name} {row[name]:.4f}" for name in logged)
+        return (
+            f"epoch {row['epoch']:>{width}}/{self._max_epochs}  {trained}  |  validation "
+            f"MAP {row['MAP']:.4f}  TOP10 {row['TOP10']:.3f}  MR1 {row['MR1']:.2f}  |  "
+            f"{row['seconds']:.1f} s{'  best' if is_best else ''}"
+        )
+
+    def _tracks_of(self, plan, step):
+        rows = np.ravel(plan.steps[step][0])
+        shown = [f"{self._store.work_ids[row]}/{self._store.track_ids[row]}" for row in rows[:3]]
+        return f"tracks {', '.join(shown)}{', ...' if len(rows) > 3 else ''}"
+
+    def _save_best(self):
+        # The lists with it: those of an earlier run are not to be taken for what this one saw.
+        for name, pairs in self._lists.items():
+            write_list(self._best_path.with_name(name), pairs)
+        self._save(self._best_path)
+
+    def _save(self, path, with_state=False):
+        self._network.metadata["training"] = {
+            "settings": self._settings,
+            "epoch": self.history[-1]["epoch"],
+            "validation_MAP": self.history[-1]["MAP"],
+            "history": self.history,
+            "mulkinet_version": mulkinet.__version__,
+        }
+        state = None
+        if with_state:
+            state = {"optimizer": self._optimizer.get_weights(), "head": self._stage.state()}
+        save_model(self._network, path, state=state)
+
+    def _resume(self):
+        path = self._resumed_path
+        network = load_model(path)
+        training = network.metadata["training"]
+        self._check_settings(training["settings"])
+        self._network.set_weights(network.get_weights())
+        state = load_state(path)
+        self._optimizer.set_weights(state["optimizer"])
+        self._stage.restore(state["head"])
+        self.history = training["history"]
+        self._report(f"resuming after epoch {len(self.history)}")
+
+    def _check_settings(self, recorded):
+        different = [
+            f"{name} {recorded.get(name)!r}, not {value!r}"
+            for name, value in self._settings.items()
+            if recorded.get(name) != value
+        ]
+        if different:
+            raise MulkinetError(
+                f"expected the settings of the run to resume, found {self._resumed_path} made with "
+                f"{'; '.join(different)}; give the same, or start anew without --resume"
+            )

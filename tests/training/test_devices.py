@@ -1,0 +1,79 @@
+"""Which devices and which process: errors, the chief of a cluster, mixed precision without a GPU."""
+
+import types
+
+import pytest
+import tensorflow as tf
+
+from mulkinet import MulkinetError
+from mulkinet.training.devices import (
+    is_chief,
+    parse_gpus,
+    strategy_of,
+    use_mixed_precision,
+    wait_for_all,
+)
+
+
+@pytest.mark.parametrize(("text", "gpus"), [("0", [0]), ("0,1", [0, 1]), ("-1", [])])
+def test_gpus(text, gpus):
+    assert parse_gpus(text) == gpus
+
+
+@pytest.mark.parametrize("text", ["", "x", "0,0", "-2", "0,-1"])
+def test_no_gpus(text):
+    with pytest.raises(MulkinetError, match="expected --gpu 0, --gpu 0,1 or --gpu -1"):
+        parse_gpus(text)
+
+
+def test_a_machine_without_gpus_says_so_and_goes_on():
+    lines = []
+    strategy = strategy_of([0], lines.append)
+    assert strategy.num_replicas_in_sync == 1
+    assert lines == ["no GPU was found; going on with the CPU (--gpu -1 asks for it)"]
+
+
+def test_a_gpu_that_is_not_there(monkeypatch):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["one", "two"])
+    with pytest.raises(MulkinetError, match="expected --gpu below 2.*found 2"):
+        strategy_of([0, 2], print)
+
+
+@pytest.mark.parametrize("text", ["{bad", '{"cluster": 3}'])
+def test_what_is_no_cluster(monkeypatch, text):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(MulkinetError, match="expected a cluster and a task as JSON in TF_CONFIG"):
+        strategy_of([], print)
+
+
+TWO_WORKERS = {"worker": ["a:1", "b:1"]}
+WITH_CHIEF = {"chief": ["a:1"], "worker": ["b:1", "c:1"]}
+
+
+@pytest.mark.parametrize(
+    ("cluster", "task_type", "task_id", "chief"),
+    [
+        (TWO_WORKERS, "worker", 0, True),
+        (TWO_WORKERS, "worker", 1, False),
+        (WITH_CHIEF, "chief", 0, True),
+        (WITH_CHIEF, "worker", 0, False),
+        (WITH_CHIEF, "worker", 1, False),
+    ],
+)
+def test_one_process_of_a_cluster_writes(cluster, task_type, task_id, chief):
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec(cluster), task_type=task_type, task_id=task_id
+    )
+    assert is_chief(types.SimpleNamespace(cluster_resolver=resolver)) == chief
+
+
+def test_a_process_alone_writes_and_waits_for_nobody():
+    assert is_chief(tf.distribute.get_strategy())
+    wait_for_all(tf.distribute.get_strategy())
+
+
+def test_mixed_precision_without_a_gpu_says_why_not():
+    lines = []
+    use_mixed_precision(lines.append)
+    assert lines == ["no GPU with bfloat16 (compute capability 8.0) was found; going on in float32"]
+    assert tf.keras.mixed_precision.global_policy().name == "float32"

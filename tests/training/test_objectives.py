@@ -1,0 +1,292 @@
+"""Every stage trains its network, resumes to the same end, and refuses what it cannot train."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import mulkinet
+from mulkinet import FeatureStore, MulkinetError, build_model
+from mulkinet.data.lists import read_list, write_list
+from mulkinet.files.locks import locked
+from mulkinet.losses import MININGS
+from mulkinet.training.data import TrainingData
+from mulkinet.training.objectives import TripletStage, TwinStage
+from mulkinet.training.optimizers import build_optimizer, prepare_optimizer
+from mulkinet.training.recipes import RECIPES, complete
+from tests.commands import invoke
+from tests.gpu_kernels import host_trips
+from tests.patterns import TINY, write_pattern_store
+from tests.training.test_trainer import Stop, assert_same_run, log, run, scalar_events, stop_after
+
+MOVE = {"n_filters": 4, "embedding_len": 8}
+STAGES = {
+    "triplet": {
+        "model": "move",
+        "network": MOVE,
+        "n_frames": 330,
+        "augment": "none",
+        "mining": "random",
+        "batchsize": 16,
+    },
+    "twin": {
+        "model": "siamese",
+        "network": {"embedding_len": 8},
+        "n_frames": 250,
+        "augment": "none",
+        "lr": 1e-4,
+    },
+    "contrastive": {"network": TINY, "loss": "contrastive", "optimizer": "lookahead-sgd"},
+}
+
+
+@pytest.fixture(scope="module")
+def store_path(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("store")
+    return write_pattern_store(folder / "patterns.h5", n_frames=340)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_trains_and_resumes(store_path, tmp_path, monkeypatch, stage):
+    for name in ("whole", "parts"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "whole")
+    run(store_path, max_epoch=3, **STAGES[stage])
+    rows = log(tmp_path / "whole")
+    assert all(np.isfinite(float(row["loss"])) for row in rows)
+    expected = {
+        "triplet": {"active_triplets", "violating_anchors", "mean_positive_distance"},
+        "twin": {"accuracy"},
+        "contrastive": {"mean_positive_distance", "mean_negative_distance"},
+    }
+    assert expected[stage] < set(rows[0])
+    monkeypatch.chdir(tmp_path / "parts")
+    with pytest.raises(Stop):
+        run(store_path, stop_after(2), max_epoch=3, **STAGES[stage])
+    run(store_path, max_epoch=3, resume=True, **STAGES[stage])
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_pretraining_starts_the_triplet_stage(store_path, here):
+    options = {"network": TINY, "loss": "triplet", "batchsize": 16}
+    lines = []
+    run(store_path, lines.append, pretrain_epochs=2, max_epoch=2, **options)
+    assert (here / "models" / "t" / "pretrain" / "best.h5").is_file()
+    assert len(log(here, "t/pretrain")) == len(log(here)) == 2
+    assert "accuracy" in log(here, "t/pretrain")[0]
+    assert "active_triplets" in log(here)[0]
+    (said,) = [line for line in lines if line.startswith("started from")]
+    assert "pretrain/best.h5: 32 of 32 weights; the classifier is not taken over" in said
+
+
+def stop_in(stage_epochs, epoch):
+    def report(line):
+        if line.startswith(f"epoch {epoch}/{stage_epochs} "):
+            raise Stop
+
+    return report
+
+
+def test_a_two_stage_run_resumes_in_either_stage(store_path, tmp_path, monkeypatch):
+    options = {"network": TINY, "loss": "triplet", "batchsize": 16}
+    options.update(pretrain_epochs=2, max_epoch=3)
+    for name in ("whole", "first", "second"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "whole")
+    run(store_path, **options)
+
+    for name, stage_epochs in (("first", 2), ("second", 3)):
+        monkeypatch.chdir(tmp_path / name)
+        with pytest.raises(Stop):
+            run(store_path, stop_in(stage_epochs, 1), **options)
+        run(store_path, resume=True, **options)
+        assert_same_run(tmp_path / "whole", tmp_path / name)
+
+
+def test_a_rerun_is_not_resumed_in_the_stage_of_the_run_before(store_path, here):
+    options = {"network": TINY, "loss": "triplet", "batchsize": 16}
+    run(store_path, max_epoch=1, lr=0.02, **options)
+    assert (here / "models" / "t" / "last.h5").is_file()
+    with pytest.raises(Stop):
+        run(store_path, stop_after(1), pretrain_epochs=2, **options)
+    assert [path.parent.name for path in here.glob("models/**/last.h5")] == ["pretrain"]
+
+
+def test_finished_pretraining_is_not_resumed(store_path, here):
+    options = {"network": TINY, "loss": "triplet", "batchsize": 16, "lr": 1e-9}
+    options.update(pretrain_epochs=6, max_epoch=2)
+    with pytest.raises(Stop):
+        # A rate that changes nothing: without a better epoch, pre-training ends before its time.
+        run(store_path, stop_in(2, 1), patience=1, **options)
+    pretrained = (here / "models" / "t" / "pretrain" / "last.h5").read_bytes()
+    assert len(log(here, "t/pretrain")) < 6
+    lines = []
+    run(store_path, lines.append, resume=True, **options)
+    assert (here / "models" / "t" / "pretrain" / "last.h5").read_bytes() == pretrained
+    assert [line for line in lines if "resuming" in line] == ["resuming after epoch 1"]
+
+
+def test_an_interrupted_rerun_leaves_its_own_lists_beside_its_best(store_path, here):
+    for name in ("TRAIN", "VAL"):
+        write_list(here / "models" / "t" / name, [("another", "run")])
+    with pytest.raises(Stop):
+        run(store_path, stop_after(1), network=TINY)
+    lists = TrainingData.open(store_path, seed=0).lists
+    for name in ("TRAIN", "VAL"):
+        assert read_list(here / "models" / "t" / name) == lists[name]
+
+
+def test_a_rerun_begins_its_events_anew(store_path, here):
+    run(store_path, network=TINY, max_epoch=3)
+    run(store_path, network=TINY, max_epoch=2)
+    events = scalar_events(here / "log" / "t")["MAP"]
+    assert [step for step, _ in events] == [1, 2]
+
+
+def test_one_run_of_a_name_at_a_time(store_path, here):
+    run(store_path, network=TINY, max_epoch=1)
+    before = (here / "models" / "t" / "last.h5").read_bytes()
+    with locked(here / "models" / "t" / ".lock", pytest.fail):
+        for resume in (False, True):
+            with pytest.raises(MulkinetError, match="alone with models/t, found another run"):
+                run(store_path, network=TINY, max_epoch=1, resume=resume)
+    assert (here / "models" / "t" / "last.h5").read_bytes() == before
+
+
+def test_init_from_says_what_fits(store_path, here):
+    _, path = run(store_path, network=TINY, max_epoch=0)
+    lines = []
+    network = {**TINY, "embedding_len": 4}
+    _, started = run(
+        store_path, lines.append, network=network, init_from=path, tag="u", max_epoch=0
+    )
+    (said,) = [line for line in lines if line.startswith("started from")]
+    assert "27 of 32 weights; not Embedding/kernel, Embedding_BN/gamma" in said
+    one, other = mulkinet.load_model(path), mulkinet.load_model(started)
+    np.testing.assert_array_equal(
+        one.get_layer("KI_0_Conv").kernel, other.get_layer("KI_0_Conv").kernel
+    )
+    training = other.metadata["training"]
+    assert training["settings"]["init_from"] == str(path)
+    with pytest.raises(MulkinetError, match="whose weights fit a move, found none"):
+        run(store_path, model="move", network=MOVE, n_frames=330, init_from=path, augment="none")
+
+
+def test_init_from_warns_of_other_features(store_path, here, monkeypatch):
+    _, path = run(store_path, max_epoch=0)
+    lines = []
+    run(store_path, lines.append, init_from=path, tag="u", max_epoch=0)
+    assert not [line for line in lines if line.startswith("warning")]
+    settings = FeatureStore.settings
+    monkeypatch.setattr(
+        FeatureStore, "settings", lambda self, name: {**settings(self, name), "hop_length": 256}
+    )
+    run(store_path, lines.append, init_from=path, tag="u", max_epoch=0)
+    (warning,) = [line for line in lines if line.startswith("warning")]
+    assert "found hop_length 256 instead of 512" in warning
+
+
+SIAMESE = {"model": "siamese", "network": {}, "n_frames": 250}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"network": TINY, "loss": "twin"}, "network with a twin"),
+        ({"network": TINY, "loss": "twin", "pretrain_epochs": 30}, "network with a twin"),
+        ({"network": TINY, "loss": "triplet", "margin": -1.0}, "--margin >= 0, found -1"),
+        ({"network": TINY, "loss": "contrastive", "margin": 0.0}, "--margin > 0, found 0"),
+        ({"network": TINY, "clip_norm": 0.0}, "--clip-norm > 0, found 0"),
+        ({**SIAMESE, "loss": "softmax"}, "train it with --loss twin"),
+        ({**SIAMESE, "pretrain_epochs": 1}, "train it with --loss twin"),
+        ({**SIAMESE, "loss": "contrastive"}, "train it with --loss twin"),
+        (
+            {"network": TINY, "loss": "triplet", "batchsize": 4, "pretrain_epochs": 1},
+            "raise --batchsize",
+        ),
+        ({"network": TINY, "loss": "foo"}, "expected --loss of softmax, triplet, twin"),
+        ({"network": TINY, "margin": 1.0}, "no --margin with --loss softmax"),
+        ({"network": TINY, "loss": "triplet", "mining": "foo"}, "mining"),
+        ({"network": TINY, "loss": "triplet", "batchsize": 4}, "raise --batchsize"),
+        ({**SIAMESE, "loss": "triplet"}, "train it with --loss twin"),
+    ],
+)
+def test_what_cannot_be_trained_is_told_before_anything_is_written(
+    store_path, here, options, message
+):
+    with pytest.raises(MulkinetError, match=message):
+        run(store_path, **options)
+    assert list(here.iterdir()) == []
+
+
+SETTINGS = {"seed": 1, "batchsize": 16, "tracks_per_work": 4, "margin": 1.0}
+
+
+@pytest.mark.parametrize("mining", MININGS)
+def test_a_step_of_triplets_never_waits_for_the_host(mining):
+    """Of the whole loss: the network, the mining with its seed from the optimizer's step, the gradient."""
+    network = build_model("move", **MOVE)
+    works = np.repeat(["a", "b", "c", "d"], 4)
+    stage = TripletStage(network, np.arange(16), works, {**SETTINGS, "mining": mining})
+    optimizer = build_optimizer("adam", 0.1)
+    prepare_optimizer(optimizer, network.trainable_variables)
+
+    @tf.function
+    def step(x, targets):
+        with tf.GradientTape() as tape:
+            loss, logged = stage.loss(x, targets, optimizer.iterations)
+        return logged, tape.gradient(loss, network.trainable_variables)
+
+    inputs = tf.TensorSpec((16, 12, 330)), tf.TensorSpec((16, 2), tf.int32)
+    assert host_trips(step.get_concrete_function(*inputs)) == []
+
+
+def test_every_dropout_is_seeded_again_by_epoch():
+    """Of the network's own too, which a model made of the network holds inside."""
+    network = build_model("siamese", n_frames=240, embedding_len=8)
+    stage = TwinStage(network, np.arange(4), ["a", "a", "b", "b"], SETTINGS)
+    x = np.random.default_rng(0).random((2, 12, 240)).astype(np.float32)
+    drawn = []
+    for epoch in (3, 4, 3):
+        stage.plan(epoch)
+        drawn.append(stage.model([x, x], training=True).numpy().tolist())
+    assert drawn[0] == drawn[2] != drawn[1]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_is_shown_with_the_network_it_trains(recipe):
+    from mulkinet.cli.train import main
+
+    result = invoke(main, "--recipe", recipe, "--show", "--embedding-len", "77")
+    assert result.exit_code == 0
+    shown = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    for name, value in RECIPES[recipe].items():
+        assert shown.pop(name.replace("_", "-")) == str(value)
+    assert shown.pop("embedding-len") == "77"
+    assert shown.pop("seed") == "0"
+    network = {
+        "mulkinet": {"block": "wider", "ki-block-num": "4", "strict-invariance": "False"},
+        "move": {"n-filters": "256", "sum-method": "adaptive-attention"},
+        "siamese": {},
+        "rescnn": {"width": "64", "depth": "3"},
+    }[recipe]
+    assert network.items() <= shown.items()
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recipes_have_every_option(recipe):
+    assert set(RECIPES[recipe]) == set(RECIPES["mulkinet"])
+    assert complete(recipe, {"lr": None}) == RECIPES[recipe]
+    assert complete(recipe, {"lr": 0.5})["lr"] == 0.5
+
+
+def test_another_loss_brings_its_own_defaults():
+    settings = complete("mulkinet", {"loss": "triplet", "margin": 0.2})
+    assert (settings["mining"], settings["margin"], settings["tracks_per_work"]) == ("hard", 0.2, 4)
+    settings = complete("move", {"loss": "softmax"})
+    assert settings["mining"] is settings["margin"] is settings["tracks_per_work"] is None

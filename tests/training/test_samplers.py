@@ -1,0 +1,145 @@
+"""What an epoch shows, counted."""
+
+import collections
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mulkinet import MulkinetError
+from mulkinet.training.samplers import class_plan, clique_plan, labels_of, pair_plan
+
+
+def test_labels():
+    classes, labels = labels_of(["b", "a", "b", "c"])
+    assert classes.tolist() == ["a", "b", "c"]
+    assert labels.tolist() == [1, 0, 1, 2]
+    assert labels.dtype == np.int32
+    with pytest.raises(MulkinetError, match="at least 2 works"):
+        labels_of(["a", "a"])
+
+
+@settings(deadline=None)
+@given(n=st.integers(1, 200), batch_size=st.integers(1, 40), epoch=st.integers(0, 5))
+def test_an_epoch_shows_every_track_once(n, batch_size, epoch):
+    rows = np.arange(n) * 7
+    labels = np.arange(n, dtype=np.int32) % 5
+    plan = class_plan(rows, labels, batch_size=batch_size, seed=1, epoch=epoch)
+    shown = np.concatenate([step[0] for step in plan.steps])
+    targets = np.concatenate([step[1] for step in plan.steps])
+    assert sorted(shown) == sorted(rows)
+    assert (targets == shown // 7 % 5).all()
+    sizes = [len(step[0]) for step in plan.steps]
+    assert len(sizes) == -(-n // batch_size)
+    assert max(sizes) <= batch_size
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_epochs_differ_and_repeat():
+    rows, labels = np.arange(50), np.zeros(50, np.int32)
+
+    def shown(epoch):
+        plan = class_plan(rows, labels, batch_size=8, seed=0, epoch=epoch)
+        return np.concatenate([step[0] for step in plan.steps]).tolist()
+
+    assert shown(3) == shown(3) != shown(4)
+
+
+def works_of(sizes):
+    labels = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+    order = np.random.default_rng(5).permutation(len(labels))
+    return np.arange(len(labels))[order] * 3, labels[order]
+
+
+def test_how_often_works_and_tracks_come_in_cliques():
+    """MOVE's rule: once for 2-5 tracks, twice for 6-9, three times for 10-13, four times from 14."""
+    sizes = [1, 2, 3, 4, 5, 6, 9, 10, 13, 14, 40]
+    rows, labels = works_of(sizes)
+    label_of = dict(zip(rows.tolist(), labels.tolist()))
+    plan = clique_plan(rows, labels, batch_size=16, tracks_per_work=4, seed=0, epoch=2)
+    times = collections.Counter()
+    for step_rows, targets in plan.steps:
+        assert len(step_rows) <= 16
+        assert len(step_rows) % 4 == 0
+        assert targets.dtype == np.int32
+        assert targets[:, 0].tolist() == [label_of[row] for row in step_rows]
+        assert targets[:, 1].tolist() == step_rows.tolist()
+        for clique in step_rows.reshape(-1, 4):
+            (work,) = {label_of[row] for row in clique}
+            counts = sorted(collections.Counter(clique.tolist()).values())
+            assert counts == {2: [2, 2], 3: [1, 1, 2]}.get(sizes[work], [1, 1, 1, 1])
+            times[work] += 1
+    assert [times[work] for work in range(len(sizes))] == [0, 1, 1, 1, 1, 2, 2, 3, 3, 4, 4]
+
+
+@pytest.mark.parametrize(("n_works", "expected"), [(2, [2]), (3, [3]), (5, [2, 3]), (6, [2, 2, 2])])
+def test_no_batch_is_a_single_clique(n_works, expected):
+    """Two works of two tracks make a batch; an odd one joins another batch, since alone it has no negatives."""
+    rows, labels = works_of([2] * n_works)
+    plan = clique_plan(rows, labels, batch_size=4, tracks_per_work=2, seed=0, epoch=0)
+    assert sorted(len(set(targets[:, 0])) for _, targets in plan.steps) == expected
+    assert sorted(np.concatenate([step_rows for step_rows, _ in plan.steps])) == sorted(rows)
+
+
+def test_clique_epochs_differ_and_repeat():
+    rows, labels = works_of([2, 3, 8])
+
+    def shown(epoch):
+        plan = clique_plan(rows, labels, batch_size=8, tracks_per_work=2, seed=1, epoch=epoch)
+        return np.concatenate([step[0] for step in plan.steps]).tolist()
+
+    assert shown(0) == shown(0) != shown(1)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "batch_size", "message"),
+    [([2, 2], 6, "2 works in a batch"), ([1, 1, 3], 8, "found 1; triplets need covers")],
+)
+def test_cliques_need_covers_and_room(sizes, batch_size, message):
+    rows, labels = works_of(sizes)
+    with pytest.raises(MulkinetError, match=message):
+        clique_plan(rows, labels, batch_size=batch_size, tracks_per_work=4, seed=0, epoch=0)
+
+
+@settings(deadline=None, max_examples=20)
+@given(sizes=st.lists(st.integers(1, 6), min_size=2, max_size=8).filter(lambda s: max(s) > 2))
+def test_every_ordered_pair_comes_once_in_four_epochs(sizes):
+    rows, labels = works_of(sizes)
+    label_of = dict(zip(rows.tolist(), labels.tolist()))
+    covers = collections.Counter()
+    per_epoch = []
+    for epoch in range(4, 8):
+        plan = pair_plan(rows, labels, batch_size=10, seed=0, epoch=epoch)
+        n_covers = 0
+        for step_rows, targets in plan.steps:
+            assert len(step_rows) <= 10
+            same = [label_of[a] == label_of[b] for a, b in step_rows]
+            assert targets.tolist() == [0 if s else 1 for s in same]
+            half = len(targets) // 2
+            assert sum(same) == half
+            assert step_rows[:half, 0].tolist() == step_rows[half:, 0].tolist()
+            covers.update(map(tuple, step_rows[:half].tolist()))
+            n_covers += half
+        per_epoch.append(n_covers)
+    expected = {(a, b) for a in rows for b in rows if a != b and label_of[a] == label_of[b]}
+    assert set(covers) == expected
+    assert set(covers.values()) == {1}
+    assert max(per_epoch) - min(per_epoch) <= 1
+
+
+def test_negatives_are_drawn_from_all_other_tracks():
+    rows, labels = works_of([2, 1, 3])
+    drawn = collections.Counter()
+    for epoch in range(400):
+        for step_rows, targets in pair_plan(rows, labels, batch_size=6, seed=0, epoch=epoch).steps:
+            drawn.update(step_rows[targets == 1, 1].tolist())
+    # Of 8 ordered pairs 2 are of the first work and 6 of the third.
+    expected = {0: 6 / 3, 1: 2 / 4 + 6 / 3, 2: 2 / 4}
+    for row, label in zip(rows.tolist(), labels.tolist()):
+        assert drawn[row] / 100 == pytest.approx(expected[label], rel=0.3)
+
+
+def test_pairs_need_two_works():
+    with pytest.raises(MulkinetError, match="at least 2 works"):
+        pair_plan(*works_of([3]), batch_size=4, seed=0, epoch=0)
