@@ -50,4 +50,4 @@ bench: install ## every measurement in benchmarks/
 
 clean: ## remove caches and build products; .venv, data and models stay
 	rm -rf build dist *.egg-info .pytest_cache .hypothesis .ruff_cache
-	find . -name __pycache__ -not -path './.venv/*' -not -path './.python/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
