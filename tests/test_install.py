@@ -11,7 +11,7 @@ import pytest
 
 # What install.sh calls besides interpreters and uv.
 TOOLS = ["sh", "cat", "cksum", "dirname", "rm"]
-FILES = ["install.sh", "setup.cfg", "constraints.txt", "README.md", "LICENSE"]
+FILES = ["install.sh", "setup.cfg", "pyproject.toml", "constraints.txt", "README.md", "LICENSE"]
 
 
 @pytest.fixture
