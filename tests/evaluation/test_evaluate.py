@@ -26,7 +26,7 @@ FEW = settings(max_examples=50, deadline=None)
 TINY = 5e-5
 
 
-@pytest.mark.parametrize("name", ["metrics", "bootstrap", "curves", "__init__"])
+@pytest.mark.parametrize("name", ["metrics", "bootstrap", "report.curves", "__init__"])
 def test_docstring_examples(name):
     module = "mulkinet.evaluation" + ("" if name == "__init__" else f".{name}")
     failed, tried = doctest.testmod(importlib.import_module(module))
