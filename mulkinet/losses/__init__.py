@@ -1,4 +1,4 @@
-"""Losses: distances between embeddings, triplet mining, the triplet loss, and a twin's losses.
+"""Losses: distances between embeddings, triplet mining, the triplet loss, in-batch contrast, a twin's losses.
 
 Conventions: embeddings are (batch, embedding) floating point, works and tracks (batch,) integers in
 any order. Everything is pure TensorFlow on the whole batch: no Python loop, nothing that leaves the
@@ -8,6 +8,7 @@ as pure functions, which the training loop uses, and as thin serialisable Keras 
 
 Public names:
     triplet_loss, triplet_loss_and_statistics, TripletLoss: mined triplets (triplet.py, mining.py).
+    nt_xent_loss, nt_xent_loss_and_statistics, NTXentLoss: all other works as negatives (nt_xent.py).
     twin_loss, contrastive_loss, ContrastiveLoss: pairs (twin.py).
     pairwise_distances, paired_distances: differentiable distances (distances.py).
     MININGS, DISTANCES: the names to choose from; reading them does not import TensorFlow.
@@ -24,6 +25,9 @@ _PUBLIC = {
     "TripletLoss": "mulkinet.losses.triplet",
     "twin_loss": "mulkinet.losses.twin",
     "contrastive_loss": "mulkinet.losses.twin",
+    "nt_xent_loss": "mulkinet.losses.nt_xent",
+    "nt_xent_loss_and_statistics": "mulkinet.losses.nt_xent",
+    "NTXentLoss": "mulkinet.losses.nt_xent",
     "ContrastiveLoss": "mulkinet.losses.twin",
     "pairwise_distances": "mulkinet.losses.distances",
     "paired_distances": "mulkinet.losses.distances",
