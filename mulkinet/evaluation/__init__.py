@@ -14,19 +14,21 @@
     baselines    what a network has to beat; qmax
     results      an evaluation as files; compare sets two side by side
     report       a page about it: curves, figures
+    validation   the little that training asks after every epoch
 
 The definitions are those of MIREX and Da-TACOS. A query's own track is never a candidate. A query
 without another performance among its candidates is no query, but its tracks are candidates for
 others. Among equal distances the relevant items come last, so that a collapsed network, all
 distances equal, scores no better than chance.
 
-Public names: `evaluate`.
+Public names: `evaluate`, `validate`.
 """
 
 from mulkinet.evaluation.evaluator import run_evaluation
 from mulkinet.evaluation.ranking import DEFAULT_MEMORY
+from mulkinet.evaluation.validation import validate
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "validate"]
 
 
 def evaluate(

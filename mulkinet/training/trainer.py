@@ -25,9 +25,7 @@ import mulkinet
 from mulkinet.data.lists import write_list
 from mulkinet.embedding import embed
 from mulkinet.errors import MulkinetError
-from mulkinet.evaluation import evaluate
-from mulkinet.evaluation.distances import pair_keys
-from mulkinet.evaluation.selection import select_tracks
+from mulkinet.evaluation import validate
 from mulkinet.files.atomic import remove_leftovers
 from mulkinet.models.model_file import load_model, load_state, save_model
 from mulkinet.training.devices import is_chief
@@ -38,7 +36,6 @@ from mulkinet.training.pipeline import batches
 __all__ = ["Trainer", "Validation"]
 
 _VALIDATED = ("MAP", "TOP10", "MR1")
-_HISTOGRAM_TRACKS = 500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,34 +54,14 @@ class Validation:
         """(N, embedding) float32."""
         return embed(network, self.store, rows=self.rows)
 
-    def scores(self, network, embeddings):
-        """MAP, TOP10 and MR1 of ranking every track against all others: dict of float."""
-        scores = evaluate(
+    def measure(self, network, embeddings):
+        """What `mulkinet.evaluation.validate` gives: scores, and distances of covers and of others."""
+        return validate(
             embeddings,
             self.store.work_ids[self.rows],
             distance=network.distance,
             weights=network.distance_weights,
-            thresholds=False,
         )
-        return {name: scores[name] for name in _VALIDATED}
-
-    def distances(self, network, embeddings):
-        """The network's distances of covers and of others, among some tracks: dict of arrays."""
-        _, work, counts = np.unique(
-            self.store.work_ids[self.rows], return_inverse=True, return_counts=True
-        )
-        # Whole works, those with covers first.
-        some = np.lexsort((work, counts[work] == 1))[:_HISTOGRAM_TRACKS]
-        tracks = select_tracks(work[some])
-        keys = pair_keys(
-            embeddings[some], tracks, distance=network.distance, weights=network.distance_weights
-        )
-        found = np.empty((len(tracks.queries), len(tracks.references)))
-        keys.fill(found, slice(0, found.shape[0]), slice(0, found.shape[1]))
-        found = keys.distance(found)
-        same = tracks.query_works[:, None] == tracks.reference_works
-        once = tracks.queries[:, None] < tracks.references
-        return {"cover": found[once & same], "other": found[once & ~same]}
 
 
 class Trainer:
@@ -181,7 +158,7 @@ class Trainer:
         embeddings = None
         if self._max_epochs == 0:
             embeddings = self._validation.embeddings(self._network)
-            scores = self._validation.scores(self._network, embeddings)
+            scores, _ = self._validation.measure(self._network, embeddings)
             self.history = [{"epoch": 0, **scores}]
             self._save_best()
         log.write_csv(self.history)
@@ -208,7 +185,7 @@ class Trainer:
                 f"last batch, {len(plan.steps)}, had {self._tracks_of(plan, -1)}; "
                 "lower --lr, or limit the gradients by --clip-norm"
             )
-        scores = self._validation.scores(self._network, embeddings)
+        scores, distances = self._validation.measure(self._network, embeddings)
         seconds = round(time.monotonic() - began, 2)
         row = {"epoch": epoch + 1, "lr": lr, **trained, **scores, "seconds": seconds}
         self.history.append(row)
@@ -216,7 +193,7 @@ class Trainer:
         # last.h5 after them: a run killed before it repeats the epoch and writes them again.
         if is_best:
             self._save_best()
-        log.write_events(row, steps, self._validation.distances(self._network, embeddings))
+        log.write_events(row, steps, distances)
         self._save(self._last_path, with_state=True)
         log.write_csv(self.history)
         self._report(self._line(row, is_best))

@@ -289,9 +289,10 @@ def test_resume_refuses_other_settings(store_path, here):
 
 def test_patience(store_path, here, monkeypatch):
     scores = iter([0.5, 0.7, 0.6, 0.7, 0.9])
+    distances = {"cover": np.array([0.1]), "other": np.array([0.9])}
     monkeypatch.setattr(
-        "mulkinet.training.trainer.Validation.scores",
-        lambda self, network, embeddings: {"MAP": next(scores), "TOP10": 1.0, "MR1": 2.0},
+        "mulkinet.training.trainer.validate",
+        lambda *_, **__: ({"MAP": next(scores), "TOP10": 1.0, "MR1": 2.0}, distances),
     )
     lines = []
     best, _ = run(store_path, lines.append, max_epoch=9, patience=2)
