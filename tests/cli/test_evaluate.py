@@ -1,9 +1,6 @@
 """`evaluate.py` and `mulkinet compare` as a user calls them."""
 
 import json
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
@@ -429,16 +426,3 @@ def test_arguments_of_candidates_are_those_of_evaluate():
     from mulkinet.evaluation import evaluate as score
 
     assert score(**candidates.arguments)["queries"] == 2
-
-
-@pytest.mark.parametrize("command", [["evaluate.py"], ["-m", "mulkinet.cli.compare"]])
-def test_help_answers_at_once(repository, command):
-    if command == ["-m", "mulkinet.cli.compare"]:
-        command = ["-c", "from mulkinet.cli.compare import main; main()"]
-    start = time.perf_counter()
-    result = subprocess.run(
-        [sys.executable, *command, "-h"], cwd=repository, capture_output=True, text=True
-    )
-    assert result.returncode == 0, result.stderr
-    assert "Usage:" in result.stdout
-    assert time.perf_counter() - start < 1.5

@@ -1,19 +1,32 @@
-"""Works that a small network tells apart: a loop of chords each, played at another loudness each time."""
+"""Works that are told apart by the shape of their chord: one of each class of four pitches under transposition.
+
+A performance repeats four seconds, a second in each of four keys, at a loudness of its own.
+"""
+
+import itertools
 
 import numpy as np
 import soundfile
 
 from mulkinet.features.provenance import SR
 
-__all__ = ["play", "write_song", "make_library"]
+__all__ = ["CHORDS", "play", "write_song", "make_library"]
 
 _CHORD_SEC = 1.0
 
 
+def _keys_of(chord):
+    return [tuple(sorted((pitch + key) % 12 for pitch in chord)) for key in range(12)]
+
+
+# Of each class the first in order: 43 chords, and as many works.
+CHORDS = [chord for chord in itertools.combinations(range(12), 4) if chord == min(_keys_of(chord))]
+
+
 def play(work, performance, seconds):
     """Samples of a performance: (n_samples,) float32 at 44.1 kHz."""
-    rng = np.random.default_rng(work)
-    notes = rng.choice(12, (4, 3))
+    keys = np.random.default_rng(work).choice(12, (4, 1), replace=False)
+    notes = (np.array(CHORDS[work]) + keys) % 12
     time_sec = np.arange(int(SR * _CHORD_SEC)) / SR
     hz = 440 * 2 ** (notes / 12)
     chords = np.sin(2 * np.pi * hz[..., None] * time_sec).sum(axis=1).ravel()

@@ -103,7 +103,7 @@ def test_embedding_in_chunks_changes_nothing(model_file, monkeypatch):
     whole = extraction.embed(recordings)
     monkeypatch.setattr("mulkinet.identify.extraction._PREPARED_AT_A_TIME", 2)
     np.testing.assert_allclose(extraction.embed(recordings), whole, atol=1e-6)
-    assert extraction.embed([]).shape == (0, 32)
+    assert extraction.embed([]).shape == (0, extraction.model.embedding_len)
 
 
 def test_a_store_is_indexed_without_the_packages_for_audio(store_path, tmp_path, monkeypatch):

@@ -155,32 +155,14 @@ def test_titles_of_tags_and_stores_are_in_the_answer(tmp_path, model_file):
     assert titles == {"a": "Song (Band)", "b": "Solo"}
 
 
-def told_apart(index, work):
-    """How many times as far the second work is as the right one, at least, for windows of a work by itself; or 0."""
-    matches = [
-        index.identify(play(work, 9, 20)[44100 * start :][: 44100 * 8]).works for start in (0, 2)
-    ]
-    if any(first.work_id != f"w{work}" for first, *_ in matches):
-        return 0
-    return min(second.distance / first.distance for first, second, *_ in matches)
-
-
 def test_the_works_of_a_medley_are_found_where_they_are(opened):
-    # The network is small and has learnt for seconds: a medley of the works that it knows best, in any order.
-    order = sorted(WORKS, key=lambda work: told_apart(opened, work))[:2:-1]
-    medley = np.concatenate([play(work, 9, 20) for work in order])
-    answer = opened.identify(medley, segment_sec=8, hop_sec=2)
+    medley = np.concatenate([play(work, 9, n) for work, n in ((4, 20), (1, 19), (2, 21))])
+    answer = opened.identify(medley, segment_sec=8, hop_sec=3)
     assert answer.works == []
-    # A window across a border holds parts of two works, and may be nearest to a third.
-    across = [
-        span
-        for span in answer.spans
-        if any(border - 5 <= span.start_sec < span.end_sec <= border + 5 for border in (20, 40))
-    ]
-    spans = [span for span in answer.spans if span not in across]
-    assert [span.match.work_id for span in spans] == [f"w{work}" for work in order]
-    np.testing.assert_allclose([span.start_sec for span in spans], [0, 20, 40], atol=5)
-    np.testing.assert_allclose([span.end_sec for span in spans], [20, 40, 60], atol=5)
+    assert [span.match.work_id for span in answer.spans] == ["w4", "w1", "w2"]
+    # Borders lie midway between the centres of windows of which either holds 5 s of its work, or more.
+    np.testing.assert_allclose([span.start_sec for span in answer.spans], [0, 20.5, 38.5], atol=0.1)
+    np.testing.assert_allclose([span.end_sec for span in answer.spans], [20.5, 38.5, 60], atol=0.1)
 
 
 def test_a_new_work_is_found_without_training(index_path, tmp_path):

@@ -83,13 +83,24 @@ def assert_same_run(first, second, tag="t"):
             np.testing.assert_array_equal(one, other)
 
 
-def test_it_learns_and_keeps_the_best(store_path, here):
+def test_it_learns(store_path, here):
+    # Over several seeds: what one of them does in 45 steps is luck.
+    first, last = [], []
+    for seed in (1, 2, 3):
+        run(store_path, max_epoch=15, lr=0.03, seed=seed)
+        rows = [(float(row["loss"]), float(row["accuracy"])) for row in log(here)]
+        first.append(rows[0])
+        last.append(rows[-1])
+    (loss_before, accuracy_before), (loss, accuracy) = np.mean(first, 0), np.mean(last, 0)
+    assert loss < 0.7 * loss_before
+    assert accuracy > accuracy_before
+
+
+def test_it_notes_every_epoch_and_keeps_the_best(store_path, here):
     lines = []
-    best, path = run(store_path, lines.append, max_epoch=15, lr=0.03)
+    best, path = run(store_path, lines.append, max_epoch=4)
     rows = log(here)
-    assert [int(row["epoch"]) for row in rows] == list(range(1, 16))
-    assert float(rows[-1]["loss"]) < 0.7 * float(rows[0]["loss"])
-    assert float(rows[-1]["accuracy"]) > float(rows[0]["accuracy"])
+    assert [int(row["epoch"]) for row in rows] == list(range(1, 5))
     assert best["MAP"] == max(float(row["MAP"]) for row in rows)
     assert sum(line.endswith("best") for line in lines) >= 1
     model = mulkinet.load_model(path)
@@ -100,13 +111,13 @@ def test_it_learns_and_keeps_the_best(store_path, here):
     assert model.metadata["feature_settings"]["hop_length"] == 512
     assert len(model.metadata["classes"]) == 6
     events = scalar_events(here / "log" / "t")
-    epochs, steps = list(range(1, 16)), list(range(1, 46))  # of 24 tracks by 8
+    epochs, steps = list(range(1, 5)), list(range(1, 13))  # of 24 tracks by 8
     assert {name: [step for step, _ in found] for name, found in events.items()} == {
         **dict.fromkeys(set(rows[0]) - {"epoch"}, epochs),
         **dict.fromkeys(("seconds", "cover_distance", "other_distance"), epochs),
         **{f"step/{name}": steps for name in ("loss", "penalty", "accuracy")},
     }
-    means = np.reshape([value for _, value in events["step/loss"]], (15, 3)).mean(axis=1)
+    means = np.reshape([value for _, value in events["step/loss"]], (4, 3)).mean(axis=1)
     np.testing.assert_allclose(means, [float(row["loss"]) for row in rows], rtol=1e-5)
     labels = (here / "log" / "t" / "metadata.tsv").read_text().splitlines()
     assert labels[0] == "work\ttrack"
