@@ -14,6 +14,7 @@ import math
 import numpy as np
 from tqdm import tqdm
 
+from mulkinet.data.averaged import at_rate_of
 from mulkinet.errors import MulkinetError
 
 __all__ = ["PADS", "check_compatible", "embed", "embed_arrays", "prepare_track"]
@@ -42,6 +43,7 @@ def embed(model, store, *, rows=None, feature=None, batch_size=32, pad=None, pro
     Raises:
         MulkinetError: The store's features are not what the model was trained on, or not finite.
     """
+    store = at_rate_of(model, store, feature)
     feature = check_compatible(model, store, feature=feature)
     pad = _pad_of(model, pad)
     rows = np.arange(len(store)) if rows is None else np.asarray(rows, dtype=np.int64)
@@ -128,7 +130,7 @@ def check_compatible(model, store, *, feature=None):
                 f"{store.path}; name one"
             )
         feature = store.features[0]
-    found = store.settings(feature)
+    found = at_rate_of(model, store, feature).settings(feature)
     expected = {"n_bins": model.n_bins, **model.metadata.get("feature_settings", {})}
     # Another version of an extractor is no other feature: only what it was told is compared.
     differences = [

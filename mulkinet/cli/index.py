@@ -30,7 +30,7 @@ def main():
 
 @main.command()
 @click.argument("collection", type=click.Path())
-@click.option("--model-file", required=True, type=click.Path(), help="Model of a trained network.")
+@click.option("--model-file", default="covers", type=click.Path(), help="A model's file or name.")
 @click.option("-o", "--output", required=True, type=_INDEX, help="The index to make.")
 @_workers
 @_batchsize

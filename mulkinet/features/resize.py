@@ -1,4 +1,4 @@
-"""Tracks to a common length: the first 180 s, wrapped and averaged by area; or every k-th frame.
+"""Tracks to a common length or rate: the first 180 s, wrapped and averaged by area; every k-th frame; or means.
 
 Conventions: arrays are (n_bins, n_frames), resized along the frames only, float32 out.
 
@@ -33,13 +33,15 @@ class TrackLength:
         spect_len: Number of frames that the first `CROP_SEC` seconds are resized to; None keeps
             the full length.
         downsample: Keeps every k-th frame of the full length; 1 keeps all.
+        frame_rate: Frames per second that the full length is averaged to; None for none of this.
 
     Raises:
-        MulkinetError: A number is below 1, or both ways are asked for at once.
+        MulkinetError: A number is below 1, or several ways are asked for at once.
     """
 
     spect_len: Optional[int] = None
     downsample: int = 1
+    frame_rate: Optional[float] = None
 
     def __post_init__(self):
         if self.spect_len is not None and self.spect_len < 1:
@@ -50,6 +52,10 @@ class TrackLength:
             raise MulkinetError(
                 f"expected spect_len or downsample, found {self.spect_len} and {self.downsample}; "
                 "use spect_len full to keep every k-th frame"
+            )
+        if self.frame_rate is not None and (self.spect_len or self.downsample != 1):
+            raise MulkinetError(
+                "expected a frame rate to average to, or another length, found both; choose one"
             )
 
     def apply(self, x, frame_rate):
@@ -62,17 +68,23 @@ class TrackLength:
         Returns:
             (n_bins, n_frames) float32.
         """
+        if self.frame_rate is not None:
+            return area_resize(x, self.n_frames(x.shape[1], frame_rate))
         if self.spect_len is None:
             return np.ascontiguousarray(downsample(x, self.downsample), dtype=np.float32)
         cropped = first_seconds(x, CROP_SEC, frame_rate)
         return _wrap_and_resize(cropped, _n_frames(CROP_SEC, frame_rate), self.spect_len)
 
-    def n_frames(self, n_frames):
+    def n_frames(self, n_frames, frame_rate=None):
         """Stored frames of a track that has `n_frames` frames.
 
         Args:
             n_frames: int, or array of them.
+            frame_rate: Their frames per second; needed to average.
         """
+        if self.frame_rate is not None:
+            averaged = np.rint(np.asarray(n_frames) * (self.frame_rate / frame_rate))
+            return np.maximum(averaged, 1).astype(np.int64)
         if self.spect_len is None:
             return -(-n_frames // self.downsample)
         return n_frames * 0 + self.spect_len
@@ -85,8 +97,10 @@ class TrackLength:
 
         Returns:
             dict: the same with `frame_rate` as stored, and `spect_len` and `crop_sec`, or
-            `downsample`.
+            `downsample`, or `averaged`.
         """
+        if self.frame_rate is not None:
+            return {**settings, "frame_rate": self.frame_rate, "averaged": True}
         if self.spect_len is None:
             rate = settings["frame_rate"] / self.downsample
             return {**settings, "frame_rate": rate, "downsample": self.downsample}

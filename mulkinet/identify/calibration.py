@@ -17,6 +17,7 @@ import functools
 
 import numpy as np
 
+from mulkinet.data.averaged import at_rate_of
 from mulkinet.data.lists import read_list, select
 from mulkinet.data.store import FeatureStore
 from mulkinet.embedding import check_compatible
@@ -113,7 +114,7 @@ def stored_tracks(data_dir, val_ls, extraction):
     Raises:
         MulkinetError: The store or the list cannot be used, or was not made for the model.
     """
-    store = FeatureStore(data_dir)
+    store = at_rate_of(extraction.model, FeatureStore(data_dir))
     feature = check_compatible(extraction.model, store)
     rows = listed_rows(store, val_ls)
     store.check_finite(feature, rows)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from mulkinet.data.averaged import at_rate_of
 from mulkinet.data.store import FeatureStore
 from mulkinet.embedding import check_compatible
 from mulkinet.errors import MulkinetError, SkippedInput
@@ -98,7 +99,7 @@ class _StoredTracks:
     """The tracks of a feature store."""
 
     def __init__(self, store, extraction, progress):
-        self._store = store
+        store = self._store = at_rate_of(extraction.model, store)
         self._extraction = extraction
         self._feature = check_compatible(extraction.model, store)
         self.skipped = []

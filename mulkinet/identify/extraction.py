@@ -83,7 +83,9 @@ class Extraction:
             )
         self._settings = metadata.get("feature_settings", {})
         self.track_length = TrackLength(
-            self._settings.get("spect_len"), self._settings.get("downsample", 1)
+            self._settings.get("spect_len"),
+            self._settings.get("downsample", 1),
+            self._settings["frame_rate"] if self._settings.get("averaged") else None,
         )
         self.frame_rate = self._settings.get("frame_rate") or self._stored_rate()
         # A network of any length says it where the trainer noted the options of the run.

@@ -86,7 +86,7 @@ class Index:
         cls,
         path,
         collection,
-        model_file,
+        model_file="covers",
         *,
         n_workers=-1,
         batch_size=16,
@@ -100,7 +100,8 @@ class Index:
                 other tracks, and refused otherwise.
             collection: A folder of audio, `<work>/<track>.<ext>` or flat (every file its own work),
                 or a feature store.
-            model_file: Model file of a trained network.
+            model_file: Model file of a trained network, or the name of a model of the package, whose
+                calibration the index takes over.
             n_workers: Processes that extract features; -1 is one per core.
             batch_size: Tracks embedded at a time.
             progress: Whether to show a progress bar.
@@ -381,9 +382,11 @@ def _load(model_file):
 
 
 def _empty(extraction, model_file):
+    from mulkinet.models.shipped import is_shipped
+
     model = extraction.model
     config = {
-        "model_file": os.path.abspath(model_file),
+        "model_file": model_file if is_shipped(model_file) else os.path.abspath(model_file),
         "fingerprint": fingerprint(model),
         "network": model.network,
         "distance": model.distance,
@@ -392,4 +395,5 @@ def _empty(extraction, model_file):
         "trained_sec": extraction.trained_sec,
     }
     ids = {name: np.empty(0, dtype=object) for name in IDS}
-    return IndexData(config, ids, np.empty((0, model.embedding_len), np.float32))
+    embeddings = np.empty((0, model.embedding_len), np.float32)
+    return IndexData(config, ids, embeddings, model.metadata.get("calibration"))

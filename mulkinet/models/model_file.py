@@ -23,6 +23,7 @@ from mulkinet.errors import MulkinetError
 from mulkinet.files.hdf5 import atomic_hdf5
 from mulkinet.models import build_model
 from mulkinet.models.base import EmbeddingNetwork
+from mulkinet.models.shipped import find_model
 
 __all__ = ["FORMAT", "load_model", "load_state", "save_model"]
 
@@ -30,13 +31,14 @@ FORMAT = "mulkinet-model"
 VERSION = 1
 
 
-def save_model(model, path, *, state=None):
+def save_model(model, path, *, state=None, dtype="float32"):
     """Writes a model file; a file of that name is replaced only when the new one is whole.
 
     Args:
         model: EmbeddingNetwork, with its `metadata`.
         path: The file.
         state: dict of name to list of arrays, kept for `load_state`: optimizer variables, say.
+        dtype: What the weights are kept in; "float16" makes a file of half the size.
 
     Raises:
         MulkinetError: `model` is not one of this package's networks, or the file cannot be written.
@@ -59,7 +61,7 @@ def save_model(model, path, *, state=None):
         file.attrs["config"] = json.dumps(config)
         weights = file.create_group("weights")
         for name, variable in named_weights(model).items():
-            weights[name] = variable.numpy()
+            weights[name] = variable.numpy().astype(dtype)
         for name, arrays in (state or {}).items():
             group = file.create_group(f"state/{name}")
             for i, array in enumerate(arrays):
@@ -70,7 +72,7 @@ def load_model(path):
     """Reads a model file.
 
     Args:
-        path: A file that `save_model` wrote.
+        path: A file that `save_model` wrote, or the name of a model of the package, such as "covers".
 
     Returns:
         EmbeddingNetwork: with its weights and `metadata`.
@@ -78,7 +80,7 @@ def load_model(path):
     Raises:
         MulkinetError: No such file, not a model file, damaged, or of a newer version.
     """
-    with _open(path) as file:
+    with _open(find_model(path)) as file:
         config = json.loads(file.attrs["config"])
         if "network" not in config:
             raise ValueError("its config names no network")
