@@ -41,6 +41,7 @@ def write_store(path, n_tracks, n_frames):
 
 def deliver(path, n_steps):
     """(tracks/s, MB resident at most) of the road alone."""
+    from mulkinet.losses.plans import clique_plan, labels_of
     from mulkinet.training.augment import (
         Augmentation,
         MaskBins,
@@ -51,7 +52,6 @@ def deliver(path, n_steps):
         WarpTime,
     )
     from mulkinet.training.pipeline import batches
-    from mulkinet.training.samplers import clique_plan, labels_of
 
     store = FeatureStore(path)
     _, labels = labels_of(store.work_ids)

@@ -152,14 +152,14 @@ def _train_and_score(recipe, feature, network, training, store, lists, seed, tab
     from mulkinet.training.recipes import complete
     from mulkinet.training.run import train
 
-    settings = {**complete(recipe, training), "seed": seed}
+    settings = complete(recipe, {**network, **training, "seed": seed})
     data = TrainingData.open(store, lists / "DEMO-TRAIN", lists / "DEMO-VAL", feature, seed=seed)
     run = {"tag": "run", "gpus": [], "resume": False, "report": _say_nothing}
     before = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         try:
-            _, path = train(network, settings, lambda: data, **run)
+            _, path = train(settings, lambda: data, **run)
             model = load_model(path)
             seconds = _seconds_per_epoch(Path("log/run"))
         finally:

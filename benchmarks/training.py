@@ -64,26 +64,27 @@ def _seconds_per_step(store, options, batchsize):
     import tensorflow as tf
 
     from mulkinet import build_model
-    from mulkinet.training.objectives import SoftmaxStage
+    from mulkinet.losses.softmax import SoftmaxObjective
     from mulkinet.training.optimizers import build_optimizer, prepare_optimizer
     from mulkinet.training.pipeline import batches
 
     network = build_model("mulkinet", **options)
     rows = np.arange(len(store))
-    settings = {"batchsize": batchsize, "seed": 0}
-    stage = SoftmaxStage(network, rows, store.work_ids, settings)
+    objective = SoftmaxObjective(network, rows, store.work_ids, batchsize=batchsize, seed=0)
     optimizer = build_optimizer("adam", 1e-3)
-    prepare_optimizer(optimizer, stage.model.trainable_variables)
+    prepare_optimizer(optimizer, objective.model.trainable_variables)
 
     @tf.function
     def step(x, targets):
         with tf.GradientTape() as tape:
-            loss = stage.loss(x, targets, optimizer.iterations)[0] + tf.add_n(stage.model.losses)
-        variables = stage.model.trainable_variables
+            loss = objective.loss(x, targets, optimizer.iterations)[0] + tf.add_n(
+                objective.model.losses
+            )
+        variables = objective.model.trainable_variables
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
         return loss
 
-    data = iter(batches(stage.plan(0), store, feature="hpcp", n_frames=network.n_frames))
+    data = iter(batches(objective.plan(0), store, feature="hpcp", n_frames=network.n_frames))
     in_memory = next(data)
     step(*in_memory)
     times = {"road": [], "memory": []}

@@ -11,6 +11,8 @@ _PUBLIC = {
     "MulkinetError": "mulkinet.errors",
     "FeatureStore": "mulkinet.data.store",
     "build_model": "mulkinet.models",
+    "register_network": "mulkinet.models",
+    "register_loss": "mulkinet.losses",
     "load_model": "mulkinet.models.model_file",
     "save_model": "mulkinet.models.model_file",
     "import_weights": "mulkinet.models.published",

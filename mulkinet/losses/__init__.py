@@ -10,12 +10,16 @@ Public names:
     triplet_loss, triplet_loss_and_statistics, TripletLoss: mined triplets (triplet.py, mining.py).
     nt_xent_loss, nt_xent_loss_and_statistics, NTXentLoss: all other works as negatives (nt_xent.py).
     twin_loss, contrastive_loss, ContrastiveLoss: pairs (twin.py).
+    register_loss: makes a class an objective of training, known by a name (objective.py, plans.py, softmax.py).
     pairwise_distances, paired_distances: differentiable distances (distances.py).
-    MININGS, DISTANCES: the names to choose from; reading them does not import TensorFlow.
+    MININGS, DISTANCES: the names to choose from, LOSSES those of training; reading them does not import TensorFlow.
 """
 
 import importlib
 
+from mulkinet.registry import Registry
+
+LOSSES = Registry("loss", __name__, "register_loss", "name")
 DISTANCES = ("sqeuclidean", "euclidean", "cosine")
 MININGS = ("random", "semihard", "hard", "batch_all", "move_random", "move_semihard")
 
@@ -33,7 +37,22 @@ _PUBLIC = {
     "paired_distances": "mulkinet.losses.distances",
 }
 
-__all__ = ["DISTANCES", "MININGS", *_PUBLIC]
+__all__ = ["DISTANCES", "LOSSES", "MININGS", "register_loss", *_PUBLIC]
+
+
+def register_loss(name):
+    """A class decorator that makes an `Objective` known by the name of its loss.
+
+    Args:
+        name: As for `--loss`.
+
+    Returns:
+        Function from the class to itself.
+
+    Raises:
+        MulkinetError: Another loss has the name.
+    """
+    return LOSSES.register(name)
 
 
 def __getattr__(name):

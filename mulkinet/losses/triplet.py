@@ -13,16 +13,18 @@ compare between runs:
     violating_anchors: share of anchors with a positive and a negative whose farthest positive is
         not nearer than the nearest negative by the margin.
 
-Public names: `triplet_loss`, `triplet_loss_and_statistics`, `TripletLoss`.
+Public names: `triplet_loss`, `triplet_loss_and_statistics`, `TripletLoss`, `TripletObjective`.
 """
 
 import tensorflow as tf
 
 from mulkinet.errors import MulkinetError
+from mulkinet.losses import MININGS, register_loss
 from mulkinet.losses.distances import pairwise_distances
 from mulkinet.losses.mining import masks, mine
+from mulkinet.losses.objective import CliqueObjective
 
-__all__ = ["TripletLoss", "triplet_loss", "triplet_loss_and_statistics"]
+__all__ = ["TripletLoss", "TripletObjective", "triplet_loss", "triplet_loss_and_statistics"]
 
 
 def triplet_loss(
@@ -167,6 +169,56 @@ class TripletLoss(tf.keras.losses.Loss):
             "mining": self.mining,
             "distance": self.distance,
         }
+
+
+@register_loss("triplet")
+class TripletObjective(CliqueObjective):
+    """Triplets, mined on the device over the whole batch (MOVE; the residual network).
+
+    Args:
+        network: As for `Objective`, like `rows` and `work_ids`.
+        rows: (N,) int64.
+        work_ids: (N,) str.
+        margin: How much nearer than another work's track a cover has to be. In the unit of the network's distance.
+        mining: How triplets are chosen: random, semihard, hard, batch_all, move_random or move_semihard.
+        tracks_per_work: Tracks of each work in a batch.
+        **run: As for `Objective`.
+    """
+
+    def __init__(
+        self, network, rows, work_ids, *, margin=1.0, mining="hard", tracks_per_work=4, **run
+    ):
+        self._margin = margin
+        self._mining = mining
+        super().__init__(network, rows, work_ids, tracks_per_work=tracks_per_work, **run)
+
+    @classmethod
+    def check(cls, network, options):
+        """See `Objective`."""
+        if options["mining"] not in MININGS:
+            raise MulkinetError(
+                f"expected --mining of {', '.join(MININGS)}, found {options['mining']!r}; "
+                "try one of these names"
+            )
+        if not options["margin"] >= 0:
+            raise MulkinetError(
+                f"expected --margin >= 0, found {options['margin']}; try 1.0, MOVE's"
+            )
+        super().check(network, options)
+
+    def loss(self, x, targets, step):
+        """Triplet loss and the statistics of the mining; see `Objective`."""
+        embeddings, works, tracks, replicas = self.whole_batch(x, targets)
+        loss, statistics = triplet_loss_and_statistics(
+            embeddings,
+            works,
+            tracks=tracks,
+            margin=self._margin,
+            mining=self._mining,
+            distance=self.network.distance,
+            seed=tf.stack([tf.constant(self.seed, tf.int64), tf.cast(step, tf.int64)]),
+        )
+        return loss / replicas, {name: value / replicas for name, value in statistics.items()}
 
 
 def _hinge(triplets, margin):

@@ -8,15 +8,25 @@ Sources: vignejs, cover-song-identification (2020), binary cross-entropy of |a -
 sigmoid unit; Hadsell, Chopra, LeCun, "Dimensionality reduction by learning an invariant mapping"
 (CVPR 2006), contrastive.
 
-Public names: `twin_loss`, `contrastive_loss`, `ContrastiveLoss`. In `Model.compile` the first is
-Keras's own "binary_crossentropy".
+Public names: `twin_loss`, `contrastive_loss`, `ContrastiveLoss`, `TwinObjective`,
+`ContrastiveObjective`. In `Model.compile` the first is Keras's own "binary_crossentropy".
 """
 
 import tensorflow as tf
 
 from mulkinet.errors import MulkinetError
+from mulkinet.losses import register_loss
+from mulkinet.losses.distances import paired_distances
+from mulkinet.losses.objective import Objective, share_of_batch, share_of_mean
+from mulkinet.losses.plans import pair_plan
 
-__all__ = ["ContrastiveLoss", "contrastive_loss", "twin_loss"]
+__all__ = [
+    "ContrastiveLoss",
+    "ContrastiveObjective",
+    "TwinObjective",
+    "contrastive_loss",
+    "twin_loss",
+]
 
 
 def twin_loss(pair_outputs, different):
@@ -100,6 +110,75 @@ class ContrastiveLoss(tf.keras.losses.Loss):
     def get_config(self):
         """The arguments that make this loss again."""
         return {**super().get_config(), "margin": self.margin}
+
+
+class _PairObjective(Objective):
+    def plan_steps(self, rows, labels, epoch):
+        """See `Objective`."""
+        return pair_plan(rows, labels, batch_size=self.batchsize, seed=self.seed, epoch=epoch)
+
+
+@register_loss("twin")
+class TwinObjective(_PairObjective):
+    """Pairs through the Siamese twin: is this the same work or another?"""
+
+    @classmethod
+    def check(cls, network, options):
+        """See `Objective`."""
+        if not hasattr(network, "twin"):
+            raise MulkinetError(
+                "expected a network with a twin (siamese) for --loss twin, found "
+                f"{network.network}; train it with softmax, triplet or contrastive"
+            )
+
+    def build(self):
+        """The network's twin."""
+        return self.network.twin()
+
+    def loss(self, x, targets, step):
+        """Binary cross-entropy and accuracy at an output of 0.5; see `Objective`."""
+        outputs = self.model([x[:, 0], x[:, 1]], training=True)
+        right = (outputs[:, 0] > 0.5) == (targets == 1)
+        share = share_of_batch(targets)
+        accuracy = tf.reduce_mean(tf.cast(right, outputs.dtype))
+        return twin_loss(outputs, targets) * share, {"accuracy": accuracy * share}
+
+
+@register_loss("contrastive")
+class ContrastiveObjective(_PairObjective):
+    """Pairs by their distance: covers together, others at least a margin apart.
+
+    Args:
+        network: As for `Objective`, like `rows` and `work_ids`.
+        rows: (N,) int64.
+        work_ids: (N,) str.
+        margin: Distance beyond which a pair of two works costs nothing. In the unit of the network's distance.
+        **run: As for `Objective`.
+    """
+
+    def __init__(self, network, rows, work_ids, *, margin=1.0, **run):
+        self._margin = margin
+        super().__init__(network, rows, work_ids, **run)
+
+    @classmethod
+    def check(cls, network, options):
+        """See `Objective`."""
+        # A margin of zero would let all embeddings be the same.
+        if not options["margin"] > 0:
+            raise MulkinetError(f"expected --margin > 0, found {options['margin']}; try 1.0")
+        super().check(network, options)
+
+    def loss(self, x, targets, step):
+        """Contrastive loss and the mean distances of both kinds of pairs; see `Objective`."""
+        first, second = (self.model(x[:, i], training=True) for i in range(2))
+        distances = paired_distances(first, second, self.network.distance)
+        loss = contrastive_loss(distances, targets, margin=self._margin)
+        other = tf.cast(targets, distances.dtype)
+        means = {
+            "mean_positive_distance": share_of_mean(distances, 1 - other),
+            "mean_negative_distance": share_of_mean(distances, other),
+        }
+        return loss * share_of_batch(targets), means
 
 
 def _columns(values, different):

@@ -1,31 +1,41 @@
 """The networks, by name: one constructor for all, whose options are those of the commands.
 
-- `mulkinet`: `mulkinet.models.mulkinet.MulKINet` (Cao 2020)
-- `move`: `mulkinet.models.move.MOVE` (Yesiler, Serra, Gomez 2020)
-- `siamese`: `mulkinet.models.siamese.Siamese` (vignejs 2020)
-- `rescnn`: `mulkinet.models.rescnn.ResCNN` (NetEase, MIREX 2020, after Deep Speaker)
+One file each: `mulkinet` (Cao 2020), `move` (Yesiler, Serra, Gomez 2020), `siamese` (vignejs 2020), `rescnn` (NetEase,
+MIREX 2020, after Deep Speaker). Reading their names and options does not import TensorFlow.
 
-Public names: `NETWORKS`, `build_model`, `options_of`.
+Public names: `NETWORKS`, `build_model`, `options_of`, `register_network`.
 """
 
 import numpy as np
 
 from mulkinet.errors import MulkinetError
-from mulkinet.models.move import MOVE
-from mulkinet.models.mulkinet import MulKINet
-from mulkinet.models.rescnn import ResCNN
-from mulkinet.models.siamese import Siamese
+from mulkinet.registry import Registry
 
-__all__ = ["NETWORKS", "build_model", "options_of"]
+__all__ = ["NETWORKS", "build_model", "options_of", "register_network"]
 
-NETWORKS = {cls.network: cls for cls in (MulKINet, MOVE, Siamese, ResCNN)}
+NETWORKS = Registry("network", __name__, "register_network", "network")
+
+
+def register_network(name):
+    """A class decorator that makes an `EmbeddingNetwork` known by a name.
+
+    Args:
+        name: As for `build_model` and `--model`.
+
+    Returns:
+        Function from the class to itself.
+
+    Raises:
+        MulkinetError: Another network has the name.
+    """
+    return NETWORKS.register(name)
 
 
 def build_model(name, **options):
     """A new network with random weights.
 
     Args:
-        name: A key of `NETWORKS`.
+        name: A name in `NETWORKS`.
         **options: Any of `options_of(name)`; the others keep their defaults.
 
     Returns:
@@ -42,11 +52,9 @@ def build_model(name, **options):
         )
     # numpy's numbers as Python's: options have to go into JSON.
     plain = {key: v.item() if isinstance(v, np.generic) else v for key, v in options.items()}
-    return NETWORKS[name](**plain)
+    return NETWORKS.get(name)(**plain)
 
 
 def options_of(name):
     """{option: default} of a network; raises MulkinetError when there is no network of that name."""
-    if name not in NETWORKS:
-        raise MulkinetError(f"model: expected one of {', '.join(NETWORKS)}; found {name!r}")
-    return NETWORKS[name].defaults()
+    return {option: value.default for option, value in NETWORKS.entry(name).options.items()}

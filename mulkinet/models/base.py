@@ -29,7 +29,9 @@ class EmbeddingNetwork(tf.keras.Model):
     Initial weights come from Keras's own generator: `tf.keras.utils.set_random_seed` before building fixes them.
 
     Attributes:
-        network: Name in the registry.
+        network: Name in the registry, set by `register_network`.
+        recipes: dict of name to the options of a published training; the first is used where none is named. Literals,
+            since they are read from the source.
         distance: How its embeddings are compared: "cosine", "sqeuclidean" (divided by the embedding's size),
             "euclidean" or "weighted_l1".
         options: What it was built with; plain and JSON-able.
@@ -42,6 +44,7 @@ class EmbeddingNetwork(tf.keras.Model):
 
     # Attributes named on the class are left alone by Keras, which would wrap plain dicts.
     network = None
+    recipes = {}  # noqa: RUF012
     distance = None
     options = None
     n_bins = None

@@ -12,6 +12,7 @@ Musically-Motivated Embeddings".
 
 import tensorflow as tf
 
+from mulkinet.models import register_network
 from mulkinet.models.base import EmbeddingNetwork, check_choice, check_flag, check_positive
 from mulkinet.models.layers import SUMMARIES, KeyInvariantConv2D, PooledPReLU, TimeSummary
 from mulkinet.models.pitch_rows import N_PITCH_CLASSES
@@ -28,24 +29,41 @@ PRELU_START = 0.01
 LINEAR_INITIALIZER = {"scale": 1 / 3, "mode": "fan_in", "distribution": "uniform"}
 
 
+@register_network("move")
 @tf.keras.utils.register_keras_serializable(package="mulkinet")
 class MOVE(EmbeddingNetwork):
     """MOVE (Yesiler, Serra, Gomez 2020).
 
     Args:
-        sum_method: Summary over time: "max", "mean", "autopool", "attention" (multi-channel attention) or
-            "adaptive-attention" (multi-channel adaptive attention, the paper's).
-        final_activation: "none", "sigmoid", "tanh" or "batch-norm" (without scale or shift, the paper's).
-        embedding_len: Size of the embedding; the paper's are 16000 and 4000.
-        n_filters: Filters of each convolution; attention doubles the last one's.
-        invariance: Slide the first convolution over all 12 transpositions and keep the maximum. Without it, the
-            paper's ablation, it sees the 12 rows as they are.
+        sum_method: Summary over time: max, mean, autopool, attention or adaptive-attention. The attentions are
+            multi-channel; the paper's is the adaptive one.
+        final_activation: Activation of the embedding: none, sigmoid, tanh or batch-norm. The paper's is batch norm
+            without scale or shift.
+        embedding_len: Size of the embedding. The paper's are 16000 and 4000.
+        n_filters: Filters of each convolution. Attention doubles the last one's.
+        invariance: Key invariance (the paper's ablation). With it, the first convolution slides over all 12
+            transpositions and the maximum is kept; without it, the 12 rows are seen as they are.
 
     Raises:
         MulkinetError: An option's value is not possible; the message says which are.
     """
 
-    network = "move"
+    # 16 works of 4 tracks, crops of 1800 frames of cremaPCP.
+    recipes = {
+        "move": {
+            "loss": "triplet",
+            "mining": "hard",
+            "margin": 1.0,
+            "n_frames": 1800,
+            "batchsize": 64,
+            "tracks_per_work": 4,
+            "max_epoch": 120,
+            "optimizer": "sgd",
+            "lr": 0.1,
+            "schedule": "steps",
+            "augment": "move",
+        }
+    }
     distance = "sqeuclidean"
 
     def __init__(

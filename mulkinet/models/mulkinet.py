@@ -15,6 +15,7 @@ Cover Song Identification".
 import tensorflow as tf
 
 from mulkinet.errors import MulkinetError
+from mulkinet.models import register_network
 from mulkinet.models.attention import ChannelAttention, TemporalAttention
 from mulkinet.models.base import EmbeddingNetwork, check_choice, check_flag, check_positive
 from mulkinet.models.layers import (
@@ -36,22 +37,24 @@ TEMPORAL_WIDTH, TEMPORAL_DILATION = 10, 3
 POOL_WIDTH, POOL_STRIDE = 3, 2
 
 
+@register_network("mulkinet")
 @tf.keras.utils.register_keras_serializable(package="mulkinet")
 class MulKINet(EmbeddingNetwork):
     """MulKINet-S (Cao 2020).
 
     Args:
-        block: "simple" (every stage one convolution to `ki_out_channel`), "bottleneck" (stages squeezed between 1 x 1
-            convolutions) or "wider" (the squeeze between the stages).
-        ki_block_num: S, the number of key-invariant stages: 1, 2, 3, 4, 6 or 12.
-        chnlatt: Channel attention in every unit that has a wide kernel.
-        tempatt: Temporal attention there. It fixes the number of frames.
-        ki_out_channel: Channels C of the wide convolutions.
-        bn_ratio: The narrow convolutions of "bottleneck" and "wider" have C // bn_ratio channels.
-        time_field: Frames that the stages see together; each takes time_field // S.
+        block: Kind of stage: simple, bottleneck or wider. "simple" is one convolution to `ki_out_channel`,
+            "bottleneck" squeezes each stage between 1 x 1 convolutions, "wider" squeezes between the stages.
+        ki_block_num: Number S of key-invariant stages: 1, 2, 3, 4, 6 or 12.
+        chnlatt: Channel attention. It is in every unit that has a wide kernel.
+        tempatt: Temporal attention. It is in the same units, and fixes the number of frames.
+        ki_out_channel: Channels of the wide convolutions, C.
+        bn_ratio: Channel reduction in bottleneck and wider blocks. Their narrow convolutions have C // bn_ratio.
+        time_field: Frames that all stages see together. Each takes time_field // S.
         embedding_len: Size of the embedding.
         n_frames: Frames of the input; None, without temporal attention, for any length.
-        strict_invariance: Take means and batch moments over the 12 distinct rows. The published network (False) has
+        strict_invariance: Make the embedding independent of the key. Means and batch moments are then taken over the
+            12 distinct rows. The published network (False) has
             rows between its stages in which the first pitch classes stand twice, so that its embedding depends
             somewhat on the key. Same weights either way.
 
@@ -59,7 +62,18 @@ class MulKINet(EmbeddingNetwork):
         MulkinetError: An option's value is not possible; the message says which are.
     """
 
-    network = "mulkinet"
+    # Cao 2020: classification with crops of 400 frames.
+    recipes = {
+        "mulkinet": {
+            "loss": "softmax",
+            "n_frames": 400,
+            "batchsize": 32,
+            "max_epoch": 100,
+            "optimizer": "adam",
+            "lr": 1e-3,
+            "schedule": "cosine",
+        }
+    }
     distance = "cosine"
     classifier_dropout = 0.5
     kernel_l2 = KERNEL_L2

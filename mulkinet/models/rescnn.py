@@ -15,6 +15,7 @@ Speaker: an End-to-End Neural Speaker Embedding System".
 
 import tensorflow as tf
 
+from mulkinet.models import register_network
 from mulkinet.models.base import EmbeddingNetwork, check_positive
 from mulkinet.models.layers import L2Normalize, TimeSummary
 
@@ -49,13 +50,14 @@ class LogMagnitude(tf.keras.layers.Layer):
         return config
 
 
+@register_network("rescnn")
 @tf.keras.utils.register_keras_serializable(package="mulkinet")
 class ResCNN(EmbeddingNetwork):
     """Residual network with clipped ReLUs (Li et al. 2017).
 
     Args:
-        width: Filters of the first of the four groups; each group has twice those of the one before.
-        depth: Residual blocks of two convolutions in each group.
+        width: Filters of the first group. Each of the four groups has twice those of the one before.
+        depth: Residual blocks in each group. A block has two convolutions.
         embedding_len: Size of the embedding.
         n_bins: Bins of the constant-Q spectrum.
 
@@ -63,7 +65,23 @@ class ResCNN(EmbeddingNetwork):
         MulkinetError: An option's value is not possible; the message says which are.
     """
 
-    network = "rescnn"
+    # Softmax first, then triplets by Euclidean distance. The note gives no numbers: batch, margin, rate, epochs and
+    # length of the crops are ours.
+    recipes = {
+        "rescnn": {
+            "loss": "triplet",
+            "mining": "hard",
+            "margin": 0.3,
+            "n_frames": 400,
+            "batchsize": 32,
+            "tracks_per_work": 4,
+            "pretrain_epochs": 30,
+            "max_epoch": 70,
+            "optimizer": "adam",
+            "lr": 1e-3,
+            "schedule": "cosine",
+        }
+    }
     distance = "euclidean"
 
     def __init__(self, *, width=64, depth=3, embedding_len=512, n_bins=84):

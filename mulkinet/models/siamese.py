@@ -11,6 +11,7 @@ with Siamese Convolutional Neural Networks".
 
 import tensorflow as tf
 
+from mulkinet.models import register_network
 from mulkinet.models.base import EmbeddingNetwork, check_positive
 from mulkinet.models.layers import KeyInvariantConv2D, SeededDropout
 from mulkinet.models.pitch_rows import N_PITCH_CLASSES
@@ -25,6 +26,7 @@ LOST_FRAMES = FIRST_WIDTH - 1 + sum((WIDTH - 1) * (1 + dilation) for dilation in
 DROPOUT = 0.1
 
 
+@register_network("siamese")
 @tf.keras.utils.register_keras_serializable(package="mulkinet")
 class Siamese(EmbeddingNetwork):
     """The Siamese release's encoder, with the head of its twin.
@@ -43,7 +45,19 @@ class Siamese(EmbeddingNetwork):
         MulkinetError: An option's value is not possible; the message says which are.
     """
 
-    network = "siamese"
+    # Pairs of 180 s resized to 500 frames, one of the two augmented.
+    recipes = {
+        "siamese": {
+            "loss": "twin",
+            "n_frames": 500,
+            "batchsize": 128,
+            "max_epoch": 100,
+            "optimizer": "lookahead-adam",
+            "lr": 1e-4,
+            "schedule": "warmup-decay",
+            "augment": "siamese",
+        }
+    }
     distance = "weighted_l1"
 
     def __init__(self, *, n_frames=500, embedding_len=512):

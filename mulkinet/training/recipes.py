@@ -1,154 +1,135 @@
-"""How each system was trained: the options of a run that the user does not give.
+"""The options of a run: what the user gives, and for the rest the published training of a system.
 
-A recipe has a value for every training option; those of the networks keep the networks' own
-defaults, except where a recipe needs another. Each is the published one, as far as it was
-published; what was not is marked.
+A recipe is that training: an attribute of its network's class (`recipes`), with the training options, those of its
+loss, and those of the network where a recipe needs others than the network's own defaults.
 
-Public names: `RECIPES`, `complete`.
+Public names: `TRAINING_DEFAULTS`, `complete`, `loss_options`, `network_options`, `pretraining`, `recipe_names`.
 """
 
 from mulkinet.embedding import PADS
 from mulkinet.errors import MulkinetError
-from mulkinet.losses import MININGS
+from mulkinet.losses import LOSSES
+from mulkinet.models import NETWORKS
 from mulkinet.training.optimizers import OPTIMIZERS
 from mulkinet.training.schedules import SCHEDULES
 
-__all__ = ["RECIPES", "complete"]
+__all__ = [
+    "TRAINING_DEFAULTS",
+    "complete",
+    "loss_options",
+    "network_options",
+    "pretraining",
+    "recipe_names",
+]
 
-# What no recipe is about.
-_COMMON = {
-    "margin": None,
-    "mining": None,
-    "tracks_per_work": None,
+# Where neither the user nor the recipe says otherwise.
+TRAINING_DEFAULTS = {
+    "loss": "softmax",
+    "n_frames": 400,
+    "batchsize": 32,
+    "max_epoch": 100,
+    "pretrain_epochs": 0,
+    "optimizer": "adam",
+    "lr": 1e-3,
+    "schedule": "cosine",
+    "clip_norm": None,
     "augment": "none",
     "pad": "zero",
-    "pretrain_epochs": 0,
-    "clip_norm": None,
+    "seed": 0,
 }
 
-RECIPES = {
-    # Cao 2020: classification with crops of 400 frames.
-    "mulkinet": {
-        **_COMMON,
-        "model": "mulkinet",
-        "loss": "softmax",
-        "n_frames": 400,
-        "batchsize": 32,
-        "max_epoch": 100,
-        "optimizer": "adam",
-        "lr": 1e-3,
-        "schedule": "cosine",
-    },
-    # Yesiler, Serra, Gomez 2020: 16 works of 4 tracks, crops of 1800 frames of cremaPCP.
-    "move": {
-        **_COMMON,
-        "model": "move",
-        "loss": "triplet",
-        "mining": "hard",
-        "margin": 1.0,
-        "n_frames": 1800,
-        "batchsize": 64,
-        "tracks_per_work": 4,
-        "max_epoch": 120,
-        "optimizer": "sgd",
-        "lr": 0.1,
-        "schedule": "steps",
-        "augment": "move",
-    },
-    # vignejs 2020: pairs of 180 s resized to 500 frames, one of the two augmented.
-    "siamese": {
-        **_COMMON,
-        "model": "siamese",
-        "loss": "twin",
-        "n_frames": 500,
-        "batchsize": 128,
-        "max_epoch": 100,
-        "optimizer": "lookahead-adam",
-        "lr": 1e-4,
-        "schedule": "warmup-decay",
-        "augment": "siamese",
-    },
-    # NetEase, MIREX 2020: softmax first, then triplets by Euclidean distance. The note gives no
-    # numbers: batch, margin, rate, epochs and length of the crops are ours.
-    "rescnn": {
-        **_COMMON,
-        "model": "rescnn",
-        "loss": "triplet",
-        "mining": "hard",
-        "margin": 0.3,
-        "n_frames": 400,
-        "batchsize": 32,
-        "tracks_per_work": 4,
-        "pretrain_epochs": 30,
-        "max_epoch": 70,
-        "optimizer": "adam",
-        "lr": 1e-3,
-        "schedule": "cosine",
-    },
-}
+_CHOICES = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "pad": PADS}
 
-_CHOICES = {
-    "loss": ("softmax", "triplet", "twin", "contrastive"),
-    "mining": MININGS,
-    "optimizer": OPTIMIZERS,
-    "schedule": SCHEDULES,
-    "pad": PADS,
-}
 
-# Where another loss is asked for than a recipe's own.
-_LOSS_DEFAULTS = {
-    "triplet": {"mining": "hard", "margin": 1.0, "tracks_per_work": 4},
-    "contrastive": {"margin": 1.0},
-}
+def recipe_names():
+    """List of str: the recipes of all networks."""
+    return [name for entry in NETWORKS.entries().values() for name in entry.recipes]
+
+
+def network_options(model):
+    """{name: Option} of a network, without the sizes that the crops and the features decide."""
+    options = NETWORKS.entry(model).options
+    return {name: value for name, value in options.items() if name not in ("n_bins", "n_frames")}
+
+
+def loss_options(loss):
+    """{name: Option} of a loss."""
+    return LOSSES.entry(loss).options
 
 
 def complete(recipe, given):
     """The options of a run: what was given, and the recipe's for the rest.
 
     Args:
-        recipe: A key of `RECIPES`.
-        given: dict of option to value; None where the user gave none.
+        recipe: Name of a recipe, or of a network, which stands for its first recipe.
+        given: dict of option to value; None where the user gave none. "model" and "loss" may be others than the
+            recipe's: then its options for these do not count.
 
     Returns:
-        dict of every training option.
+        dict of every option: "model" and the network's, the training's, the loss's.
 
     Raises:
-        MulkinetError: There is no such recipe, no such loss (mining, optimizer, ...), a number is
-            out of its range, or an option is given that the loss has no use for.
+        MulkinetError: There is no such recipe, no such loss (optimizer, ...), a number is out of its range, or
+            network or loss do not have an option that is given.
     """
-    if recipe not in RECIPES:
-        raise MulkinetError(
-            f"model or recipe: expected one of {', '.join(RECIPES)}; found {recipe!r}"
-        )
+    model, values = _find(recipe)
     given = {name: value for name, value in given.items() if value is not None}
+    model = given.get("model", model)
+    own_loss = values.get("loss", TRAINING_DEFAULTS["loss"])
+    loss = given.get("loss", own_loss)
+    settings = {"model": model, **_defaults(network_options(model)), **TRAINING_DEFAULTS}
+    settings["loss"] = loss
+    of_loss = _defaults(loss_options(loss))
+    _check_known(given, settings, of_loss)
+    settings.update(of_loss)
+    fitting = {name: value for name, value in values.items() if name in settings}
+    if loss != own_loss:
+        fitting = {name: value for name, value in fitting.items() if name not in of_loss}
+    settings.update({**fitting, **given})
     for name, choices in _CHOICES.items():
-        if given.get(name, choices[0]) not in choices:
+        if settings[name] not in choices:
             raise MulkinetError(
-                f"expected --{name} of {', '.join(choices)}, found {given[name]!r}; "
+                f"expected --{name} of {', '.join(choices)}, found {settings[name]!r}; "
                 "try one of these names"
             )
-    settings = {**RECIPES[recipe], **given}
-    needed = _LOSS_DEFAULTS.get(settings["loss"], {})
-    for name in ("mining", "margin", "tracks_per_work"):
-        if name not in needed and name in given:
+    if settings["clip_norm"] is not None and not settings["clip_norm"] > 0:
+        raise MulkinetError(
+            f"expected --clip-norm > 0, found {settings['clip_norm']}; leave it out for no limit"
+        )
+    return settings
+
+
+def pretraining(settings):
+    """The options of the classification that comes before the training, from those of the training."""
+    of_loss = loss_options(settings["loss"])
+    kept = {name: value for name, value in settings.items() if name not in of_loss}
+    kept.update(loss="softmax", max_epoch=settings["pretrain_epochs"])
+    return {**kept, **_defaults(loss_options("softmax"))}
+
+
+def _find(recipe):
+    """(model, options) of a recipe, by its own name or its network's."""
+    entries = NETWORKS.entries()
+    if recipe in entries:
+        return recipe, next(iter(entries[recipe].recipes.values()), {})
+    for model, entry in entries.items():
+        if recipe in entry.recipes:
+            return model, entry.recipes[recipe]
+    names = dict.fromkeys([*entries, *recipe_names()])
+    raise MulkinetError(f"model or recipe: expected one of {', '.join(names)}; found {recipe!r}")
+
+
+def _defaults(options):
+    return {name: option.default for name, option in options.items()}
+
+
+def _check_known(given, settings, of_loss):
+    others = {name for loss in LOSSES.entries() for name in loss_options(loss)}
+    for name in sorted(set(given) - set(settings) - set(of_loss)):
+        if name in others:
             raise MulkinetError(
                 f"expected no --{name.replace('_', '-')} with --loss {settings['loss']}, "
                 f"found {given[name]}; leave it out or choose a loss that has it"
             )
-        if settings[name] is None or name not in needed:
-            settings[name] = needed.get(name)
-    _check_numbers(settings)
-    return settings
-
-
-def _check_numbers(settings):
-    margin, clip_norm = settings["margin"], settings["clip_norm"]
-    # A contrastive margin of zero would let all embeddings be the same.
-    strict = settings["loss"] == "contrastive"
-    if margin is not None and not (margin > 0 if strict else margin >= 0):
-        bound = "> 0" if strict else ">= 0"
-        raise MulkinetError(f"expected --margin {bound}, found {margin}; try 1.0, MOVE's")
-    if clip_norm is not None and not clip_norm > 0:
-        raise MulkinetError(
-            f"expected --clip-norm > 0, found {clip_norm}; leave it out for no limit"
-        )
+        known = network_options(settings["model"])
+        raise MulkinetError(f"{settings['model']} has no option {name}; it has {', '.join(known)}")

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from mulkinet.errors import MulkinetError
 from mulkinet.files.locks import locked
+from mulkinet.training.recipes import loss_options, pretraining
 
 __all__ = ["train"]
 
 
 def train(
-    network_options,
     settings,
     open_data,
     *,
@@ -28,11 +28,10 @@ def train(
     """Trains a network; writes models/<tag>/ and log/<tag>/.
 
     With `pretrain_epochs` the network is first trained as a classifier, in models/<tag>/pretrain/,
-    and the best of that is what the stage of the loss starts from.
+    and training by the loss starts from the best of that.
 
     Args:
-        network_options: dict, as `mulkinet.build_model` takes them.
-        settings: dict of every training option, as `mulkinet.training.recipes.complete` gives it.
+        settings: dict of every option, as `mulkinet.training.recipes.complete` gives it.
         open_data: Function without arguments that gives the TrainingData; it is called when all
             that needs no data has been checked, since the demo set may have to be made for it.
         tag: Name of the run.
@@ -48,10 +47,11 @@ def train(
 
     Raises:
         MulkinetError: Another run of this name is going on; or see `Trainer.run`,
-            `mulkinet.build_model`, `build_stage`.
+            `mulkinet.build_model`, `Objective.check`.
     """
     import tensorflow as tf
 
+    from mulkinet.losses import LOSSES
     from mulkinet.models import build_model, options_of
     from mulkinet.models.model_file import load_model
     from mulkinet.training.devices import is_chief, strategy_of, use_mixed_precision, wait_for_all
@@ -62,33 +62,34 @@ def train(
         report = _say_nothing
     if mixed_precision:
         use_mixed_precision(report)
-    *pretraining, last = stages = _stages_of(settings, tag)
+    *before, last = phases = _phases_of(settings, tag)
     if resume:
-        _check_begun(stages)
+        _check_begun(phases)
     given = None if init_from is None else load_model(init_from)
     tf.keras.utils.set_random_seed(settings["seed"])
     tf.config.experimental.enable_op_determinism()
-    sizes = {"n_frames": settings["n_frames"]}
+    known = options_of(settings["model"])
 
-    def new_network():
-        known = options_of(settings["model"])
-        fitting = {name: size for name, size in sizes.items() if name in known}
+    def new_network(**sizes):
+        options = {name: v for name, v in {**settings, **sizes}.items() if name in known}
         with strategy.scope():
-            network = build_model(settings["model"], **{**network_options, **fitting})
+            network = build_model(settings["model"], **options)
         network.check_input((None, sizes.get("n_bins"), settings["n_frames"]))
         return network, given and _start_from(network, given, init_from)
 
     network, started = new_network()
+    for phase, _ in phases:
+        LOSSES.get(phase["loss"]).check(network, _options_of_loss(phase))
     augment = _augmentation(settings["augment"])
     data = open_data()
-    sizes["n_bins"] = data.store.settings(data.feature)["n_bins"]
-    if sizes["n_bins"] != network.n_bins:
-        network, started = new_network()
+    n_bins = data.store.settings(data.feature)["n_bins"]
+    if n_bins != network.n_bins:
+        network, started = new_network(n_bins=n_bins)
     if augment:
-        augment.check_bins(sizes["n_bins"])
-    for stage_settings, _ in stages:
-        # What cannot be trained is told now, not when the stage before it is over.
-        _build_stage(network, stage_settings, data, strategy).plan(0)
+        augment.check_bins(n_bins)
+    for phase, _ in phases:
+        # What cannot be trained is told now, not when the phase before it is over.
+        _build_objective(network, phase, data, strategy).plan(0)
     if started:
         report(started)
         _warn_of_other_features(given, init_from, data, report)
@@ -103,15 +104,15 @@ def train(
     with _alone_with(tag) if is_chief(strategy) else contextlib.nullcontext():
         if not resume and is_chief(strategy):
             _clear(tag)
-        for stage_settings, folder in pretraining:
+        for phase, folder in before:
             if resume and (Path("models") / tag / "last.h5").is_file():
-                continue  # it is over: the stage after it has begun
-            _, path = _run_stage(network, stage_settings, data, folder, resume=resume, **options)
+                continue  # it is over: the phase after it has begun
+            _, path = _run_phase(network, phase, data, folder, resume=resume, **options)
             wait_for_all(strategy)
             resume = False
             report(_start_from(network, load_model(path), path))
-        stage_settings, folder = last
-        return _run_stage(network, stage_settings, data, folder, resume=resume, **options)
+        phase, folder = last
+        return _run_phase(network, phase, data, folder, resume=resume, **options)
 
 
 def _check_tag(tag):
@@ -131,8 +132,8 @@ def _note_on_padding(data, settings):
         )
 
 
-def _check_begun(stages):
-    paths = [Path("models") / folder / "last.h5" for _, folder in stages]
+def _check_begun(phases):
+    paths = [Path("models") / folder / "last.h5" for _, folder in phases]
     if not any(path.is_file() for path in paths):
         raise MulkinetError(
             f"expected a run to resume at {paths[-1]}, found none; start it without --resume"
@@ -159,29 +160,35 @@ def _clear(tag):
             events.unlink()
 
 
-def _stages_of(settings, tag):
-    """The stages of a run, in their order: list of (settings, folder)."""
-    stages = [(settings, tag)]
+def _phases_of(settings, tag):
+    """The phases of a run, in their order: list of (settings, folder)."""
+    phases = [(settings, tag)]
     if settings["pretrain_epochs"]:
-        pretraining = {**settings, "loss": "softmax", "max_epoch": settings["pretrain_epochs"]}
-        stages.insert(0, (pretraining, f"{tag}/pretrain"))
-    return stages
+        phases.insert(0, (pretraining(settings), f"{tag}/pretrain"))
+    return phases
 
 
-def _build_stage(network, settings, data, strategy):
-    from mulkinet.training.objectives import build_stage
+def _options_of_loss(settings):
+    return {name: settings[name] for name in loss_options(settings["loss"])}
+
+
+def _build_objective(network, settings, data, strategy):
+    from mulkinet.losses import LOSSES
 
     works = data.store.work_ids[data.train_rows]
+    options = {**_options_of_loss(settings), "batchsize": settings["batchsize"]}
     with strategy.scope():
-        return build_stage(settings["loss"], network, data.train_rows, works, settings)
+        return LOSSES.get(settings["loss"])(
+            network, data.train_rows, works, seed=settings["seed"], **options
+        )
 
 
-def _run_stage(network, settings, data, folder, *, init_from, patience, strategy, resume, report):
+def _run_phase(network, settings, data, folder, *, init_from, patience, strategy, resume, report):
     from mulkinet.training.optimizers import build_optimizer
     from mulkinet.training.schedules import schedule_rate
     from mulkinet.training.trainer import Trainer, Validation
 
-    stage = _build_stage(network, settings, data, strategy)
+    objective = _build_objective(network, settings, data, strategy)
     with strategy.scope():
         optimizer = build_optimizer(settings["optimizer"], settings["lr"])
     network.metadata.update(
@@ -189,13 +196,13 @@ def _run_stage(network, settings, data, folder, *, init_from, patience, strategy
         feature_settings=data.store.settings(data.feature),
         n_frames=network.n_frames,
         pad=settings["pad"],
-        classes=stage.classes.tolist(),
+        classes=objective.classes.tolist(),
         notes=data.notes,
     )
     model_dir, max_epoch = Path("models") / folder, settings["max_epoch"]
     trainer = Trainer(
         network,
-        stage,
+        objective,
         data.store,
         Validation(data.store, data.validation_rows),
         crops={

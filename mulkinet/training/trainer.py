@@ -65,14 +65,14 @@ class Validation:
 
 
 class Trainer:
-    """Trains a network through one stage.
+    """Trains a network by one objective.
 
     Attributes:
         history: list of dict, one row per finished epoch, as in `epochs.csv`.
 
     Args:
         network: EmbeddingNetwork, with its `metadata` (feature, ...) set.
-        stage: A stage of `mulkinet.training.objectives`, made from that network.
+        objective: `mulkinet.losses.objective.Objective` of that network.
         store: FeatureStore of the training tracks.
         crops: dict of arguments of `mulkinet.training.pipeline.batches`: feature, n_frames, pad, augment.
         validation: Validation.
@@ -86,14 +86,14 @@ class Trainer:
         clip_norm: Largest norm of the gradients of all weights together; None for no limit.
         max_epochs: int >= 0; with 0 the untrained network is saved as best.h5.
         patience: Epochs without a better validation MAP after which training stops; None for never.
-        strategy: tf.distribute.Strategy under which network, stage and optimizer were made.
+        strategy: tf.distribute.Strategy under which network, objective and optimizer were made.
         report: Called with a line to show to the user.
     """
 
     def __init__(
         self,
         network,
-        stage,
+        objective,
         store,
         validation,
         *,
@@ -112,7 +112,7 @@ class Trainer:
     ):
         self.history = []
         self._network = network
-        self._stage = stage
+        self._objective = objective
         self._store = store
         self._validation = validation
         self._crops = crops
@@ -134,7 +134,7 @@ class Trainer:
         self._last_path = Path(model_dir) / "last.h5"
         self._log_dir = Path(log_dir)
         with strategy.scope():
-            prepare_optimizer(optimizer, stage.model.trainable_variables)
+            prepare_optimizer(optimizer, objective.model.trainable_variables)
         self._train_step = tf.function(self._distributed_step, reduce_retracing=True)
 
     def run(self, resume=False):
@@ -176,7 +176,7 @@ class Trainer:
         began = time.monotonic()
         lr = self._schedule(epoch)
         self._optimizer.learning_rate = lr
-        plan = self._stage.plan(epoch)
+        plan = self._objective.plan(epoch)
         trained, steps = self._train_epoch(epoch, plan)
         embeddings = self._validation.embeddings(self._network)
         if not np.isfinite(embeddings).all():
@@ -256,10 +256,10 @@ class Trainer:
 
     def _replica_step(self, x, targets):
         context = tf.distribute.get_replica_context()
-        variables = self._stage.model.trainable_variables
+        variables = self._objective.model.trainable_variables
         with tf.GradientTape() as tape:
-            share, logged = self._stage.loss(x, targets, self._optimizer.iterations)
-            penalties = self._stage.model.losses
+            share, logged = self._objective.loss(x, targets, self._optimizer.iterations)
+            penalties = self._objective.model.losses
             penalty = tf.add_n(penalties) if penalties else tf.zeros(())
             penalty = penalty / context.num_replicas_in_sync
             total = share + penalty
@@ -314,7 +314,7 @@ class Trainer:
         }
         state = None
         if with_state:
-            state = {"optimizer": self._optimizer.get_weights(), "head": self._stage.state()}
+            state = {"optimizer": self._optimizer.get_weights(), "head": self._objective.state()}
         save_model(self._network, path, state=state)
 
     def _resume(self):
@@ -325,7 +325,7 @@ class Trainer:
         self._network.set_weights(network.get_weights())
         state = load_state(path)
         self._optimizer.set_weights(state["optimizer"])
-        self._stage.restore(state["head"])
+        self._objective.restore(state["head"])
         self.history = training["history"]
         self._report(f"resuming after epoch {len(self.history)}")
 

@@ -28,7 +28,7 @@ def here(tmp_path, monkeypatch):
     [
         (["--ki-block-num", "5"], "expected one of 1, 2, 3, 4, 6, 12; found 5"),
         (["--block", "foo"], "expected one of simple, bottleneck, wider; found 'foo'"),
-        (["--model", "foo"], "expected one of .*found 'foo'"),
+        (["--model", "foo"], "expected one of move, .*found 'foo'"),
         (["--gpu", "x"], "expected --gpu 0"),
         (["--data-dir", "absent.h5"], "found no file"),
         (["--feature", "crema"], "expected crema in .*, found hpcp alone"),
@@ -85,7 +85,7 @@ def test_a_store_with_nan_is_one_line(store_path, here, tmp_path_factory):
         (["--init-from", "absent.h5"], "absent.h5"),
         (["--train-ls", "absent"], "expected a list file at absent"),
         (["--val-ls", "absent"], "expected a list file at absent"),
-        (["--loss", "foo"], "expected --loss .*, found 'foo'"),
+        (["--loss", "foo"], "expected a loss of .*, found 'foo'"),
         (["--loss", "triplet", "--mining", "foo"], "expected --mining .*, found 'foo'"),
         (["--optimizer", "foo"], "expected --optimizer .*, found 'foo'"),
         (["--schedule", "foo"], "expected --schedule .*, found 'foo'"),

@@ -27,10 +27,17 @@ def store_path(tmp_path_factory):
 def write_trained(store_path, folder, monkeypatch, model, n_frames, **network):
     """A model file with everything that the trainer notes."""
     monkeypatch.chdir(folder)
-    given = {"model": model, "n_frames": n_frames, "max_epoch": 0, "batchsize": 8, "seed": 1}
+    given = {
+        **network,
+        "model": model,
+        "n_frames": n_frames,
+        "max_epoch": 0,
+        "batchsize": 8,
+        "seed": 1,
+    }
     options = {"tag": "t", "gpus": [], "resume": False, "report": lambda line: None}
     _, path = train(
-        network, complete(model, given), lambda: TrainingData.open(store_path, seed=0), **options
+        complete(model, given), lambda: TrainingData.open(store_path, seed=0), **options
     )
     return folder / path
 

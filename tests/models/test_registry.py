@@ -35,7 +35,7 @@ def batch(model, rng, size=2):
 
 
 def test_all_networks_are_tested():
-    assert set(NETWORKS) == set(SMALL)
+    assert set(NETWORKS.entries()) == set(SMALL)
 
 
 def test_interface(model, rng):
@@ -64,7 +64,7 @@ def test_networks_round_trip_through_their_config(model):
 def test_options_are_those_of_the_constructor(model):
     defaults = options_of(model.network)
     assert list(defaults) == list(model.options)
-    parameters = inspect.signature(NETWORKS[model.network].__init__).parameters
+    parameters = inspect.signature(NETWORKS.get(model.network).__init__).parameters
     assert defaults == {name: p.default for name, p in parameters.items() if name != "self"}
 
 
@@ -148,7 +148,9 @@ def test_mixed_precision_gives_float32_embeddings(rng):
 
 
 def test_unknown_names_are_told_the_known_ones():
-    with pytest.raises(MulkinetError, match="expected one of mulkinet, move, siamese, rescnn"):
+    with pytest.raises(
+        MulkinetError, match="expected a network of move, mulkinet, rescnn, siamese"
+    ):
         build_model("resnet")
     with pytest.raises(
         MulkinetError, match="move has no option block, emb_size; it has sum_method"

@@ -11,10 +11,10 @@ from mulkinet.cli.evaluate import main as evaluate
 from mulkinet.cli.train import main as train
 from mulkinet.data.lists import write_list
 from mulkinet.data.npy_folder import NpyFolder, open_data
+from mulkinet.losses.plans import class_plan
 from mulkinet.sources.npy_dir import convert_npy_dir
 from mulkinet.training.augment import augmentation
 from mulkinet.training.pipeline import batches
-from mulkinet.training.samplers import class_plan
 from tests.commands import invoke
 from tests.patterns import TINY_OPTIONS
 from tests.sources.feature_files import write_npy_dir

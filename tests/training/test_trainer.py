@@ -36,15 +36,12 @@ def here(tmp_path, monkeypatch):
 
 
 def run(store_path, report=lambda line: None, network=None, **options):
-    network = dict(TINY if network is None else network)
     run_options = {"tag": "t", "gpus": [], "patience": None, "init_from": None, "resume": False}
     run_options.update({name: options.pop(name) for name in list(options) if name in run_options})
-    given = {"batchsize": 8, "max_epoch": 3, "lr": 0.01, "seed": 1, "model": "mulkinet", **options}
-    given.setdefault("n_frames", network.pop("n_frames", None))
-    settings = complete(given["model"], given)
+    given = {"batchsize": 8, "max_epoch": 3, "lr": 0.01, "seed": 1, "model": "mulkinet"}
+    given.update({**(TINY if network is None else network), **options})
     return train(
-        network,
-        settings,
+        complete(given["model"], given),
         lambda: TrainingData.open(store_path, seed=0),
         report=report,
         **run_options,

@@ -3,19 +3,20 @@
 A plan is a pure function of (seed, epoch): for each step the rows of the tracks in the batch and
 their targets. So a resumed run sees what an uninterrupted one would have seen.
 
-Public names: `Plan`, `labels_of`, `class_plan`, `clique_plan`, `pair_plan`.
+Public names: `Plan`, `labels_of`, `class_plan`, `clique_plan`, `pair_plan`, `random_stream`.
 
 Papers: Cao 2020 (MulKINet), classes; Yesiler, Serra, Gomez 2020 (MOVE), cliques; the Siamese
 release (vignejs 2020), pairs.
 """
 
 import dataclasses
+import zlib
 
 import numpy as np
 
 from mulkinet.errors import MulkinetError
 
-__all__ = ["Plan", "class_plan", "clique_plan", "labels_of", "pair_plan"]
+__all__ = ["Plan", "class_plan", "clique_plan", "labels_of", "pair_plan", "random_stream"]
 
 _MOST_APPEARANCES = 4
 _EPOCHS_PER_ROUND = 4
@@ -34,6 +35,21 @@ class Plan:
 
     steps: list
     seed: tuple
+
+
+def random_stream(name, *numbers):
+    """A generator of its own for everything that is drawn.
+
+    NumPy takes (1, 2) and (1, 2, 0) for the same seed; with its name in front no stream of one kind is another's.
+
+    Args:
+        name: str, what is drawn.
+        *numbers: Integers in [0, 2**32), as many for every stream of a name.
+
+    Returns:
+        np.random.Generator.
+    """
+    return np.random.default_rng((zlib.crc32(name.encode()), *numbers))
 
 
 def labels_of(work_ids):
@@ -72,7 +88,7 @@ def class_plan(rows, labels, *, batch_size, seed, epoch):
     Returns:
         Plan.
     """
-    order = np.random.default_rng((seed, epoch)).permutation(len(rows))
+    order = random_stream("order of tracks", seed, epoch).permutation(len(rows))
     steps = [(rows[part], labels[part]) for part in _evenly(order, batch_size)]
     return Plan(steps, (seed, epoch))
 
@@ -82,9 +98,9 @@ def clique_plan(rows, labels, *, batch_size, tracks_per_work, seed, epoch):
 
     A work comes once in an epoch, and once more for every K tracks beyond its first K + 1, up to
     four times. Its K tracks are drawn at random; where it has fewer, each comes equally often, and
-    which of them once more is drawn. Works of one track are left out. No batch is a single work's K
-    tracks, which would have no negatives: of an odd number of works, two to a batch, the last three
-    come together.
+    which of them once more is drawn. Works of one track are left out. Every batch has two works or
+    more, since one alone has no negatives: of an odd number of cliques, two to a batch, three come
+    together, and a work that comes too often for the others to share its batches comes less often.
 
     Args:
         rows: (N,) int64 rows of the training tracks.
@@ -106,22 +122,21 @@ def clique_plan(rows, labels, *, batch_size, tracks_per_work, seed, epoch):
             "expected at least 2 tracks per work and 2 works in a batch, found "
             f"{tracks_per_work} tracks per work in a batch of {batch_size}; raise --batchsize"
         )
-    rng = np.random.default_rng((seed, epoch))
+    rng = random_stream("cliques", seed, epoch)
     members = _tracks_of_works(labels)
-    appearances = [
-        work
-        for work, tracks in enumerate(members)
-        for _ in range(min(_MOST_APPEARANCES, 1 + (len(tracks) - 2) // tracks_per_work))
-        if len(tracks) > 1
-    ]
-    if len(set(appearances)) < 2:
+    sizes = np.asarray([len(tracks) for tracks in members])
+    counts = np.minimum(_MOST_APPEARANCES, 1 + (sizes - 2) // tracks_per_work) * (sizes > 1)
+    if np.count_nonzero(counts) < 2:
         raise MulkinetError(
-            f"expected at least 2 works of 2 or more tracks, found {len(set(appearances))}; "
-            "triplets need covers: name more in the list"
+            f"expected at least 2 works of 2 or more tracks, found {np.count_nonzero(counts)}; "
+            "this loss needs covers: name more in the list"
         )
-    n_batches = min(-(-len(appearances) // (batch_size // tracks_per_work)), len(appearances) // 2)
+    most, per_batch = counts.argmax(), batch_size // tracks_per_work
+    counts[most] = min(counts[most], (per_batch - 1) * (counts.sum() - counts[most]))
+    appearances = np.repeat(np.arange(len(counts)), counts)
+    n_batches = min(-(-len(appearances) // per_batch), len(appearances) // 2)
     steps = []
-    for part in np.array_split(rng.permutation(appearances), n_batches):
+    for part in _deal(appearances, n_batches, rng):
         drawn = np.concatenate([_draw(members[work], tracks_per_work, rng) for work in part])
         targets = np.stack([labels[drawn], rows[drawn]], axis=1).astype(np.int32)
         steps.append((rows[drawn], targets))
@@ -155,9 +170,9 @@ def pair_plan(rows, labels, *, batch_size, seed, epoch):
         )
     # Fewer than four pairs make fewer parts, so that no epoch is empty.
     n_parts = min(_EPOCHS_PER_ROUND, len(pairs))
-    round_rng = np.random.default_rng((seed, epoch // n_parts, 1))
+    round_rng = random_stream("round of pairs", seed, epoch // n_parts)
     parts = np.array_split(round_rng.permutation(len(pairs)), n_parts)
-    rng = np.random.default_rng((seed, epoch))
+    rng = random_stream("pairs of two works", seed, epoch)
     steps = []
     for part in _evenly(parts[epoch % n_parts], max(1, batch_size // 2)):
         first, second = pairs[part].T
@@ -171,6 +186,20 @@ def pair_plan(rows, labels, *, batch_size, seed, epoch):
 def _evenly(items, most):
     """Parts of at most `most` items, which differ by at most one in size."""
     return np.array_split(items, -(-len(items) // most))
+
+
+def _deal(appearances, n_batches, rng):
+    """The works of each batch: random parts, with a swap where one holds a single work."""
+    parts = np.array_split(rng.permutation(appearances), n_batches)
+    for part in parts:
+        if (part == part[0]).all():
+            # No work comes more often than is said above, so that some batch has two others.
+            for other in rng.permutation(n_batches):
+                places = np.flatnonzero(parts[other] != part[0])
+                if len(places) > 1:
+                    part[0], parts[other][places[0]] = parts[other][places[0]], part[0]
+                    break
+    return parts
 
 
 def _tracks_of_works(labels):

@@ -1,4 +1,4 @@
-"""Every stage trains its network, resumes to the same end, and refuses what it cannot train."""
+"""Every loss trains its network, resumes to the same end, and refuses what it cannot train."""
 
 import numpy as np
 import pytest
@@ -9,17 +9,19 @@ from mulkinet import FeatureStore, MulkinetError, build_model
 from mulkinet.data.lists import read_list, write_list
 from mulkinet.files.locks import locked
 from mulkinet.losses import MININGS
+from mulkinet.losses.triplet import TripletObjective
+from mulkinet.losses.twin import TwinObjective
+from mulkinet.models import NETWORKS
 from mulkinet.training.data import TrainingData
-from mulkinet.training.objectives import TripletStage, TwinStage
 from mulkinet.training.optimizers import build_optimizer, prepare_optimizer
-from mulkinet.training.recipes import RECIPES, complete
+from mulkinet.training.recipes import TRAINING_DEFAULTS, complete, recipe_names
 from tests.commands import invoke
 from tests.gpu_kernels import host_trips
 from tests.patterns import TINY, write_pattern_store
 from tests.training.test_trainer import Stop, assert_same_run, log, run, scalar_events, stop_after
 
 MOVE = {"n_filters": 4, "embedding_len": 8}
-STAGES = {
+LOSSES = {
     "triplet": {
         "model": "move",
         "network": MOVE,
@@ -51,12 +53,12 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_trains_and_resumes(store_path, tmp_path, monkeypatch, stage):
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_loss_trains_and_resumes(store_path, tmp_path, monkeypatch, loss):
     for name in ("whole", "parts"):
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path / "whole")
-    run(store_path, max_epoch=3, **STAGES[stage])
+    run(store_path, max_epoch=3, **LOSSES[loss])
     rows = log(tmp_path / "whole")
     assert all(np.isfinite(float(row["loss"])) for row in rows)
     expected = {
@@ -64,11 +66,11 @@ def test_a_stage_trains_and_resumes(store_path, tmp_path, monkeypatch, stage):
         "twin": {"accuracy"},
         "contrastive": {"mean_positive_distance", "mean_negative_distance"},
     }
-    assert expected[stage] < set(rows[0])
+    assert expected[loss] < set(rows[0])
     monkeypatch.chdir(tmp_path / "parts")
     with pytest.raises(Stop):
-        run(store_path, stop_after(2), max_epoch=3, **STAGES[stage])
-    run(store_path, max_epoch=3, resume=True, **STAGES[stage])
+        run(store_path, stop_after(2), max_epoch=3, **LOSSES[loss])
+    run(store_path, max_epoch=3, resume=True, **LOSSES[loss])
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
 
@@ -84,15 +86,15 @@ def test_pretraining_starts_the_triplet_stage(store_path, here):
     assert "pretrain/best.h5: 32 of 32 weights; the classifier is not taken over" in said
 
 
-def stop_in(stage_epochs, epoch):
+def stop_in(phase_epochs, epoch):
     def report(line):
-        if line.startswith(f"epoch {epoch}/{stage_epochs} "):
+        if line.startswith(f"epoch {epoch}/{phase_epochs} "):
             raise Stop
 
     return report
 
 
-def test_a_two_stage_run_resumes_in_either_stage(store_path, tmp_path, monkeypatch):
+def test_a_run_with_pretraining_resumes_in_either_phase(store_path, tmp_path, monkeypatch):
     options = {"network": TINY, "loss": "triplet", "batchsize": 16}
     options.update(pretrain_epochs=2, max_epoch=3)
     for name in ("whole", "first", "second"):
@@ -100,10 +102,10 @@ def test_a_two_stage_run_resumes_in_either_stage(store_path, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path / "whole")
     run(store_path, **options)
 
-    for name, stage_epochs in (("first", 2), ("second", 3)):
+    for name, phase_epochs in (("first", 2), ("second", 3)):
         monkeypatch.chdir(tmp_path / name)
         with pytest.raises(Stop):
-            run(store_path, stop_in(stage_epochs, 1), **options)
+            run(store_path, stop_in(phase_epochs, 1), **options)
         run(store_path, resume=True, **options)
         assert_same_run(tmp_path / "whole", tmp_path / name)
 
@@ -213,7 +215,7 @@ SIAMESE = {"model": "siamese", "network": {}, "n_frames": 250}
             {"network": TINY, "loss": "triplet", "batchsize": 4, "pretrain_epochs": 1},
             "raise --batchsize",
         ),
-        ({"network": TINY, "loss": "foo"}, "expected --loss of softmax, triplet, twin"),
+        ({"network": TINY, "loss": "foo"}, "expected a loss of .*softmax, triplet, twin"),
         ({"network": TINY, "margin": 1.0}, "no --margin with --loss softmax"),
         ({"network": TINY, "loss": "triplet", "mining": "foo"}, "mining"),
         ({"network": TINY, "loss": "triplet", "batchsize": 4}, "raise --batchsize"),
@@ -228,7 +230,7 @@ def test_what_cannot_be_trained_is_told_before_anything_is_written(
     assert list(here.iterdir()) == []
 
 
-SETTINGS = {"seed": 1, "batchsize": 16, "tracks_per_work": 4, "margin": 1.0}
+RUN = {"seed": 1, "batchsize": 16}
 
 
 @pytest.mark.parametrize("mining", MININGS)
@@ -236,14 +238,14 @@ def test_a_step_of_triplets_never_waits_for_the_host(mining):
     """Of the whole loss: the network, the mining with its seed from the optimizer's step, the gradient."""
     network = build_model("move", **MOVE)
     works = np.repeat(["a", "b", "c", "d"], 4)
-    stage = TripletStage(network, np.arange(16), works, {**SETTINGS, "mining": mining})
+    objective = TripletObjective(network, np.arange(16), works, mining=mining, **RUN)
     optimizer = build_optimizer("adam", 0.1)
     prepare_optimizer(optimizer, network.trainable_variables)
 
     @tf.function
     def step(x, targets):
         with tf.GradientTape() as tape:
-            loss, logged = stage.loss(x, targets, optimizer.iterations)
+            loss, logged = objective.loss(x, targets, optimizer.iterations)
         return logged, tape.gradient(loss, network.trainable_variables)
 
     inputs = tf.TensorSpec((16, 12, 330)), tf.TensorSpec((16, 2), tf.int32)
@@ -253,23 +255,28 @@ def test_a_step_of_triplets_never_waits_for_the_host(mining):
 def test_every_dropout_is_seeded_again_by_epoch():
     """Of the network's own too, which a model made of the network holds inside."""
     network = build_model("siamese", n_frames=240, embedding_len=8)
-    stage = TwinStage(network, np.arange(4), ["a", "a", "b", "b"], SETTINGS)
+    objective = TwinObjective(network, np.arange(4), ["a", "a", "b", "b"], **RUN)
     x = np.random.default_rng(0).random((2, 12, 240)).astype(np.float32)
     drawn = []
     for epoch in (3, 4, 3):
-        stage.plan(epoch)
-        drawn.append(stage.model([x, x], training=True).numpy().tolist())
+        objective.plan(epoch)
+        drawn.append(objective.model([x, x], training=True).numpy().tolist())
     assert drawn[0] == drawn[2] != drawn[1]
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+def recipe_of(name):
+    (recipe,) = [e.recipes[name] for e in NETWORKS.entries().values() if name in e.recipes]
+    return recipe
+
+
+@pytest.mark.parametrize("recipe", recipe_names())
 def test_a_recipe_is_shown_with_the_network_it_trains(recipe):
     from mulkinet.cli.train import main
 
     result = invoke(main, "--recipe", recipe, "--show", "--embedding-len", "77")
     assert result.exit_code == 0
     shown = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
-    for name, value in RECIPES[recipe].items():
+    for name, value in recipe_of(recipe).items():
         assert shown.pop(name.replace("_", "-")) == str(value)
     assert shown.pop("embedding-len") == "77"
     assert shown.pop("seed") == "0"
@@ -282,15 +289,26 @@ def test_a_recipe_is_shown_with_the_network_it_trains(recipe):
     assert network.items() <= shown.items()
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", recipe_names())
 def test_recipes_have_every_option(recipe):
-    assert set(RECIPES[recipe]) == set(RECIPES["mulkinet"])
-    assert complete(recipe, {"lr": None}) == RECIPES[recipe]
-    assert complete(recipe, {"lr": 0.5})["lr"] == 0.5
+    settings = complete(recipe, {"lr": None})
+    assert settings.keys() >= {"model", *TRAINING_DEFAULTS}
+    assert recipe_of(recipe).items() <= settings.items()
+    assert complete(recipe, {"lr": 0.5}) == {**settings, "lr": 0.5}
 
 
 def test_another_loss_brings_its_own_defaults():
     settings = complete("mulkinet", {"loss": "triplet", "margin": 0.2})
     assert (settings["mining"], settings["margin"], settings["tracks_per_work"]) == ("hard", 0.2, 4)
     settings = complete("move", {"loss": "softmax"})
-    assert settings["mining"] is settings["margin"] is settings["tracks_per_work"] is None
+    assert not {"mining", "margin", "tracks_per_work"} & set(settings)
+    assert complete("rescnn", {})["margin"] == 0.3
+    assert complete("rescnn", {"loss": "contrastive"})["margin"] == 1.0
+
+
+def test_another_network_by_a_recipe_keeps_its_own_options():
+    settings = complete("move", {"model": "rescnn", "width": 8})
+    assert (settings["model"], settings["width"], settings["depth"]) == ("rescnn", 8, 3)
+    assert (settings["n_frames"], settings["augment"]) == (1800, "move")
+    with pytest.raises(MulkinetError, match="rescnn has no option block; it has width, depth"):
+        complete("move", {"model": "rescnn", "block": "wider"})

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mulkinet import MulkinetError
-from mulkinet.training.samplers import class_plan, clique_plan, labels_of, pair_plan
+from mulkinet.losses.plans import class_plan, clique_plan, labels_of, pair_plan
 
 
 def test_labels():
