@@ -1,16 +1,15 @@
-"""Speed and memory of `preprocess.py da-tacos` against a plain loop of h5py and OpenCV.
+"""Time of `preprocess.py da-tacos` against a plain serial loop of h5py and OpenCV.
 
 Makes files as Da-TACOS has them (15226 frames of 12 bins, gzip and shuffle, the chunks and about
 the size of the real files), converts them to 500 frames both ways in the same run, five times each
-in turn, and prints the medians and their ratio. The loop is that of the Siamese release: read ids
-and array, turn, wrap around to 15500 frames, cv2.resize with INTER_AREA, keep; it writes one array
-at the end.
+in turn, and prints the medians. The loop is that of the Siamese release: read ids and array, turn,
+wrap around to 15500 frames, cv2.resize with INTER_AREA, keep; it writes one array at the end.
+The target: the conversion's workers together take at most 1.2 times the loop's time.
 
     python benchmarks/preprocess_da_tacos.py [--tracks 1000] [--feature crema]
+    taskset -c 1 python benchmarks/preprocess_da_tacos.py      # one worker
 """
 
-import multiprocessing
-import resource
 import shutil
 import statistics
 import tempfile
@@ -22,8 +21,10 @@ import cv2
 import h5py
 import numpy as np
 
+from mulkinet import FeatureStore
 from mulkinet.features.resize import TrackLength
 from mulkinet.sources.da_tacos import convert_subset
+from mulkinet.workers import count_workers
 
 N_FRAMES = 15226
 N_CONTENTS = 20
@@ -77,41 +78,34 @@ def plain_loop(paths, feature, output):
         file["ids"] = np.asarray(ids)
 
 
-def seconds_of(function, *arguments, **options):
+def seconds_of(function, *arguments):
     """Wall-clock time of a call."""
     start = time.perf_counter()
-    function(*arguments, **options)
+    function(*arguments)
     return time.perf_counter() - start
-
-
-def peak_memory(data_dir, output, feature):
-    """Megabytes: the most that a conversion in a fresh process, and each of its own, held."""
-    context = multiprocessing.get_context("spawn")
-    receiving, sending = context.Pipe(duplex=False)
-    process = context.Process(target=_measure, args=(data_dir, output, feature, sending))
-    process.start()
-    # Then the end of the process ends the waiting too.
-    sending.close()
-    peak = receiving.recv()
-    process.join()
-    return peak
-
-
-def _measure(data_dir, output, feature, pipe):
-    convert(data_dir, output, feature)
-    usage = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    pipe.send(tuple(one.ru_maxrss / 1024 for one in usage))
 
 
 def convert(data_dir, output, feature):
     """What `preprocess.py da-tacos -s 500` does."""
-    options = {
-        "features": (feature,),
-        "track_length": TrackLength(500),
-        "force": True,
-        "progress": False,
-    }
-    convert_subset(data_dir, "coveranalysis", output, **options)
+    convert_subset(
+        data_dir,
+        "coveranalysis",
+        output,
+        features=(feature,),
+        track_length=TrackLength(500),
+        force=True,
+        progress=False,
+    )
+
+
+def check(loop_path, store_path, feature, paths):
+    """Both ways gave the same numbers."""
+    store = FeatureStore(store_path)
+    with h5py.File(loop_path, "r") as file:
+        frames = file["frames"]
+        for i in range(0, len(paths), max(1, len(paths) // 50)):
+            track = paths[i].stem.rsplit("_", 1)[0]
+            np.testing.assert_allclose(store.get(track, feature), frames[i], atol=1e-5)
 
 
 @click.command()
@@ -119,6 +113,7 @@ def convert(data_dir, output, feature):
 @click.option("--feature", type=click.Choice(list(CHUNKS)), default="crema", show_default=True)
 def main(tracks, feature):
     """Measure and print."""
+    n_workers = count_workers(-1)
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         paths = make_files(folder, feature, tracks)
@@ -129,34 +124,10 @@ def main(tracks, feature):
             loop.append(seconds_of(plain_loop, paths, feature, folder / "loop.h5"))
             ours.append(seconds_of(convert, folder, folder / "store.h5", feature))
         check(folder / "loop.h5", folder / "store.h5", feature, paths)
-        loop, ours = statistics.median(loop), statistics.median(ours)
-        print(f"h5py + cv2.resize, one after the other: {loop:.2f} s, {tracks / loop:.0f} tracks/s")
-        print(f"mulkinet preprocess da-tacos:           {ours:.2f} s, {tracks / ours:.0f} tracks/s")
-        print(f"ratio: {loop / ours:.2f}")
-        print_memory(folder, feature, paths)
-
-
-def check(loop_path, store_path, feature, paths):
-    """Both ways gave the same numbers."""
-    from mulkinet import FeatureStore
-
-    store = FeatureStore(store_path)
-    with h5py.File(loop_path, "r") as file:
-        frames = file["frames"]
-        for i in range(0, len(paths), max(1, len(paths) // 50)):
-            track = paths[i].stem.rsplit("_", 1)[0]
-            np.testing.assert_allclose(store.get(track, feature), frames[i], atol=1e-5)
-
-
-def print_memory(folder, feature, paths):
-    """Peak memory for all tracks and for a quarter of them."""
-    for n_tracks in (len(paths), len(paths) // 4):
-        for path in paths[n_tracks:]:
-            path.unlink()
-        parent, child = peak_memory(folder, folder / "memory.h5", feature)
-        print(
-            f"{n_tracks} tracks: at most {parent:.0f} MB in the parent, {child:.0f} MB in a worker"
-        )
+    loop, ours = statistics.median(loop), statistics.median(ours)
+    print(f"h5py + cv2.resize, one after the other: {loop:.2f} s, {tracks / loop:.0f} tracks/s")
+    print(f"preprocess da-tacos, {n_workers} worker(s): {ours:.2f} s, {tracks / ours:.0f} tracks/s")
+    print(f"workers x time / time of the loop: {n_workers * ours / loop:.2f}")
 
 
 if __name__ == "__main__":

@@ -60,7 +60,5 @@ def report(conversions):
         line = f"{made.n_tracks} tracks of {made.n_works} works: {made.store_path}"
         if made.was_there:
             line += ", which was there, made of the same files with the same settings"
-            if made.n_skipped > len(made.skipped):
-                line += f"; --force lists all {made.n_skipped} inputs that were skipped"
         echo(line)
     report_skipped([skipped for made in conversions for skipped in made.skipped])

@@ -18,8 +18,8 @@ from mulkinet.data.store import natural_key
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.features import crema
 from mulkinet.features.resize import TrackLength
+from mulkinet.files.foreign_hdf5 import names_in, open_hdf5, read_array
 from mulkinet.sources.conversion import Item, convert, file_signature
-from mulkinet.sources.hdf5_arrays import names_in, open_hdf5, read_array
 
 __all__ = ["check_pair", "convert_pair", "find_pairs", "tutorial_fold"]
 
@@ -101,23 +101,24 @@ def convert_pair(name, hdf5_path, pyjama_path, path, *, force=False, progress=Tr
         MulkinetError: The annotations are not in the format, or see `convert`.
     """
     entries, held = check_pair(hdf5_path, pyjama_path)
-    named = {str(entry["performance-id"]) for entry in entries}
+    keys = {(str(e["work-id"]), str(e["performance-id"])): e for e in entries}
+    features, annotations = Path(hdf5_path).name, Path(pyjama_path).name
     skipped = [
-        (track, f"named in {Path(pyjama_path).name}, but not in {Path(hdf5_path).name}")
-        for track in sorted(named - held, key=natural_key)
+        ("/".join(key), f"named in {annotations}, but not in {features}")
+        for key in sorted(keys)
+        if key[1] not in held
     ] + [
-        (track, f"in {Path(hdf5_path).name}, but {Path(pyjama_path).name} does not name it")
-        for track in sorted(held - named, key=natural_key)
+        (track, f"in {features}, but {annotations} does not name it")
+        for track in sorted(held - {track for _, track in keys}, key=natural_key)
     ]
     signature = file_signature(hdf5_path, pyjama_path)
-    keys = {(str(e["work-id"]), str(e["performance-id"])): e for e in entries}
     result = convert(
         [Item(key, key[1], signature) for key in keys if key[1] in held],
         functools.partial(_read_performance, hdf5_path),
         path,
         name=name,
         settings={_FEATURE: _settings()},
-        attributes={"source": "cover1000", "annotations": Path(pyjama_path).name},
+        attributes={"source": "cover1000", "annotations": annotations},
         metadata={
             field: {key: _text(entry.get(name)) for key, entry in keys.items()}
             for field, name in _METADATA.items()

@@ -20,8 +20,8 @@ from pathlib import Path
 from mulkinet.data.arrays import frames_as_rows, refuse_non_finite
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.features import chroma_cens, crema, hpcp
+from mulkinet.files.foreign_hdf5 import open_hdf5, read_array, read_text
 from mulkinet.sources.conversion import Item, convert, file_signature
-from mulkinet.sources.hdf5_arrays import open_hdf5, read_array, read_text
 
 __all__ = [
     "FEATURES",
@@ -142,14 +142,15 @@ def convert_subset(data_dir, subset, path, *, features, track_length, force=Fals
         progress: Show a progress bar.
 
     Returns:
-        mulkinet.sources.conversion.Conversion; tracks that the metadata file names and the folders
-        lack are among the skipped.
+        mulkinet.sources.conversion.Conversion. Tracks that the metadata file names and the folders
+        lack are among the skipped; files are named from `data_dir` on.
 
     Raises:
         MulkinetError: Both layouts or neither is there, or see `convert`.
     """
     folders = _folders(Path(data_dir), subset, features)
-    files, skipped = _find_files(folders)
+    files, foreign = _find_files(folders)
+    skipped = [(os.path.relpath(path, data_dir), reason) for path, reason in foreign]
     metadata = _read_metadata(Path(data_dir), subset)
     named = {(work, track) for work, tracks in metadata.items() for track in tracks}
     skipped += [
@@ -167,7 +168,7 @@ def convert_subset(data_dir, subset, path, *, features, track_length, force=Fals
         except SkippedInput as error:
             skipped.append(("/".join(key), str(error)))
         else:
-            items.append(Item(key, (key, paths), signature))
+            items.append(Item(key, (key, tuple(paths.items())), signature))
     settings = {
         feature: track_length.settings(extraction_settings(feature))
         for feature in FEATURES
@@ -187,11 +188,11 @@ def convert_subset(data_dir, subset, path, *, features, track_length, force=Fals
     )
 
 
-def read_track(source, track_length):
+def read_track(track, track_length):
     """Reads one track.
 
     Args:
-        source: ((work_id, track_id), {feature: path}).
+        track: ((work_id, track_id), pairs (feature, path)).
         track_length: mulkinet.features.resize.TrackLength.
 
     Returns:
@@ -200,12 +201,12 @@ def read_track(source, track_length):
     Raises:
         SkippedInput: A file is not of this track, damaged, or lacks the feature.
     """
-    key, paths = source
+    key, paths = track
     arrays = {}
-    for path in dict.fromkeys(paths.values()):
+    for path in dict.fromkeys(path for _, path in paths):
         with open_hdf5(path) as file:
             _check_identity(file, key)
-            for feature in (feature for feature in paths if paths[feature] == path):
+            for feature in (feature for feature, its_path in paths if its_path == path):
                 x = read_array(file, feature, _N_BINS)
                 # The published orientation decides where a track has 12 frames.
                 x = frames_as_rows(x, feature, when_square=feature != "crema")

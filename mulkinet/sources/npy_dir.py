@@ -39,11 +39,14 @@ def convert_npy_dir(npy_dir, path, *, lists=(), skip_missing=False, force=False,
     folder = NpyFolder(npy_dir)
     [feature] = folder.features
     remaining = {
-        source: tracks_of_list(folder, source, skip_missing=skip_missing) for source in lists
+        list_path: tracks_of_list(folder, list_path, skip_missing=skip_missing)
+        for list_path in lists
     }
     wanted = dict.fromkeys(pair for kept in remaining.values() for pair in kept.pairs)
     rows = [folder.rows_by_key[pair] for pair in wanted] if lists else range(len(folder))
-    items, skipped = [], [] if lists else list(folder.foreign)
+    items, skipped = [], []
+    if not lists:
+        skipped += [(file.name, reason) for file, reason in folder.foreign]
     for row in rows:
         key = str(folder.work_ids[row]), str(folder.track_ids[row])
         try:
@@ -66,7 +69,7 @@ def convert_npy_dir(npy_dir, path, *, lists=(), skip_missing=False, force=False,
         progress=progress,
     )
     store = FeatureStore(result.store_path)
-    return result, {source: _in_store(store, kept) for source, kept in remaining.items()}
+    return result, {list_path: _in_store(store, kept) for list_path, kept in remaining.items()}
 
 
 def _in_store(store, listed):

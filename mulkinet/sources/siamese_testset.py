@@ -19,9 +19,9 @@ import numpy as np
 from mulkinet.data.arrays import refuse_non_finite
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.features.resize import TrackLength
+from mulkinet.files.foreign_hdf5 import find_dataset, names_in, open_hdf5
 from mulkinet.sources.conversion import Item, convert, file_signature
 from mulkinet.sources.da_tacos import FEATURES, extraction_settings
-from mulkinet.sources.hdf5_arrays import find_dataset, names_in, open_hdf5
 
 __all__ = ["convert_testset"]
 
@@ -71,7 +71,7 @@ def convert_testset(hdf_path, path, *, force=False, progress=True):
     signature = file_signature(hdf_path)
     return convert(
         [
-            Item(key, {feature: rows[feature][key] for feature in rows}, signature)
+            Item(key, tuple((feature, rows[feature][key]) for feature in rows), signature)
             for key in sorted(everywhere)
         ],
         functools.partial(_read_track, hdf_path),
@@ -142,7 +142,7 @@ def _text(value):
 def _read_track(hdf_path, rows):
     arrays = {}
     with open_hdf5(hdf_path) as file:
-        for feature, row in rows.items():
+        for feature, row in rows:
             table = find_dataset(file, f"{feature}/table")
             bins = table.fields(_VALUES)[row : row + _N_BINS]
             arrays[feature] = bins.T.astype(np.float32)

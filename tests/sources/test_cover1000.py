@@ -53,7 +53,7 @@ def test_performances_that_one_file_lacks(tmp_path, rng):
     made, _, store = run(tmp_path)
     assert store.track_ids.tolist() == ["1", "100"]
     assert made.skipped == [
-        ("3", "named in set.pyjama, but not in set_feat.hdf5"),
+        ("7/3", "named in set.pyjama, but not in set_feat.hdf5"),
         ("999", "in set_feat.hdf5, but set.pyjama does not name it"),
         ("7/20", "expected 20 with an axis of 12 bins, found shape (3, 13)"),
     ]

@@ -35,7 +35,7 @@ def convert(folder, **options):
 def test_a_folder_is_read_as_its_store_is(folder, rng, feature, n_bins, bin0):
     made = write_npy_dir(folder, KEYS, rng, feature=feature)
     converted, remaining = convert(folder)
-    assert converted[1:] == (3, 5, [], 0, False)
+    assert converted[1:] == (3, 5, [], False)
     assert remaining == {}
     as_folder, as_store = open_data(folder), open_data(folder.with_name("npy.h5"))
     assert isinstance(as_folder, NpyFolder)

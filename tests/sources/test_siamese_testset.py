@@ -24,7 +24,7 @@ def run(path):
 def test_every_feature_and_track(path, rng):
     written = write_testset(path, KEYS, rng, features=("crema", "hpcp"))
     made, output = run(path)
-    assert made[1:] == (2, 3, [], 0, False)
+    assert made[1:] == (2, 3, [], False)
     store = FeatureStore(output)
     assert list(store.rows_by_key) == [KEYS[1], KEYS[2], KEYS[0]]
     for feature, tracks in written.items():
@@ -136,7 +136,7 @@ def test_other_files(path):
 def test_the_sample(shared, tmp_path):
     sample = shared / "data" / "siamese-testset" / "testset.h5"
     made = convert_testset(sample, tmp_path / "store.h5", progress=False)
-    assert made[1:] == (3, 9, [], 0, False)
+    assert made[1:] == (3, 9, [], False)
     with h5py.File(sample) as file:
         rows = file["crema/table"][12:24]
     key = rows["work_id"][0].decode(), rows["track_id"][0].decode()
