@@ -130,7 +130,7 @@ def test_bad_inputs_are_skipped_each_with_its_reason(tmp_path, monkeypatch):
     expected = {
         "track1.wav": "track1.flac before",
         "empty.wav": "empty file",
-        "words.mp3": "libsndfile cannot read",
+        "words.mp3": "FFmpeg cannot read",
         "silent.wav": "silence",
         "sample.wav": "1 samples",
         "cut.wav": "truncated",
