@@ -1,0 +1,156 @@
+"""Two tracks along each other: key, tempo ratio, and where they match.
+
+Stacks of 9 frames (about 4 s) tell tracks apart only where both run at nearly the same speed, and the transposition
+index may name a neighbouring key. So Qmax is taken at several tempos of y, in its two best keys; the winner's path then
+says the tempo more exactly, and the tracks are aligned once more at that.
+
+Public names: `Alignment`, `align`.
+"""
+
+import functools
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mulkinet.alignment.chroma import Chroma, prepare
+from mulkinet.alignment.path import matching_paths
+from mulkinet.alignment.recurrence import recurrence_in_key
+from mulkinet.alignment.transposition import ranked_transpositions
+from mulkinet.errors import MulkinetError
+
+__all__ = ["Alignment", "align"]
+
+# Speeds of y against x. Neighbours are 9 % apart: the stacks of a track bear half of that.
+_TEMPOS = 2.0 ** (np.arange(-4, 5) / 8)
+_KEYS = 2
+_REFINEMENTS = 2
+_STACKED = 9
+# A further span has to share so many seconds of frames.
+_LEAST_SEC = 8.0
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """How y (b) runs along x (a).
+
+    Attributes:
+        score: float >= 0, Qmax at the tempo that fits best, divided by the root of the mean number of stacks.
+        transposition: int from -5 to 6, semitones that b is above a.
+        tempo_ratio: float, speed of b divided by that of a.
+        similarity: float in [0, 1], mean cosine of the frames that lie on the path.
+        spans: list of (start_a, end_a, start_b, end_b) in seconds, longest first.
+        path: (n, 2) float64, seconds in a and in b along all spans, ordered by the time in a.
+        recurrence: (n_a, n_b) uint8, the plot at the tempo that fits best.
+        cell_sec: (float, float), seconds that a row, and a column, of it is further.
+    """
+
+    score: float
+    transposition: int
+    tempo_ratio: float
+    similarity: float
+    spans: list
+    path: np.ndarray = field(repr=False)
+    recurrence: np.ndarray = field(repr=False)
+    cell_sec: tuple = field(repr=False)
+
+
+def align(x, y, *, frame_rate):
+    """Aligns two tracks.
+
+    Args:
+        x: (12, n_x) chroma, frames of about half a second.
+        y: (12, n_y) chroma of the same frame rate.
+        frame_rate: Frames per second of both.
+
+    Returns:
+        Alignment.
+
+    Raises:
+        MulkinetError: Other shapes, fewer than 12 frames, silence, or values that are not finite.
+    """
+    x, y = prepare(x, "x"), prepare(y, "y")
+    for name, track in (("x", x), ("y", y)):
+        if not track.profile.any():
+            raise MulkinetError(f"{name}: expected music, found silence")
+    keys = ranked_transpositions(x, y)[:_KEYS]
+    tried = [_Attempt(x, y, key, tempo, frame_rate) for tempo in _tempos(y) for key in keys]
+    best = max(tried, key=lambda attempt: attempt.score)
+    for _ in range(_REFINEMENTS):
+        best = _Attempt(x, y, best.key, best.tempo / best.slope(), frame_rate)
+    return best.alignment(x)
+
+
+def _tempos(y):
+    # y sped up has fewer frames; some have to be left.
+    return [tempo for tempo in _TEMPOS if len(y) * tempo >= _STACKED + 3]
+
+
+def _at_tempo(y, tempo):
+    """Plays y at 1 / tempo of its speed, so that it runs at that of x; linearly interpolated."""
+    times = np.arange(max(_STACKED + 3, int(len(y) * tempo))) / tempo
+    places = np.arange(len(y))
+    return Chroma(np.stack([np.interp(times, places, row) for row in y.columns]).astype(np.float32))
+
+
+class _Attempt:
+    """An alignment in one key at one tempo."""
+
+    def __init__(self, x, y, key, tempo, frame_rate):
+        from mulkinet.alignment.kernels import best_qmax
+
+        self.key, self.tempo, self.frame_rate = int(key), float(tempo), frame_rate
+        self.y = _at_tempo(y, tempo).transposed(self.key)
+        self.recurrence = recurrence_in_key(x, self.y, 0)
+        stacks = np.mean(self.recurrence.shape)
+        self.score = float(best_qmax(self.recurrence) / 2 / np.sqrt(stacks))
+
+    @functools.cached_property
+    def paths(self):
+        """(path, score) of all spans."""
+        return matching_paths(self.recurrence, _LEAST_SEC * self.frame_rate)
+
+    def slope(self):
+        """Columns per row along the best path; of a short one, 1."""
+        path = self.paths[0][0] if self.paths else ()
+        if len(path) < 2 * _STACKED:
+            return 1.0
+        rows, columns = path[:, 0], path[:, 1]
+        # The median of slopes between cells a third of the path apart (Theil 1950), which one detour does not turn.
+        gap = len(path) // 3
+        return float(np.median((columns[gap:] - columns[:-gap]) / (rows[gap:] - rows[:-gap])))
+
+    def alignment(self, x):
+        """What it found, in seconds."""
+        row_sec, column_sec = 1 / self.frame_rate, 1 / (self.frame_rate * self.tempo)
+        scale = np.array([row_sec, column_sec])
+        paths = [path for path, _ in self.paths]
+        spans = [_span(path, scale) for path in paths]
+        spans.sort(key=lambda span: span[0] - span[1])
+        cells = np.concatenate(paths) if paths else np.empty((0, 2), dtype=np.int64)
+        cells = cells[np.argsort(cells[:, 0], kind="stable")]
+        return Alignment(
+            score=self.score,
+            transposition=(-self.key + 5) % 12 - 5,
+            tempo_ratio=self.tempo / self.slope(),
+            similarity=_similarity(x, self.y, cells),
+            spans=spans,
+            path=(cells + _STACKED / 2) * scale,
+            recurrence=self.recurrence,
+            cell_sec=(row_sec, column_sec),
+        )
+
+
+def _span(path, scale):
+    # From the first stack's first frame to the last stack's last.
+    (start_a, start_b), (end_a, end_b) = path[0] * scale, (path[-1] + _STACKED) * scale
+    return float(start_a), float(end_a), float(start_b), float(end_b)
+
+
+def _similarity(x, y, cells):
+    if not len(cells):
+        return 0.0
+    middle = cells + _STACKED // 2
+    a, b = x.frames[middle[:, 0]], y.frames[middle[:, 1]]
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    heard = lengths > 0
+    return float(np.mean((a * b).sum(axis=1)[heard] / lengths[heard])) if heard.any() else 0.0

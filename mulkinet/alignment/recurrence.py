@@ -1,0 +1,48 @@
+"""The cross-recurrence plot of two tracks.
+
+Paper: Serra, Serra & Andrzejak, "Cross recurrence quantification for cover song identification", New Journal of
+Physics 11, 2009.
+
+Public names: `cross_recurrence`, `recurrence_in_key`.
+"""
+
+from mulkinet.alignment.chroma import prepare
+from mulkinet.alignment.transposition import ranked_transpositions
+
+__all__ = ["cross_recurrence", "recurrence_in_key"]
+
+
+def cross_recurrence(x, y):
+    """Which stacks of 9 frames of x and of y are alike, y transposed to the key of x.
+
+    A pair recurs where its distance is among the smallest 9.5 % of its row and of its column.
+
+    Args:
+        x: (12, n_x) chroma, frames of about half a second.
+        y: (12, n_y) chroma of the same frame rate.
+
+    Returns:
+        (n_x - 9, n_y - 9) bool.
+
+    Raises:
+        MulkinetError: Other shapes, fewer than 12 frames, or values that are not finite.
+    """
+    x, y = prepare(x, "x"), prepare(y, "y")
+    return recurrence_in_key(x, y, ranked_transpositions(x, y)[0]).astype(bool)
+
+
+def recurrence_in_key(x, y, transposition):
+    """As `cross_recurrence`, of y transposed up by so many semitones.
+
+    Args:
+        x: Chroma.
+        y: Chroma.
+        transposition: int, semitones.
+
+    Returns:
+        (n_x - 9, n_y - 9) uint8 of 0 and 1.
+    """
+    from mulkinet.alignment import kernels
+
+    y = y.transposed(transposition)
+    return kernels.recurrence_of(kernels.stack_distances(x.frames, y.columns, x.norms, y.norms))
