@@ -9,12 +9,14 @@ Public names: `preprocess_audio_dir`, `AudioDirResult`.
 
 import csv
 import functools
+import math
 import os
 from pathlib import Path
 from typing import NamedTuple
 
 from tqdm import tqdm
 
+from mulkinet.data.store import FeatureStore
 from mulkinet.data.store_writer import StoreWriter, check_name
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.features import extractor
@@ -39,7 +41,7 @@ class AudioDirResult(NamedTuple):
         annotations_path: pathlib.Path of the table of tracks.
         n_works: Works in the store.
         n_tracks: Tracks in the store.
-        skipped: list of (path, reason) of what could not be used.
+        skipped: list of (path, reason) of what could not be used; paths from the audio folder on.
     """
 
     store_path: Path
@@ -59,6 +61,7 @@ def preprocess_audio_dir(
     spect_len=500,
     downsample=1,
     name=None,
+    force=False,
     progress=True,
 ):
     """Extracts the features of a folder of audio into a store.
@@ -72,13 +75,15 @@ def preprocess_audio_dir(
         spect_len: Frames that the first 180 s are resized to; None keeps the full length.
         downsample: Keeps every k-th frame of the full length.
         name: Name of the data set; that of `audio_dir` by default.
+        force: Replace a store of other features or another length.
         progress: Shows a progress bar on stderr.
 
     Returns:
         AudioDirResult.
 
     Raises:
-        MulkinetError: The folder, the output or a setting cannot be used, or no track can.
+        MulkinetError: The folder, the output or a setting cannot be used, no track can, or there is
+            a store of other features or another length.
     """
     audio_dir, output = Path(audio_dir), Path(output)
     track_length = TrackLength(spect_len, downsample)
@@ -95,12 +100,16 @@ def preprocess_audio_dir(
     folder = output / f"{name}_features"
     tracks, skipped = find_tracks(audio_dir, leave_out=[output, folder])
     _check_writable(output)
+    store_path = output / f"{name}.h5"
+    if store_path.exists() and not force:
+        _refuse_loss(store_path, {f: track_length.settings(made) for f, made in settings.items()})
 
     summaries, failed = _extract(tracks, folder, features, n_workers, progress)
     # After the extraction: its own workers may have died too.
     for place in (output, *folder.glob("*/")):
         remove_leftovers(place)
     skipped += [(track.path, failed[track]) for track in tracks if track in failed]
+    skipped = [(path.relative_to(audio_dir), reason) for path, reason in skipped]
     usable = [track for track in tracks if track in summaries]
     if not usable:
         first = f", the first {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
@@ -108,7 +117,6 @@ def preprocess_audio_dir(
             f"expected at least one usable track in {audio_dir}, "
             f"found none, {len(skipped)} skipped{first}"
         )
-    store_path = output / f"{name}.h5"
     annotations_path = output / f"{name}_annotations.csv"
     paths = [track.path.relative_to(audio_dir).as_posix() for track in usable]
     with StoreWriter(
@@ -132,6 +140,24 @@ def _check_writable(output):
         raise MulkinetError(
             f"expected an output folder that can be written to, found {output}, where {existing} "
             "cannot be; choose another with -o"
+        )
+
+
+def _refuse_loss(store_path, settings):
+    """Refuses to replace a store that holds more than this run's features, or other lengths."""
+    try:
+        store = FeatureStore(store_path)
+    except MulkinetError as error:
+        raise MulkinetError(f"{error}; --force overwrites it") from error
+    lost = [feature for feature in store.features if feature not in settings] or [
+        f"{feature} at {store.settings(feature)['frame_rate']:.3f} frames/s"
+        for feature in store.features
+        if not math.isclose(store.settings(feature)["frame_rate"], settings[feature]["frame_rate"])
+    ]
+    if lost:
+        raise MulkinetError(
+            f"{store_path} holds {', '.join(lost)}, which this run would remove; "
+            "add -p for each feature to keep, choose another --name, or overwrite it with --force"
         )
 
 

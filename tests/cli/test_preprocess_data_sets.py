@@ -55,7 +55,7 @@ def test_da_tacos(tmp_path, rng):
     assert read_list(tmp_path / "meta" / "DATACOS-BENCHMARK") == KEYS
     done = run(*command, "--subset", "benchmark")
     assert done.exit_code == 0
-    assert done.stdout.endswith("which was there, made of the same files with the same settings\n")
+    assert done.stdout.endswith("benchmark.h5, an existing store of the same files and settings\n")
     done = run(*command, "-s", "full", "--downsample", 8)
     assert done.exit_code == 1
     assert "Error: expected no store at" in done.stderr
@@ -75,7 +75,7 @@ def test_skipped_tracks_make_exit_code_3(tmp_path, rng):
     assert done.stderr.startswith("1 skipped:\n  W_1/P_2: expected an HDF5 file, found a truncated")
     again = run("da-tacos", "-d", tmp_path)
     assert (again.exit_code, again.stderr) == (3, done.stderr)
-    assert "which was there" in again.stdout
+    assert "existing store" in again.stdout
     assert run("da-tacos", "-d", tmp_path, "--force").exit_code == 3
 
 
@@ -211,7 +211,7 @@ def test_npy_dir_does_not_write_over_lists(npy_dir, tmp_path):
     command = ["npy-dir", "-d", npy_dir, "-o", tmp_path, "--skip-missing", "--list", lists]
     done = run(*command, "--list-dir", tmp_path / "other" / "..")
     assert done.exit_code == 2
-    assert f"--list-dir would write over {lists}" in done.stderr
+    assert f"--list-dir would overwrite {lists}" in done.stderr
     done = run(*command, "--list", other, "--list-dir", tmp_path / "meta")
     assert done.exit_code == 2
     assert "--list-dir would write both" in done.stderr

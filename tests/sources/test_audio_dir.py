@@ -125,6 +125,7 @@ def test_bad_inputs_are_skipped_each_with_its_reason(tmp_path, monkeypatch):
     result = preprocess(audio, tmp_path / "out")
     store = mulkinet.FeatureStore(result.store_path)
     assert store.track_ids.tolist() == ["stereo", "track0", "track1"]
+    assert {path.parts[0] for path, _ in result.skipped} == {"work0", "nothing"}
     reasons = {path.name: reason for path, reason in result.skipped}
     assert reasons.pop("nothing").endswith("found none")
     expected = {
@@ -208,6 +209,24 @@ def test_the_audio_folder_as_output_is_no_work_the_second_time(tmp_path):
     assert (again.n_tracks, again.skipped) == (2, [])
     assert again.store_path == first.store_path
     assert mulkinet.FeatureStore(again.store_path).features == ("chroma_cens", "hpcp")
+
+
+def test_a_store_that_holds_more_is_not_replaced_unless_forced(tmp_path):
+    audio = make_works(tmp_path / "audio", n_works=2, n_tracks=1)
+    path = preprocess(audio, tmp_path / "out", features=["hpcp", "chroma_cens"]).store_path
+    content = path.read_bytes()
+    with pytest.raises(MulkinetError, match="holds chroma_cens, which this run would remove; .*-p"):
+        preprocess(audio, tmp_path / "out")
+    other = {"features": ["hpcp", "chroma_cens"], "spect_len": None}
+    with pytest.raises(MulkinetError, match="holds chroma_cens at 2.778 frames/s, hpcp at 2.778"):
+        preprocess(audio, tmp_path / "out", **other)
+    assert path.read_bytes() == content
+    preprocess(audio, tmp_path / "out", force=True)
+    assert mulkinet.FeatureStore(path).features == ("hpcp",)
+    path.write_text("precious")
+    with pytest.raises(MulkinetError, match="no HDF5 file.*--force overwrites it"):
+        preprocess(audio, tmp_path / "out")
+    assert path.read_text() == "precious"
 
 
 def test_parallel_equals_single(tmp_path):

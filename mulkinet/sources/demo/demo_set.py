@@ -122,6 +122,7 @@ def make_demo(
         spect_len=spect_len,
         downsample=downsample,
         name=_NAME,
+        force=True,
         progress=progress,
     )
     _write_lists(lists, tracks)
