@@ -104,6 +104,9 @@ def _option(*names, **settings):
 )
 @click.option("--schedule", help="constant, cosine, steps or warmup-decay.  [recipe]")
 @click.option("--clip-norm", type=float, help="Largest norm of the gradients.  [recipe]")
+@click.option(
+    "--weight-average", type=float, help="Share of the averaged weights kept a step.  [recipe]"
+)
 @click.option("--init-from", type=click.Path(), help="Model file to start from.")
 @click.option(
     "--patience",

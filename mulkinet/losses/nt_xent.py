@@ -15,15 +15,17 @@ Khosla et al., "Supervised contrastive learning" (NeurIPS 2020), its L_out; Yeh 
 Statistics, scalars for logging: `accuracy`, the share of anchors with a cover whose nearest track is one;
 `mean_positive_similarity`, `mean_negative_similarity`, cosines over all pairs.
 
-Public names: `nt_xent_loss`, `nt_xent_loss_and_statistics`, `NTXentLoss`.
+Public names: `nt_xent_loss`, `nt_xent_loss_and_statistics`, `NTXentLoss`, `NTXentObjective`.
 """
 
 import tensorflow as tf
 
 from mulkinet.errors import MulkinetError
+from mulkinet.losses import register_loss
 from mulkinet.losses.mining import masks
+from mulkinet.losses.objective import CliqueObjective
 
-__all__ = ["NTXentLoss", "nt_xent_loss", "nt_xent_loss_and_statistics"]
+__all__ = ["NTXentLoss", "NTXentObjective", "nt_xent_loss", "nt_xent_loss_and_statistics"]
 
 
 def nt_xent_loss(embeddings, works, *, temperature=0.1, decoupled=False, tracks=None):
@@ -74,8 +76,7 @@ def nt_xent_loss_and_statistics(
     Raises:
         MulkinetError: As `nt_xent_loss`.
     """
-    if not temperature > 0:
-        raise MulkinetError(f"expected --temperature > 0, found {temperature}; try 0.07")
+    _check_temperature(temperature)
     positives, negatives = masks(works, tracks)
     directions = tf.math.l2_normalize(tf.convert_to_tensor(embeddings), axis=-1)
     cosines = tf.linalg.matmul(directions, directions, transpose_b=True)
@@ -131,6 +132,59 @@ class NTXentLoss(tf.keras.losses.Loss):
             "temperature": self.temperature,
             "decoupled": self.decoupled,
         }
+
+
+@register_loss("nt-xent")
+class NTXentObjective(CliqueObjective):
+    """Some performances each of several works, every other work a negative.
+
+    Args:
+        network: As for `Objective`, like `rows` and `work_ids`.
+        rows: (N,) int64.
+        work_ids: (N,) str.
+        temperature: What cosines are divided by. A smaller one looks at the nearest negatives alone.
+        decoupled: Leave covers out of the sum over the batch.
+        tracks_per_work: Tracks of each work in a batch.
+        **run: As for `Objective`.
+    """
+
+    def __init__(
+        self,
+        network,
+        rows,
+        work_ids,
+        *,
+        temperature=0.07,
+        decoupled=False,
+        tracks_per_work=2,
+        **run,
+    ):
+        self._temperature = temperature
+        self._decoupled = decoupled
+        super().__init__(network, rows, work_ids, tracks_per_work=tracks_per_work, **run)
+
+    @classmethod
+    def check(cls, network, options):
+        """See `Objective`."""
+        _check_temperature(options["temperature"])
+        super().check(network, options)
+
+    def loss(self, x, targets, step):
+        """The loss of the whole batch and its statistics; see `Objective`."""
+        embeddings, works, tracks, replicas = self.whole_batch(x, targets)
+        loss, statistics = nt_xent_loss_and_statistics(
+            embeddings,
+            works,
+            tracks=tracks,
+            temperature=self._temperature,
+            decoupled=self._decoupled,
+        )
+        return loss / replicas, {name: value / replicas for name, value in statistics.items()}
+
+
+def _check_temperature(temperature):
+    if not temperature > 0:
+        raise MulkinetError(f"expected --temperature > 0, found {temperature}; try 0.07")
 
 
 def _row_means(values, weights):

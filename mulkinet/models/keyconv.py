@@ -66,6 +66,23 @@ class KeyConv(EmbeddingNetwork):
         MulkinetError: An option's value is not possible; the message says which are.
     """
 
+    # Charts performed anew at every step: a file of them is the data.
+    recipes = {
+        "covers": {
+            "loss": "nt-xent",
+            "temperature": 0.07,
+            "tracks_per_work": 2,
+            "n_frames": 250,
+            "pad": "wrap",
+            "batchsize": 128,
+            "max_epoch": 120,
+            "optimizer": "adam",
+            "lr": 2e-3,
+            "schedule": "cosine",
+            "clip_norm": 5.0,
+            "weight_average": 0.998,
+        },
+    }
     distance = "cosine"
     kernel_l2 = _L2
 

@@ -10,6 +10,7 @@ from mulkinet.data.checks import shared_works
 from mulkinet.data.lists import describe_left_out, hold_out, read_list, select, tracks_of_list
 from mulkinet.data.npy_folder import open_data
 from mulkinet.errors import MulkinetError
+from mulkinet.sources.charts.chart_store import ChartStore, is_chart_file
 
 __all__ = ["TrainingData"]
 
@@ -44,8 +45,9 @@ class TrainingData:
         """Finds the tracks.
 
         Args:
-            data_dir: A feature store or a folder of .npy files; without one the demo set, made
-                first when it is not there.
+            data_dir: A feature store, a folder of .npy files, or a file of charts (.jsonl, .jsonl.gz),
+                which are performed anew at every step; without one the demo set, made first when it
+                is not there.
             train_ls: List to train on; all tracks of the store by default (the demo set has one).
             val_ls: List to validate with; by default a tenth of the training works is held out.
             feature: Feature of the store; may be left out where there is only one.
@@ -68,7 +70,7 @@ class TrainingData:
             data_dir = demo.store_path
             train_ls = train_ls or demo.lists["TRAIN"]
             val_ls = val_ls or demo.lists["VAL"]
-        store = open_data(data_dir)
+        store = _open(data_dir)
         feature = _choose_feature(store, feature)
         listed = {
             path: tracks_of_list(store, path, skip_missing=skip_missing)
@@ -80,7 +82,7 @@ class TrainingData:
             validation_pairs = listed[val_ls].pairs
         else:
             train_pairs, validation_pairs = hold_out(train_pairs, _HELD_OUT_SHARE, seed)
-        notes = list(filter(None, [describe_left_out(store)]))
+        notes = [*filter(None, [describe_left_out(store)]), *getattr(store, "notes", ())]
         notes += [left.describe(path) for path, left in listed.items() if left.n_missing]
         validation_pairs = _without_trained_works(train_pairs, validation_pairs, val_ls, notes)
         train_rows = select(store, train_pairs, train_ls)
@@ -116,6 +118,12 @@ def _without_trained_works(train_pairs, validation_pairs, val_ls, notes):
             f"{shared[0]}: their {len(validation_pairs) - len(kept)} tracks are left out of validation"
         )
     return kept
+
+
+def _open(data_dir):
+    if not is_chart_file(data_dir):
+        return open_data(data_dir)
+    return ChartStore(data_dir)
 
 
 def _choose_feature(store, feature=None):

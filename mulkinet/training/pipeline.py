@@ -17,7 +17,7 @@ def batches(plan, store, *, feature, n_frames, pad="zero", augment=None, replica
 
     Args:
         plan: Plan.
-        store: FeatureStore.
+        store: FeatureStore; or one that performs (ChartStore), whose tracks are played anew.
         feature: One of the store's features.
         n_frames: Length of the crops.
         pad: What shorter tracks are filled up with at the end: "zero", or "wrap" for the track
@@ -46,7 +46,7 @@ def batches(plan, store, *, feature, n_frames, pad="zero", augment=None, replica
 
     # TensorFlow keeps this function, and all that it refers to, until the process ends. So the
     # plan comes to it as tensors, which go with the dataset.
-    def read(step, replica, rows, targets):
+    def read(step, replica, rows, targets, among):
         rng = np.random.default_rng((*plan_seed, step))
         widths = np.full(rows.shape, n_read)
         if rows.ndim == 2:
@@ -54,23 +54,31 @@ def batches(plan, store, *, feature, n_frames, pad="zero", augment=None, replica
         lengths = np.minimum(store.n_frames(feature)[rows], widths)
         starts = rng.integers(0, store.n_frames(feature)[rows] - lengths + 1)
         part = np.array_split(np.arange(len(rows)), n_replicas)[here[replica]]
-        x = np.zeros((*rows[part].shape, n_bins, n_read), np.float32)
-        for at in np.ndindex(*rows[part].shape):
-            row, start, width = (array[part][at] for array in (rows, starts, widths))
-            _fill(x[at], store.read(feature, row, start, width), width, pad)
+        places = np.arange(rows.size).reshape(rows.shape)[part]
+        rows, starts, widths, lengths = (a[part] for a in (rows, starts, widths, lengths))
+        x = np.zeros((*rows.shape, n_bins, n_read), np.float32)
+        for at in np.ndindex(*rows.shape):
+            if hasattr(store, "perform"):
+                seed = (*plan_seed, int(step), int(places[at]))
+                frames = store.perform(rows[at], widths[at], seed, among)
+            else:
+                frames = store.read(feature, rows[at], starts[at], widths[at])
+            lengths[at] = len(frames)
+            _fill(x[at], frames, widths[at], pad)
         store.release()
         seed = rng.integers(1 << 31, size=(n_replicas, 2), dtype=np.int32)[here[replica]]
-        return x, lengths[part].astype(np.int32), targets[part], seed
+        return x, lengths.astype(np.int32), targets[part], seed
 
     with tf.device("CPU:0"):
         rows, targets = (tf.constant(np.concatenate(parts)) for parts in zip(*plan.steps))
+        among = tf.constant(np.unique(rows))
         ends = tf.constant(np.cumsum([len(part) for part, _ in plan.steps]))
         starts = tf.concat([[0], ends[:-1]], axis=0)
 
     def load(i):
         step, replica = i // len(here), i % len(here)
         batch = slice(starts[step], ends[step])
-        inputs = [step, replica, rows[batch], targets[batch]]
+        inputs = [step, replica, rows[batch], targets[batch], among]
         kinds = (tf.float32, tf.int32, tf.int32, tf.int32)
         x, lengths, y, seed = tf.numpy_function(read, inputs, kinds, stateful=False)
         x = tf.ensure_shape(x, (None, *rows.shape[1:], n_bins, n_read))

@@ -33,6 +33,7 @@ TRAINING_DEFAULTS = {
     "lr": 1e-3,
     "schedule": "cosine",
     "clip_norm": None,
+    "weight_average": 0.0,
     "augment": "none",
     "pad": "zero",
     "seed": 0,
@@ -95,6 +96,10 @@ def complete(recipe, given):
     if settings["clip_norm"] is not None and not settings["clip_norm"] > 0:
         raise MulkinetError(
             f"expected --clip-norm > 0, found {settings['clip_norm']}; leave it out for no limit"
+        )
+    if not 0 <= settings["weight_average"] < 1:
+        raise MulkinetError(
+            f"expected --weight-average in [0, 1), found {settings['weight_average']}; try 0.998"
         )
     return settings
 

@@ -225,6 +225,7 @@ def _run_phase(network, settings, data, folder, *, init_from, patience, strategy
         model_dir=model_dir,
         log_dir=Path("log") / folder,
         clip_norm=settings["clip_norm"],
+        weight_average=settings["weight_average"],
         max_epochs=max_epoch,
         patience=patience,
         strategy=strategy,

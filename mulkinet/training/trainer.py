@@ -28,6 +28,7 @@ from mulkinet.errors import MulkinetError
 from mulkinet.evaluation import validate
 from mulkinet.files.atomic import remove_leftovers
 from mulkinet.models.model_file import load_model, load_state, save_model
+from mulkinet.training.averaging import WeightAverage
 from mulkinet.training.devices import is_chief
 from mulkinet.training.log import RunLog
 from mulkinet.training.optimizers import prepare_optimizer
@@ -84,6 +85,8 @@ class Trainer:
         model_dir: Folder of best.h5 and last.h5.
         log_dir: Folder of epochs.csv and the TensorBoard events.
         clip_norm: Largest norm of the gradients of all weights together; None for no limit.
+        weight_average: Share of the averaged weights that stays at a step, in [0, 1). They are what is
+            validated and saved as best.h5; 0 takes the weights themselves.
         max_epochs: int >= 0; with 0 the untrained network is saved as best.h5.
         patience: Epochs without a better validation MAP after which training stops; None for never.
         strategy: tf.distribute.Strategy under which network, objective and optimizer were made.
@@ -105,6 +108,7 @@ class Trainer:
         model_dir,
         log_dir,
         clip_norm,
+        weight_average,
         max_epochs,
         patience,
         strategy,
@@ -135,6 +139,7 @@ class Trainer:
         self._log_dir = Path(log_dir)
         with strategy.scope():
             prepare_optimizer(optimizer, objective.model.trainable_variables)
+            self._average = WeightAverage(network.variables, weight_average)
         self._train_step = tf.function(self._distributed_step, reduce_retracing=True)
 
     def run(self, resume=False):
@@ -165,7 +170,8 @@ class Trainer:
         while len(self.history) < self._max_epochs and not self._out_of_patience():
             embeddings = self._run_epoch(len(self.history), log)
         if embeddings is None:  # resumed at its end: it may have been killed before the projector
-            embeddings = self._validation.embeddings(self._network)
+            with self._average.in_place():
+                embeddings = self._validation.embeddings(self._network)
         rows = self._validation.rows
         store = self._validation.store
         log.write_projector(embeddings, store.work_ids[rows], store.track_ids[rows])
@@ -178,6 +184,24 @@ class Trainer:
         self._optimizer.learning_rate = lr
         plan = self._objective.plan(epoch)
         trained, steps = self._train_epoch(epoch, plan)
+        with self._average.in_place():
+            embeddings, scores, distances = self._validate(epoch, plan)
+        seconds = round(time.monotonic() - began, 2)
+        row = {"epoch": epoch + 1, "lr": lr, **trained, **scores, "seconds": seconds}
+        self.history.append(row)
+        is_best = self._best() is row
+        # last.h5 after them: a run killed before it repeats the epoch and writes them again.
+        if is_best:
+            with self._average.in_place():
+                self._save_best()
+        log.write_events(row, steps, distances)
+        self._save(self._last_path, with_state=True)
+        log.write_csv(self.history)
+        self._report(self._line(row, is_best))
+        return embeddings
+
+    def _validate(self, epoch, plan):
+        """(embeddings, scores, distances) of the validation tracks after an epoch."""
         embeddings = self._validation.embeddings(self._network)
         if not np.isfinite(embeddings).all():
             raise MulkinetError(
@@ -185,19 +209,7 @@ class Trainer:
                 f"last batch, {len(plan.steps)}, had {self._tracks_of(plan, -1)}; "
                 "lower --lr, or limit the gradients by --clip-norm"
             )
-        scores, distances = self._validation.measure(self._network, embeddings)
-        seconds = round(time.monotonic() - began, 2)
-        row = {"epoch": epoch + 1, "lr": lr, **trained, **scores, "seconds": seconds}
-        self.history.append(row)
-        is_best = self._best() is row
-        # last.h5 after them: a run killed before it repeats the epoch and writes them again.
-        if is_best:
-            self._save_best()
-        log.write_events(row, steps, distances)
-        self._save(self._last_path, with_state=True)
-        log.write_csv(self.history)
-        self._report(self._line(row, is_best))
-        return embeddings
+        return (embeddings, *self._validation.measure(self._network, embeddings))
 
     def _train_epoch(self, epoch, plan):
         """Takes the epoch's steps -> the means of what they give, and (step, what it gives) pairs."""
@@ -315,6 +327,7 @@ class Trainer:
         state = None
         if with_state:
             state = {"optimizer": self._optimizer.get_weights(), "head": self._objective.state()}
+            state["average"] = self._average.state()
         save_model(self._network, path, state=state)
 
     def _resume(self):
@@ -326,6 +339,7 @@ class Trainer:
         state = load_state(path)
         self._optimizer.set_weights(state["optimizer"])
         self._objective.restore(state["head"])
+        self._average.restore(state["average"])
         self.history = training["history"]
         self._report(f"resuming after epoch {len(self.history)}")
 

@@ -30,7 +30,7 @@ mulkinet.training.devices.strategy_of = lambda gpus, report: strategy
 from tests.patterns import TINY
 from tests.training.test_distributed_training import PLAIN, PLAIN_MOVE
 from tests.training.test_trainer import run
-for loss in ("triplet", "contrastive"):
+for loss in ("triplet", "contrastive", "nt-xent"):
     run(sys.argv[1], network=PLAIN_MOVE, max_epoch=2, loss=loss, tag=loss, **PLAIN)
 
 # Batch moments are those of the tracks on a device.
@@ -64,7 +64,7 @@ def test_two_mirrored_devices_train_as_one(tmp_path, repository, monkeypatch):
     script = [sys.executable, "-c", MIRRORED, str(store_path)]
     subprocess.run(script, cwd=tmp_path / "two", env=environment, check=True, capture_output=True)
     monkeypatch.chdir(tmp_path / "one")
-    for loss in ("triplet", "contrastive"):
+    for loss in ("triplet", "contrastive", "nt-xent"):
         run(store_path, network=PLAIN_MOVE, max_epoch=2, loss=loss, tag=loss, **PLAIN)
         assert_near(tmp_path / "one", tmp_path / "two", loss)
 

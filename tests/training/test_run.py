@@ -38,6 +38,7 @@ LOSSES = {
         "lr": 1e-4,
     },
     "contrastive": {"network": TINY, "loss": "contrastive", "optimizer": "lookahead-sgd"},
+    "nt-xent": {"network": TINY, "loss": "nt-xent", "weight_average": 0.9},
 }
 
 
@@ -65,6 +66,7 @@ def test_a_loss_trains_and_resumes(store_path, tmp_path, monkeypatch, loss):
         "triplet": {"active_triplets", "violating_anchors", "mean_positive_distance"},
         "twin": {"accuracy"},
         "contrastive": {"mean_positive_distance", "mean_negative_distance"},
+        "nt-xent": {"accuracy", "mean_negative_similarity"},
     }
     assert expected[loss] < set(rows[0])
     monkeypatch.chdir(tmp_path / "parts")

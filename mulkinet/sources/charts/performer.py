@@ -2,8 +2,8 @@
 
 What changes between two performances is what changes between covers: the key, the tempo and its drift, where it begins
 and in which order its 16-beat units follow, how chords are simplified, coloured and replaced, how strongly the melody
-is heard; and what an extractor makes of it: logits with slow noise, unsure passages, smoothing, detuning, holes. Numbers
-are logits of crema's output, set by hand.
+is heard; and what an extractor makes of it: logits with slow noise, unsure passages, smoothing, detuning, holes. The
+numbers are logits of crema's output, set by hand.
 
 Conventions: a performance is (12, n_frames) float32 in [0, 1], bin 0 is C, and follows from the generator alone.
 

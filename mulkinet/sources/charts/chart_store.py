@@ -1,0 +1,145 @@
+"""Charts as a store of performances: of every chart some that never change, to validate with, and endless others.
+
+`read` gives the former, as a feature store does; `perform` those that training hears, none of them twice, each of which
+follows from its seed. A performance is 180 s long at most.
+
+Public names: `ChartStore`, `FEATURE`, `is_chart_file`.
+"""
+
+import collections
+from pathlib import Path
+
+import numpy as np
+
+from mulkinet.data.store import FeatureStore
+from mulkinet.errors import MulkinetError
+from mulkinet.features.crema import SETTINGS
+from mulkinet.losses.plans import random_stream
+from mulkinet.sources.charts.chart import read_charts
+from mulkinet.sources.charts.performer import draw_tempo, perform
+from mulkinet.sources.charts.score_grid import grid_of, medley
+
+__all__ = ["FEATURE", "ChartStore", "is_chart_file"]
+
+FEATURE = "crema"
+_SECONDS = 180
+# 500 frames of 180 s, by two.
+_FRAME_RATE = 250 / _SECONDS
+# Shares of the performances in training that are of two works in one, and of those that are short.
+_MEDLEYS, _SHORT = 0.25, 0.125
+_SHORTENED = (3, 6)
+
+
+def is_chart_file(path):
+    """Whether a path is named as a file of charts is."""
+    return Path(path).name.endswith((".jsonl", ".jsonl.gz"))
+
+
+class ChartStore(FeatureStore):
+    """Performances of a file's charts, read as a store is.
+
+    Where some charts have a melody, the others are left out: a network learns less with them.
+
+    Attributes:
+        path, name, attributes, work_ids, track_ids, features, metadata: As of a FeatureStore; tracks are numbers.
+        notes: list of str, what the user should know of the file: lines that are no charts, what is left out.
+
+    Args:
+        path: A file of charts.
+        performances: int >= 1, tracks of every chart.
+
+    Raises:
+        MulkinetError: There is no such file, or no chart in it.
+    """
+
+    def __init__(self, path, performances=4):
+        self.path = Path(path)
+        self.name = self.path.name.partition(".")[0]
+        self.features = (FEATURE,)
+        self._rows = None
+        self._performances = performances
+        charts, skipped = read_charts(path)
+        if not charts:
+            raise MulkinetError(
+                f"expected charts in {path}, found none; make some with preprocess.py charts"
+            )
+        sung = [chart for chart in charts if chart.melody] or charts
+        self.notes = list(_notes(skipped, len(charts) - len(sung)))
+        charts = sung
+        self.attributes = {"source": "charts"}
+        self._grids = [grid_of(chart) for chart in charts]
+        self._versions = collections.Counter(chart.work for chart in charts)
+        self.work_ids = np.repeat([chart.work for chart in charts], performances)
+        self.metadata = {"title": np.repeat([chart.title for chart in charts], performances)}
+        counts = collections.Counter()
+        tracks = []
+        for work in self.work_ids.tolist():
+            counts[work] += 1
+            tracks.append(str(counts[work]))
+        self.track_ids = np.asarray(tracks)
+
+    def settings(self, feature):
+        """See FeatureStore."""
+        self._check_feature(feature)
+        made = {"extractor": FEATURE, "frame_rate": _FRAME_RATE, "averaged": True}
+        return {**SETTINGS, **made}
+
+    def offsets(self, feature):
+        """See FeatureStore."""
+        self._check_feature(feature)
+        return np.arange(len(self) + 1) * round(_SECONDS * _FRAME_RATE)
+
+    def read(self, feature, row, start=0, n_frames=None):
+        """See FeatureStore; the performance that this track always is."""
+        self._check_feature(feature)
+        rng = random_stream("performance in a store", row)
+        bpm = draw_tempo(
+            rng, draw_tempo(random_stream("tempo of a chart", row // self._performances))
+        )
+        grid = self._grids[row // self._performances]
+        frames = perform(grid, rng, round(_SECONDS * _FRAME_RATE), _FRAME_RATE, bpm).T
+        return frames[start : None if n_frames is None else start + n_frames]
+
+    def perform(self, row, n_frames, seed, among):
+        """A performance for training.
+
+        Args:
+            row: Row of a track: which chart is played.
+            n_frames: Length; now and then it is a third or a sixth of that.
+            seed: (seed, epoch, step, place in the batch). What performances of a chart in one step share, a tempo about
+                which they are and the work they are joined with, follows from the first three.
+            among: (n,) rows of the charts that may be joined with it.
+
+        Returns:
+            (at most n_frames, 12) float32: frames are rows.
+        """
+        chart = int(row) // self._performances
+        shared = random_stream("song of a step", *seed[:-1], chart)
+        rng = random_stream("performance in training", *seed)
+        grid, base = self._grids[chart], draw_tempo(shared)
+        if shared.random() < _MEDLEYS and self._versions[str(self.work_ids[row])] == 1:
+            grid = medley(
+                grid, self._grids[int(shared.choice(among)) // self._performances], shared
+            )
+        if rng.random() < _SHORT:
+            n_frames = max(1, n_frames // int(rng.choice(_SHORTENED)))
+        return perform(grid, rng, n_frames, _FRAME_RATE, draw_tempo(rng, base)).T
+
+    def release(self):
+        """Does nothing: nothing is mapped."""
+
+    def check_finite(self, feature, rows=None):
+        """Does nothing: what is performed is finite."""
+
+    def _check_feature(self, feature):
+        if feature != FEATURE:
+            raise MulkinetError(
+                f"expected {FEATURE}, which charts are performed as, found {feature}; leave --feature out"
+            )
+
+
+def _notes(skipped, n_unsung):
+    if skipped:
+        yield f"warning: {len(skipped)} lines are no charts, the first {skipped[0][0]}: {skipped[0][1]}"
+    if n_unsung:
+        yield f"{n_unsung} charts without a melody are left out"

@@ -1,0 +1,104 @@
+"""Training on charts: performed anew at every step, resumed exactly, shared out among replicas."""
+
+import numpy as np
+import pytest
+
+from mulkinet.losses.plans import clique_plan, labels_of
+from mulkinet.sources.charts.chart_store import ChartStore
+from mulkinet.training.averaging import WeightAverage
+from mulkinet.training.pipeline import batches
+from tests.commands import invoke
+from tests.sources.charts.songs import write_songs
+from tests.training.test_trainer import Stop, assert_same_run, log, run, stop_after
+
+OPTIONS = {"model": "keyconv", "network": {"n_filters": 4, "embedding_len": 8}, "n_frames": 40}
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return write_songs(tmp_path_factory.mktemp("songs") / "songs.jsonl.gz", 12)
+
+
+def plan_of(store, epoch):
+    _, labels = labels_of(store.work_ids)
+    rows = np.arange(len(store))
+    return clique_plan(rows, labels, batch_size=8, tracks_per_work=2, seed=0, epoch=epoch)
+
+
+def crops(store, epoch, **options):
+    found = batches(
+        plan_of(store, epoch), store, feature="crema", n_frames=40, pad="wrap", **options
+    )
+    return [x.numpy() for x, _ in found]
+
+
+def test_every_step_hears_performances_of_its_own_and_the_same_again(path):
+    store = ChartStore(path)
+    first, again, later = crops(store, 0), crops(ChartStore(path), 0), crops(store, 1)
+    for one, same in zip(first, again):
+        np.testing.assert_array_equal(one, same)
+    heard = np.concatenate(first + later)
+    assert len({x.tobytes() for x in heard}) == len(heard)
+    assert (np.abs(heard).sum(axis=(1, 2)) > 0).all()
+
+
+def test_replicas_together_see_the_batch_of_one(path):
+    store = ChartStore(path)
+    halves = crops(store, 0, replicas=(range(2), 2))
+    for whole, one, other in zip(crops(store, 0), halves[::2], halves[1::2]):
+        np.testing.assert_array_equal(np.concatenate([one, other]), whole)
+
+
+def test_a_run_on_charts_resumes_to_the_same_end(path, tmp_path, monkeypatch):
+    for name in ("whole", "parts"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "whole")
+    run(path, max_epoch=3, **OPTIONS)
+    assert {"accuracy", "mean_positive_similarity"} < set(log(tmp_path / "whole")[0])
+    monkeypatch.chdir(tmp_path / "parts")
+    with pytest.raises(Stop):
+        run(path, stop_after(2), max_epoch=3, **OPTIONS)
+    run(path, max_epoch=3, resume=True, **OPTIONS)
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_the_command_trains_by_the_recipe(path, tmp_path, monkeypatch):
+    from mulkinet.cli.train import main
+
+    monkeypatch.chdir(tmp_path)
+    small = [
+        "--n-filters",
+        4,
+        "--embedding-len",
+        8,
+        "--n-frames",
+        40,
+        "--max-epoch",
+        1,
+        "--batchsize",
+        8,
+    ]
+    done = invoke(main, "--recipe", "covers", "--data-dir", path, "--gpu", -1, *small)
+    assert done.exit_code == 0, done.stderr
+    assert "best: epoch 1" in done.stdout
+
+
+def test_averages_by_hand():
+    import tensorflow as tf
+
+    weight = tf.Variable(1.0)
+    average = WeightAverage([weight], 0.5)
+    weight.assign(3.0)
+    average.update(1)  # the start forgets more: a decay of 2 / 11
+    expected = 1 * 2 / 11 + 3 * 9 / 11
+    assert float(average.state()[0]) == pytest.approx(expected)
+    weight.assign(4.0)
+    average.update(1000)
+    expected = (expected + 4) / 2
+    with average.in_place():
+        assert float(weight) == pytest.approx(expected)
+    assert float(weight) == 4.0
+    other = WeightAverage([weight], 0.5)
+    other.restore(average.state())
+    assert other.state() == average.state()
+    assert WeightAverage([weight], 0.0).state() == []
