@@ -280,6 +280,53 @@ def convert_siamese_testset(hdf_path, output, force):
     _report([convert_testset(hdf_path, path, force=force)])
 
 
+@main.command("charts")
+@click.argument("paths", nargs=-1, required=True, type=click.Path())
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(),
+    help="File of charts (.jsonl or .jsonl.gz) or feature store (.h5) to make.",
+)
+@click.option(
+    "--performances",
+    type=click.IntRange(1),
+    default=4,
+    help="Tracks of every chart in a store.",
+)
+@_workers_option
+@_force_option
+def collect(paths, output, performances, n_workers, force):
+    """Collect lead sheets: chords and melodies to train on.
+
+    PATHS are files or folders of MusicXML, .mxl, ABC, MIDI, chord charts in text (.txt) and files of charts. Sheets of
+    one title are versions of a work where their chords align. train.py takes the file of charts, and performs it anew
+    at every step; a store holds performances that stay the same.
+    """
+    from mulkinet.sources.charts.chart import write_charts
+    from mulkinet.sources.charts.chart_store import is_chart_file, write_performances
+    from mulkinet.sources.charts.collect import collect_charts
+
+    if not is_chart_file(output) and Path(output).suffix != ".h5":
+        raise click.UsageError(f"expected -o to end in .jsonl, .jsonl.gz or .h5, found {output}")
+    if Path(output).exists() and not force:
+        raise MulkinetError(f"expected no file at {output}, found one; overwrite it with --force")
+    charts, skipped = collect_charts(paths, n_workers=n_workers)
+    if not charts:
+        reason = f", the first {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
+        raise MulkinetError(
+            f"expected charts, found none in {len(skipped)} sheets{reason}; name others"
+        )
+    if is_chart_file(output):
+        write_charts(output, charts)
+    else:
+        for note in write_performances(output, charts, performances):
+            echo(note)
+    echo(f"{len(charts)} charts of {len({chart.work for chart in charts})} works: {output}")
+    report_skipped(skipped)
+
+
 @main.command()
 @click.option(
     "-o", "--output", default="datasets", type=click.Path(), help="Folder for audio and store."

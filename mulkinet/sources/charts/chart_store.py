@@ -3,7 +3,7 @@
 `read` gives the former, as a feature store does; `perform` those that training hears, none of them twice, each of which
 follows from its seed. A performance is 180 s long at most.
 
-Public names: `ChartStore`, `FEATURE`, `is_chart_file`.
+Public names: `ChartStore`, `FEATURE`, `is_chart_file`, `write_performances`.
 """
 
 import collections
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from mulkinet.data.store import FeatureStore
+from mulkinet.data.store_writer import StoreWriter
 from mulkinet.errors import MulkinetError
 from mulkinet.features.crema import SETTINGS
 from mulkinet.losses.plans import random_stream
@@ -19,7 +20,7 @@ from mulkinet.sources.charts.chart import read_charts
 from mulkinet.sources.charts.performer import draw_tempo, perform
 from mulkinet.sources.charts.score_grid import grid_of, medley
 
-__all__ = ["FEATURE", "ChartStore", "is_chart_file"]
+__all__ = ["FEATURE", "ChartStore", "is_chart_file", "write_performances"]
 
 FEATURE = "crema"
 _SECONDS = 180
@@ -47,18 +48,19 @@ class ChartStore(FeatureStore):
     Args:
         path: A file of charts.
         performances: int >= 1, tracks of every chart.
+        charts: list of Chart, where they are in memory; the file is not read then.
 
     Raises:
         MulkinetError: There is no such file, or no chart in it.
     """
 
-    def __init__(self, path, performances=4):
+    def __init__(self, path, performances=4, charts=None):
         self.path = Path(path)
         self.name = self.path.name.partition(".")[0]
         self.features = (FEATURE,)
         self._rows = None
         self._performances = performances
-        charts, skipped = read_charts(path)
+        charts, skipped = read_charts(path) if charts is None else (charts, [])
         if not charts:
             raise MulkinetError(
                 f"expected charts in {path}, found none; make some with preprocess.py charts"
@@ -136,6 +138,31 @@ class ChartStore(FeatureStore):
             raise MulkinetError(
                 f"expected {FEATURE}, which charts are performed as, found {feature}; leave --feature out"
             )
+
+
+def write_performances(path, charts, performances):
+    """Makes a feature store of performances, for any network.
+
+    Args:
+        path: The store to make.
+        charts: list of Chart.
+        performances: int >= 1, tracks of every chart.
+
+    Returns:
+        list of str, what the user should know.
+
+    Raises:
+        MulkinetError: There are no charts, or the file cannot be written.
+    """
+    played = ChartStore(path, performances, charts)
+    tracks = list(played.rows_by_key)
+    name = Path(path).stem
+    with StoreWriter(path, name=name, tracks=tracks, metadata=played.metadata) as store:
+        lengths, settings = played.n_frames(FEATURE), played.settings(FEATURE)
+        store.add_feature(FEATURE, n_frames=lengths, settings=settings)
+        for row, track in enumerate(tracks):
+            store.write(FEATURE, track, played.read(FEATURE, row))
+    return played.notes
 
 
 def _notes(skipped, n_unsung):
