@@ -165,11 +165,11 @@ def _fixed_frames(model):
 
 def _seen_frames(model, n_frames):
     """Frames that the model sees of a track of `n_frames`."""
-    return _fixed_frames(model) or max(n_frames, model.min_frames)
+    return _fixed_frames(model) or max(n_frames, model.padded_frames)
 
 
 def _report_short(model, lengths, pad):
-    least = _fixed_frames(model) or model.min_frames
+    least = _fixed_frames(model) or model.padded_frames
     n_short = int((lengths < least).sum())
     if n_short and pad == "wrap":
         _warn_once(

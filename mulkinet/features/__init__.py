@@ -5,7 +5,8 @@ Conventions: an extractor takes mono audio, (n_samples,) float32 at 44.1 kHz in 
 for all others, as `settings["bin0"]` says; semitones go up from there.
 
 Features: `crema`, `hpcp` and `chroma_cens` with the settings of Da-TACOS (Yesiler et al., ISMIR
-2019); `cqt` with those of CQTNet (Yu et al., ICASSP 2020) and TPPNet.
+2019); `cqt` as TPPNet and CQTNet take it, `cqt_cqtnet` and `cqt_vinet` to the last detail as CQTNet
+(Yu et al., ICASSP 2020) and Discogs-VINet (Araz et al., ISMIR 2024) do.
 
 Public names: `FEATURES`, `extractor`.
 """
@@ -14,10 +15,11 @@ import functools
 import importlib
 
 from mulkinet.errors import MulkinetError
+from mulkinet.features import cqt
 
 __all__ = ["FEATURES", "extractor"]
 
-FEATURES = ("crema", "hpcp", "chroma_cens", "cqt")
+FEATURES = ("crema", "hpcp", "chroma_cens", *cqt.FRONT_ENDS)
 
 
 @functools.cache
@@ -39,4 +41,6 @@ def extractor(feature):
         raise MulkinetError(
             f"expected a feature ({', '.join(FEATURES)}), found {feature!r}; name one with -p"
         )
+    if feature in cqt.FRONT_ENDS:
+        return cqt.Extractor(feature)
     return importlib.import_module(f"mulkinet.features.{feature}").Extractor()

@@ -1,22 +1,32 @@
-"""Constant-Q magnitudes by librosa, as CQTNet and TPPNet take them.
+"""Constant-Q magnitudes by librosa, as CQTNet, TPPNet and Discogs-VINet take them.
+
+| feature | means of 20 frames | division by the track's maximum |
+|---|---|---|
+| `cqt` | whole ones only | none |
+| `cqt_cqtnet` | whole ones only | here, before a crop |
+| `cqt_vinet` | the last one filled up with zeros; magnitudes rounded to float16 first | by the network, after a crop |
+
+Both systems' own features were made so, by the librosa of their time. CQTNet's was 0.6.3, which mirrors the signal at
+its ends where today's takes zeros: over their maxima the two differ by up to 4 % (root mean square .5 %).
 
 Conventions: (84, n_frames), bin 0 is C1 (about 32.7 Hz), 12 bins an octave.
-Paper: Yu et al., "Learning a representation for cover song identification using convolutional
-neural network", ICASSP 2020.
+Papers: Yu et al. 2020 (ICASSP, arXiv:1911.00334), "Learning a Representation for Cover Song Identification Using
+Convolutional Neural Network"; Araz, Serra, Bogdanov 2024 (ISMIR, arXiv:2410.17400), Discogs-VINet.
 
-Public names: `Extractor`, `SETTINGS`.
+Public names: `Extractor`, `SETTINGS`, `FRONT_ENDS`, `settings_of`, `front_end`.
 """
 
 import numpy as np
 
 from mulkinet.features.provenance import SR, made_by
 
-__all__ = ["Extractor", "SETTINGS"]
+__all__ = ["FRONT_ENDS", "SETTINGS", "Extractor", "front_end", "settings_of"]
 
 _SR = 22050
 _HOP_LENGTH = 512
 _N_BINS = 84
 _MEAN_OF_FRAMES = 20
+_LEAST_MAXIMUM = 1e-6
 
 # What the spectrum depends on beside the extractor's version; data sets bring features made so.
 SETTINGS = {
@@ -28,18 +38,46 @@ SETTINGS = {
     "mean_of_frames": _MEAN_OF_FRAMES,
     "resampling": "soxr_hq",
 }
+FRONT_ENDS = {"cqt": "plain", "cqt_cqtnet": "cqtnet", "cqt_vinet": "vinet"}
+
+
+def settings_of(feature):
+    """The settings of a feature of `FRONT_ENDS`; those of `cqt` are `SETTINGS`."""
+    kind = FRONT_ENDS[feature]
+    return SETTINGS if kind == "plain" else {**SETTINGS, "front_end": kind}
+
+
+def front_end(magnitudes, kind):
+    """Constant-Q magnitudes to what a network is shown.
+
+    Args:
+        magnitudes: (84, n) >= 0, 43.07 frames a second.
+        kind: A value of `FRONT_ENDS`.
+
+    Returns:
+        (84, n_frames) float32, 2.153 frames a second.
+    """
+    if kind == "vinet":
+        rounded = magnitudes.astype(np.float16).astype(np.float32)
+        return _means(np.pad(rounded, ((0, 0), (0, -rounded.shape[1] % _MEAN_OF_FRAMES))))
+    means = _means(magnitudes)
+    return means / (means.max(initial=0) + np.float32(_LEAST_MAXIMUM)) if kind == "cqtnet" else means
 
 
 class Extractor:
     """librosa's `cqt` magnitude of 22.05 kHz audio, 7 octaves from C1, means of 20 frames.
+
+    Args:
+        feature: A key of `FRONT_ENDS`.
 
     Attributes:
         settings: dict of everything the spectrum depends on; `hop_length` is that before the mean,
             `frame_rate` that after it.
     """
 
-    def __init__(self):
-        self.settings = {**made_by("librosa"), **SETTINGS}
+    def __init__(self, feature="cqt"):
+        self.settings = {**made_by("librosa"), **settings_of(feature)}
+        self._kind = FRONT_ENDS[feature]
 
     def __call__(self, y):
         """Extracts the spectrum.
@@ -48,12 +86,17 @@ class Extractor:
             y: (n_samples,) float32 at 44.1 kHz, at least 0.47 s.
 
         Returns:
-            (84, n_frames) float32, 2.153 frames per second; frames that fill no mean are left out.
+            (84, n_frames) float32, 2.153 frames per second.
         """
         import librosa
 
         y = librosa.resample(y, orig_sr=SR, target_sr=_SR, res_type="soxr_hq")
         magnitudes = np.abs(librosa.cqt(y=y, sr=_SR, hop_length=_HOP_LENGTH, n_bins=_N_BINS))
-        n_frames = magnitudes.shape[1] // _MEAN_OF_FRAMES
-        groups = magnitudes[:, : n_frames * _MEAN_OF_FRAMES].reshape(_N_BINS, n_frames, -1)
-        return np.ascontiguousarray(groups.mean(axis=2), dtype=np.float32)
+        return front_end(magnitudes, self._kind)
+
+
+def _means(magnitudes):
+    """Means of 20 frames; frames that fill none are left out."""
+    n_frames = magnitudes.shape[1] // _MEAN_OF_FRAMES
+    groups = magnitudes[:, : n_frames * _MEAN_OF_FRAMES].reshape(_N_BINS, n_frames, -1)
+    return np.ascontiguousarray(groups.mean(axis=2), dtype=np.float32)

@@ -52,6 +52,7 @@ class EmbeddingNetwork(tf.keras.Model):
     min_frames = 1
     metadata = None
     classifier_dropout = 0.0
+    classifier_bias = False
     kernel_l2 = 0.0
     _embed_batch = None
     _transform_kernels = None
@@ -63,6 +64,11 @@ class EmbeddingNetwork(tf.keras.Model):
         self.n_frames = n_frames
         self.min_frames = min_frames
         self.metadata = {}
+
+    @property
+    def padded_frames(self):
+        """Frames that shorter tracks are filled up to."""
+        return self.min_frames
 
     @property
     def embedding_len(self):
@@ -175,7 +181,7 @@ class EmbeddingNetwork(tf.keras.Model):
         # Logits stay float32 under mixed precision: a softmax over thousands of works needs the range.
         dense = tf.keras.layers.Dense(
             n_classes,
-            use_bias=False,
+            use_bias=self.classifier_bias,
             dtype="float32",
             kernel_initializer=tf.keras.initializers.GlorotUniform(seed),
             kernel_regularizer=tf.keras.regularizers.L2(self.kernel_l2) if self.kernel_l2 else None,

@@ -1,7 +1,7 @@
 """MOVE: musically motivated version embeddings, a shallow convolutional network with an attentive summary over time.
 
 Conventions: input (batch, 12, n_frames), cremaPCP of any length from `min_frames` on; output (batch, embedding_len).
-Embeddings are compared by squared Euclidean distance over their size. Layers carry the names of the published PyTorch
+Embeddings are compared by squared Euclidean distance over their size, re-MOVE's by their cosine. Layers carry the names of the published PyTorch
 weights.
 
 Public names: `MOVE`.
@@ -19,6 +19,7 @@ from mulkinet.models.pitch_rows import N_PITCH_CLASSES
 
 __all__ = ["MOVE"]
 
+DISTANCES = ("sqeuclidean", "cosine")
 ACTIVATIONS = ("none", "sigmoid", "tanh", "batch-norm")
 FIRST_WIDTH = 180
 WIDTH = 5
@@ -43,6 +44,7 @@ class MOVE(EmbeddingNetwork):
         n_filters: Filters of each convolution. Attention doubles the last one's.
         invariance: Key invariance (the paper's ablation). With it, the first convolution slides over all 12
             transpositions and the maximum is kept; without it, the 12 rows are seen as they are.
+        distance: How embeddings are compared: sqeuclidean (the paper's) or cosine (re-MOVE's).
 
     Raises:
         MulkinetError: An option's value is not possible; the message says which are.
@@ -64,7 +66,6 @@ class MOVE(EmbeddingNetwork):
             "augment": "move",
         }
     }
-    distance = "sqeuclidean"
 
     def __init__(
         self,
@@ -74,6 +75,7 @@ class MOVE(EmbeddingNetwork):
         embedding_len=16000,
         n_filters=256,
         invariance=True,
+        distance="sqeuclidean",
     ):
         options = {name: value for name, value in locals().items() if name in self.defaults()}
         check_choice("sum_method", sum_method, SUMMARIES)
@@ -81,6 +83,7 @@ class MOVE(EmbeddingNetwork):
         check_positive("embedding_len", embedding_len)
         check_positive("n_filters", n_filters)
         check_flag("invariance", invariance)
+        check_choice("distance", distance, DISTANCES)
         inputs = tf.keras.Input((N_PITCH_CLASSES, None), name="pcp")
         x = _convolutions(inputs, n_filters, invariance, doubled=sum_method.endswith("attention"))
         x = TimeSummary(sum_method, name="summary")(x)
@@ -92,6 +95,7 @@ class MOVE(EmbeddingNetwork):
         )(x)
         embedding = _activate(x, final_activation)
         super().__init__(inputs, embedding, options=options, min_frames=MIN_FRAMES)
+        self.distance = distance
 
 
 def _convolutions(inputs, n_filters, invariance, doubled):

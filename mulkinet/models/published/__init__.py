@@ -14,20 +14,24 @@ import h5py
 from mulkinet.errors import MulkinetError
 from mulkinet.models.model_file import FORMAT, reason_of
 from mulkinet.models.published.keras import import_keras
+from mulkinet.models.published.cqtnet import FIRST_KEYS as CQTNET_KEYS
+from mulkinet.models.published.cqtnet import import_cqtnet
+from mulkinet.models.published.move import FIRST_KEYS as MOVE_KEYS
 from mulkinet.models.published.move import import_move
+from mulkinet.models.published.torch import LEGACY_START, read_state_dict
 
 __all__ = ["import_weights"]
 
-# How torch.save began before 1.6: a pickled magic number, or a tar archive.
-LEGACY_TORCH = (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19", b"ustar")
-_TAR_MAGIC = 257
+# torch.save's very first format, of before 0.1.10, was a tar archive.
+_TAR, _TAR_PLACE = b"ustar", 257
 
 
 def import_weights(path, **options):
     """Reads published weights.
 
     Args:
-        path: MOVE's PyTorch state_dict (.pt), MulKINet's whole Keras model (.h5), or the Siamese release's (.hdf5).
+        path: PyTorch's state_dict or checkpoint (.pt, .pth) of MOVE, re-MOVE, CQTNet or Discogs-VINet, MulKINet's
+            whole Keras model (.h5), or the Siamese release's (.hdf5).
         **options: Options of the network where the file does not tell them, for MOVE: `sum_method`,
             `final_activation`, `invariance`.
 
@@ -44,28 +48,49 @@ def import_weights(path, **options):
     try:
         if h5py.is_hdf5(path):
             return _import_hdf5(path, options)
-        if zipfile.is_zipfile(path):
-            return import_move(path, **options)
         start = _start_of(path)
+        if zipfile.is_zipfile(path) or start.startswith(LEGACY_START):
+            return _import_torch(path, options)
     except OSError as error:
         raise MulkinetError(f"cannot read {path}: {error.strerror or error}") from error
-    if start.startswith(LEGACY_TORCH[0]) or start[_TAR_MAGIC:].startswith(LEGACY_TORCH[1]):
+    if start[_TAR_PLACE:].startswith(_TAR):
         raise MulkinetError(
-            f"expected PyTorch's zip format, found {path} in the legacy one of before 1.6; "
+            f"expected a zip or a pickle stream of PyTorch, found {path}, a tar archive of before 0.1.10; "
             "in a newer PyTorch, torch.save(torch.load(file), new_file)"
         )
     raise MulkinetError(
-        f"expected MOVE's .pt, or MulKINet's .h5 or the Siamese release's .hdf5, found {path}, "
-        "which is neither a zip nor an HDF5 file or is truncated; download it again"
+        f"expected PyTorch's .pt or .pth, MulKINet's .h5 or the Siamese release's .hdf5, found {path}, "
+        "which is neither a PyTorch nor an HDF5 file or is truncated; download it again"
     )
 
 
-def _import_hdf5(path, options):
+def _import_torch(path, options):
+    tensors = read_state_dict(path)
+    try:
+        if any(key in tensors for key in CQTNET_KEYS):
+            _refuse(options, path, "CQTNet's or Discogs-VINet's weights")
+            return import_cqtnet(tensors)
+        if any(key in tensors for key in MOVE_KEYS):
+            return import_move(tensors, **options)
+        expected = ", ".join((*MOVE_KEYS, *CQTNET_KEYS))
+        found = ", ".join(list(tensors)[:4]) or "no tensors"
+        raise MulkinetError(
+            f"expected the first key of MOVE, CQTNet or Discogs-VINet ({expected}), found {found}"
+        )
+    except MulkinetError as error:
+        raise MulkinetError(f"{path} does not fit: {error}") from error
+
+
+def _refuse(options, path, what):
     if options:
         raise MulkinetError(
             f"{', '.join(sorted(options))}: expected for MOVE's weights only, found with {path}, "
-            "a Keras model, whose shapes tell everything"
+            f"{what}, whose shapes tell everything"
         )
+
+
+def _import_hdf5(path, options):
+    _refuse(options, path, "a Keras model")
     try:
         with h5py.File(path, "r") as file:
             if file.attrs.get("format") == FORMAT:

@@ -1,23 +1,27 @@
-"""PyTorch's zip files of tensors (.pt), read without torch and without unpickling.
+"""PyTorch's files of tensors (.pt, .pth), read without torch: the zip of today, and the pickle stream of before 1.6.
 
-Such a file holds a pickle, a small program that names what to make, and the tensors' storages as raw bytes. The
-program is interpreted here, by a machine that knows numbers, strings, containers and tensors. It looks no name up and
-calls nothing: a name other than those of tensors and containers ends the reading with an error that tells it.
+Such a file holds a pickle, a small program that names what to make, and the tensors' numbers as raw bytes. The
+program is run by Python's own `Unpickler` with a list of admitted names: tensors and containers. Any other name (a
+date, a NumPy number, a class) becomes an empty stand-in, whose call does nothing, so that a checkpoint that holds
+more than weights can be read; a stand-in among the weights is an error that tells its name. Numbers are read of the
+weights only.
 
-Public names: `read_state_dict`.
+Public names: `read_state_dict`, `LEGACY_START`.
 """
 
-import contextlib
-import pickletools
+import collections
+import math
+import pickle
 import zipfile
 import zlib
+from typing import NamedTuple
 
 import numpy as np
 
 from mulkinet.errors import MulkinetError
 from mulkinet.models.model_file import reason_of
 
-__all__ = ["read_state_dict"]
+__all__ = ["LEGACY_START", "read_state_dict"]
 
 STORAGES = {
     "torch.DoubleStorage": "f8",
@@ -30,25 +34,15 @@ STORAGES = {
     "torch.ByteStorage": "u1",
     "torch.BoolStorage": "?",
 }
-ORDERED_DICT = "collections.OrderedDict"
-REBUILD_TENSOR = "torch._utils._rebuild_tensor_v2"
-REBUILD_PARAMETER = "torch._utils._rebuild_parameter"
-ADMITTED = {*STORAGES, ORDERED_DICT, REBUILD_TENSOR, REBUILD_PARAMETER}
+# Where checkpoints that hold more than weights keep these.
+WEIGHT_KEYS = ("model_state_dict", "state_dict")
+# What a pickle stream begins with: its magic number, itself pickled.
+LEGACY_START = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+_LENGTH_BYTES = 8
 
-_LITERALS = {
-    "BINUNICODE",
-    "SHORT_BINUNICODE",
-    "BININT",
-    "BININT1",
-    "BININT2",
-    "LONG1",
-    "BINFLOAT",
-}
-_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-_EMPTY = {"EMPTY_TUPLE": tuple, "EMPTY_LIST": list, "EMPTY_DICT": dict}
-
-# What a damaged archive or a malformed program ends in.
+# What a damaged file or a malformed program ends in.
 _DAMAGE = (
+    pickle.UnpicklingError,
     zipfile.BadZipFile,
     zlib.error,
     OSError,
@@ -59,182 +53,205 @@ _DAMAGE = (
     ValueError,
     TypeError,
     AttributeError,
+    ImportError,
+    MemoryError,
 )
 
 
-class _Name(str):
-    """A name that the pickle mentions; nothing stands behind it."""
+class _Storage(NamedTuple):
+    """Raw numbers somewhere in the file: their NumPy type (or a stand-in), key there, and how many."""
+
+    dtype: object
+    key: str
+    n: int
+
+
+class _Tensor(NamedTuple):
+    """A view of a storage, not yet read; offset and strides in numbers."""
+
+    storage: _Storage
+    offset: int
+    shape: tuple
+    strides: tuple
+
+
+class _StandIn:
+    """In the place of what is not admitted: takes whatever the pickle does to it, and does nothing."""
+
+    __slots__ = ()
+    name = None
+
+    def __new__(cls, *_, **__):
+        return object.__new__(cls)
+
+    def __setstate__(self, _):
+        pass
+
+    def __setitem__(self, _, __):
+        pass
+
+    def extend(self, _):
+        pass
+
+    append = add = extend
+
+
+class _Unpickler(pickle.Unpickler):
+    """Makes containers and unread tensors.
+
+    Attributes:
+        refused: Names that were stood in for.
+        storages: {key: _Storage} that tensors were made of.
+    """
+
+    def __init__(self, file):
+        super().__init__(file, encoding="utf-8")
+        self.refused = []
+        self.storages = {}
+
+    def find_class(self, module, name):
+        name = f"{module}.{name}"
+        # Bound methods and built-in types: a pickle can set attributes of neither.
+        admitted = {
+            "collections.OrderedDict": collections.OrderedDict,
+            "torch._utils._rebuild_tensor_v2": self._tensor,
+            "torch._utils._rebuild_parameter": self._parameter,
+            **STORAGES,
+        }
+        if name in admitted:
+            return admitted[name]
+        self.refused.append(name)
+        return type("StandIn", (_StandIn,), {"__slots__": (), "name": name})
+
+    def persistent_load(self, pid):
+        kind, dtype, key, _, n, *view = pid
+        if kind != "storage" or any(view):
+            raise ValueError("it refers to something other than a whole storage")
+        self.storages[key] = _Storage(dtype, key, n)
+        return self.storages[key]
+
+    def _tensor(self, storage, offset, shape, strides, *_):
+        if not isinstance(storage, _Storage):
+            raise ValueError("a tensor without a storage")
+        return _Tensor(storage, offset, tuple(shape), tuple(strides))
+
+    def _parameter(self, tensor, *_):
+        return tensor
 
 
 def read_state_dict(path):
-    """Reads a state_dict.
+    """Reads a state_dict, by itself or as `model_state_dict` or `state_dict` of a checkpoint.
 
     Args:
-        path: A file that `torch.save` wrote, of the zip format (torch 1.6 and later).
+        path: A file that `torch.save` wrote.
 
     Returns:
         dict of key to array, in this machine's byte order.
 
     Raises:
-        MulkinetError: It is damaged, holds anything but tensors and containers (the first such name is told), or no
-            dictionary of tensors.
+        MulkinetError: It is damaged, its weights are anything but tensors (the first such name is told), or it has
+            no weights.
     """
+    read = _read_zip if zipfile.is_zipfile(path) else _read_stream
     try:
-        with zipfile.ZipFile(path) as archive:
-            result = _Machine(_Storages(archive)).run(archive.read(_pickle_name(archive, path)))
+        with open(path, "rb") as file:
+            return read(file, path)
     except _DAMAGE as error:
         raise MulkinetError(
             f"expected a PyTorch state_dict, found {path}, which is truncated or damaged "
             f"({reason_of(error)}); "
             "download it again"
         ) from error
-    except MulkinetError as error:
-        raise MulkinetError(f"{path} is refused: {error}") from error
-    if not isinstance(result, dict) or not all(
-        isinstance(key, str) and isinstance(value, np.ndarray) for key, value in result.items()
+
+
+def _read_zip(file, path):
+    with zipfile.ZipFile(file) as archive:
+        names = archive.namelist()
+        programs = [name for name in names if name.rpartition("/")[2] == "data.pkl"]
+        if len(programs) != 1 or any(name.endswith("/constants.pkl") for name in names):
+            raise MulkinetError(
+                f"{path} is refused: expected a zip file of one state_dict (data.pkl and data/), "
+                f"found {', '.join(names[:3]) or 'an empty one'}"
+            )
+        root = programs[0].rpartition("/")[0]
+        is_big = f"{root}/byteorder" in names and archive.read(f"{root}/byteorder") == b"big"
+        with archive.open(programs[0]) as program:
+            weights = _weights(_Unpickler(program), path)
+
+        def read(storage):
+            return archive.read(f"{root}/data/{storage.key}")
+
+        return {
+            key: _array(tensor, read, ">" if is_big else "<") for key, tensor in weights.items()
+        }
+
+
+def _read_stream(file, path):
+    """Magic number, version and facts of the machine, the object, its storages' keys, then these in that order."""
+    _, _, machine = (_Unpickler(file).load() for _ in range(3))
+    order, endian = ("<", "little") if machine["little_endian"] else (">", "big")
+    unpickler = _Unpickler(file)
+    weights = _weights(unpickler, path)
+    starts = {}
+    for key in _Unpickler(file).load():
+        storage = unpickler.storages[key]
+        n = int.from_bytes(file.read(_LENGTH_BYTES), endian)
+        if n != storage.n:
+            raise ValueError(f"a storage of {n} numbers where {storage.n} were expected")
+        starts[key] = file.tell()
+        file.seek(n * np.dtype(storage.dtype).itemsize, 1)
+
+    def read(storage):
+        file.seek(starts[storage.key])
+        return file.read(storage.n * np.dtype(storage.dtype).itemsize)
+
+    return {key: _array(tensor, read, order) for key, tensor in weights.items()}
+
+
+def _weights(unpickler, path):
+    """{key: _Tensor} of the state_dict that a pickle describes."""
+    try:
+        found = unpickler.load()
+    except _DAMAGE as error:
+        if unpickler.refused:
+            raise _refusal(path, unpickler.refused[0]) from error
+        raise
+    if isinstance(found, dict):
+        found = next((found[key] for key in WEIGHT_KEYS if key in found), found)
+    values = found.values() if isinstance(found, dict) else [found]
+    for value in values:
+        dtype = value.storage.dtype if isinstance(value, _Tensor) else value
+        kind = dtype if isinstance(dtype, type) else type(dtype)
+        if issubclass(kind, _StandIn):
+            raise _refusal(path, kind.name)
+    if not isinstance(found, dict) or not all(
+        isinstance(key, str) and isinstance(value, _Tensor) for key, value in found.items()
     ):
         raise MulkinetError(
             f"expected a state_dict (a dictionary of tensors), found {path}, which holds something "
             "else; in PyTorch, torch.save(model.state_dict(), file)"
         )
-    return result
+    return found
 
 
-def _pickle_name(archive, path):
-    names = [name for name in archive.namelist() if name.rpartition("/")[2] == "data.pkl"]
-    if len(names) != 1 or any(name.endswith("/constants.pkl") for name in archive.namelist()):
-        raise MulkinetError(
-            "expected a zip file of one state_dict (data.pkl and data/), found "
-            f"{', '.join(archive.namelist()[:3]) or 'an empty one'}"
-        )
-    return names[0]
+def _refusal(path, name):
+    return MulkinetError(
+        f"{path} is refused: it holds {name}; only tensors and containers are admitted"
+    )
 
 
-class _Storages:
-    """The raw arrays of the zip file."""
-
-    def __init__(self, archive):
-        self._archive = archive
-        self._root = None
-        for name in archive.namelist():
-            if name.rpartition("/")[2] == "data.pkl":
-                self._root = name.rpartition("/")[0]
-        self._order = "<"
-        with contextlib.suppress(KeyError):
-            if archive.read(f"{self._root}/byteorder") == b"big":
-                self._order = ">"
-
-    def load(self, reference):
-        """(n,) array of a pickle's reference: ("storage", type, key, device, n)."""
-        kind, name, key, _, n = reference
-        if kind != "storage" or name not in STORAGES:
-            raise MulkinetError(f"it refers to {name}, which is no storage of numbers")
-        dtype = np.dtype(self._order + STORAGES[name])
-        member = self._archive.getinfo(f"{self._root}/data/{key}")
-        if member.file_size != n * dtype.itemsize:
-            raise ValueError(f"{member.file_size} bytes for {n} numbers of {dtype}")
-        return np.frombuffer(self._archive.read(member), dtype).astype(STORAGES[name], copy=False)
-
-
-class _Machine:
-    """Interprets the opcodes that state_dicts are made of; every other one is an error."""
-
-    def __init__(self, storages):
-        self._storages = storages
-        self._stack = []
-        self._marks = []
-        self._memo = {}
-
-    def run(self, program):
-        """The object that the pickle `program` describes."""
-        for opcode, argument, _ in pickletools.genops(program):
-            if opcode.name == "STOP":
-                return self._stack.pop()
-            self._step(opcode.name, argument)
-        raise ValueError("the pickle has no end")
-
-    def _step(self, name, argument):
-        stack = self._stack
-        if name in _LITERALS:
-            stack.append(argument)
-        elif name in _CONSTANTS:
-            stack.append(_CONSTANTS[name])
-        elif name in ("BINPUT", "LONG_BINPUT"):
-            self._memo[argument] = stack[-1]
-        elif name == "MEMOIZE":
-            self._memo[len(self._memo)] = stack[-1]
-        elif name in ("BINGET", "LONG_BINGET"):
-            stack.append(self._memo[argument])
-        elif name == "MARK":
-            self._marks.append(len(stack))
-        elif name in ("GLOBAL", "INST"):
-            stack.append(_admit(argument.replace(" ", ".")))
-        elif name == "STACK_GLOBAL":
-            attribute, module = stack.pop(), stack.pop()
-            stack.append(_admit(f"{module}.{attribute}"))
-        elif name not in ("PROTO", "FRAME"):
-            self._container(name)
-
-    def _container(self, name):
-        stack = self._stack
-        if name in _EMPTY:
-            stack.append(_EMPTY[name]())
-        elif name == "TUPLE":
-            stack.append(tuple(self._pop_mark()))
-        elif name in ("TUPLE1", "TUPLE2", "TUPLE3"):
-            n = int(name[-1])
-            stack[-n:] = [tuple(stack[-n:])]
-        elif name == "SETITEM":
-            value, key = stack.pop(), stack.pop()
-            stack[-1][key] = value
-        elif name == "SETITEMS":
-            items = self._pop_mark()
-            stack[-1].update(zip(items[::2], items[1::2]))
-        elif name == "APPENDS":
-            items = self._pop_mark()
-            stack[-1].extend(items)
-        elif name == "BINPERSID":
-            stack.append(self._storages.load(stack.pop()))
-        elif name == "REDUCE":
-            arguments, function = stack.pop(), stack.pop()
-            stack.append(_call(function, arguments))
-        elif name == "BUILD":
-            stack.pop()  # attributes of the dictionary: versions of the layers
-        else:
-            raise MulkinetError(f"its pickle uses {name}, which no state_dict needs")
-
-    def _pop_mark(self):
-        start = self._marks.pop()
-        items = self._stack[start:]
-        del self._stack[start:]
-        return items
-
-
-def _admit(name):
-    if name not in ADMITTED:
-        raise MulkinetError(f"it holds {name}; only tensors and containers are admitted")
-    return _Name(name)
-
-
-def _call(function, arguments):
-    """What the admitted names make of their arguments."""
-    if not isinstance(function, _Name):
-        raise ValueError("something is called that is no name")
-    if function == ORDERED_DICT:
-        return dict(*arguments)
-    if function == REBUILD_TENSOR:
-        return _tensor(*arguments[:4])
-    if function == REBUILD_PARAMETER:
-        return arguments[0]
-    raise MulkinetError(f"it calls {function}, which is no function")
-
-
-def _tensor(storage, offset, shape, strides):
-    """A view of a storage, checked to lie inside it."""
+def _array(tensor, read, order):
+    """The tensor's numbers, checked to lie inside its storage; `read` gives the storage's bytes."""
+    storage, offset, shape, strides = tensor
+    dtype = np.dtype(order + storage.dtype)
+    data = read(storage)
+    if len(data) != storage.n * dtype.itemsize:
+        raise ValueError(f"{len(data)} bytes for {storage.n} numbers of {dtype}")
     last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides))
-    size = int(np.prod(shape, dtype=np.int64))
+    size = math.prod(shape)
     inside = offset >= 0 and len(shape) == len(strides) and min((*strides, *shape, 0)) == 0
-    if not inside or size > storage.size or (size and last >= storage.size):
-        raise ValueError(f"a tensor of {shape} does not fit its storage of {storage.size}")
-    bytes_ = [stride * storage.itemsize for stride in strides]
-    return np.lib.stride_tricks.as_strided(storage[offset:], shape, bytes_).copy()
+    if not inside or size > storage.n or (size and last >= storage.n):
+        raise ValueError(f"a tensor of {shape} does not fit its storage of {storage.n}")
+    numbers = np.frombuffer(data, dtype).astype(dtype.newbyteorder("="), copy=False)
+    bytes_ = [stride * dtype.itemsize for stride in strides]
+    return np.lib.stride_tricks.as_strided(numbers[offset:], shape, bytes_, writeable=False)
