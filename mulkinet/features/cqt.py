@@ -61,7 +61,9 @@ def front_end(magnitudes, kind):
         rounded = magnitudes.astype(np.float16).astype(np.float32)
         return _means(np.pad(rounded, ((0, 0), (0, -rounded.shape[1] % _MEAN_OF_FRAMES))))
     means = _means(magnitudes)
-    return means / (means.max(initial=0) + np.float32(_LEAST_MAXIMUM)) if kind == "cqtnet" else means
+    return (
+        means / (means.max(initial=0) + np.float32(_LEAST_MAXIMUM)) if kind == "cqtnet" else means
+    )
 
 
 class Extractor:

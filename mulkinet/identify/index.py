@@ -382,11 +382,11 @@ def _load(model_file):
 
 
 def _empty(extraction, model_file):
-    from mulkinet.models.shipped import is_shipped
+    from mulkinet.models.weights import is_named
 
     model = extraction.model
     config = {
-        "model_file": model_file if is_shipped(model_file) else os.path.abspath(model_file),
+        "model_file": model_file if is_named(model_file) else os.path.abspath(model_file),
         "fingerprint": fingerprint(model),
         "network": model.network,
         "distance": model.distance,

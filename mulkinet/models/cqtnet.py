@@ -129,10 +129,9 @@ def _convolutions(x, width):
 
 @tf.keras.utils.register_keras_serializable(package="mulkinet")
 class HalveTime(tf.keras.layers.Layer):
-    """Maximum of every two frames, the first of them alone: (batch, rows, n, channels) -> (batch, rows, n // 2 + 1, ...).
+    """Maximum over two frames, every second frame: (batch, rows, n, channels) -> (batch, rows, n // 2 + 1, channels).
 
-    As published: windows of two frames from the one before the first on. After a ReLU, zeros stand for what is not
-    there.
+    As published, the first window begins a frame before the first one. After a ReLU, zeros stand for what is not there.
     """
 
     def call(self, inputs):

@@ -23,7 +23,7 @@ from mulkinet.errors import MulkinetError
 from mulkinet.files.hdf5 import atomic_hdf5
 from mulkinet.models import build_model
 from mulkinet.models.base import EmbeddingNetwork
-from mulkinet.models.shipped import find_model
+from mulkinet.models.weights import find_model
 
 __all__ = ["FORMAT", "load_model", "load_state", "save_model"]
 

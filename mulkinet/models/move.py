@@ -1,8 +1,8 @@
 """MOVE: musically motivated version embeddings, a shallow convolutional network with an attentive summary over time.
 
 Conventions: input (batch, 12, n_frames), cremaPCP of any length from `min_frames` on; output (batch, embedding_len).
-Embeddings are compared by squared Euclidean distance over their size, re-MOVE's by their cosine. Layers carry the names of the published PyTorch
-weights.
+Embeddings are compared by squared Euclidean distance over their size, re-MOVE's by their cosine. Layers carry the
+names of the published PyTorch weights.
 
 Public names: `MOVE`.
 

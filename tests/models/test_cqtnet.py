@@ -68,7 +68,9 @@ def test_a_training_step(network, golden, folder):
     for i in range(10):
         norm = model.get_layer(f"norm{i}")
         for statistic, ours in (("mean", norm.moving_mean), ("var", norm.moving_variance)):
-            theirs = golden[f"{name}/train/after/{_their_layer(name, norm.name)}.running_{statistic}"]
+            theirs = golden[
+                f"{name}/train/after/{_their_layer(name, norm.name)}.running_{statistic}"
+            ]
             np.testing.assert_allclose(ours, theirs, **TOLERANCE)
 
 

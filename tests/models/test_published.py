@@ -105,8 +105,14 @@ def test_ambiguous_shapes_ask_for_the_option(path):
 
 WRONG_KEYS = {
     "missing": (lambda t: t.pop("conv3.bias"), "conv3.bias is missing"),
-    "all missing": (lambda t: t.clear(), "expected the first key of MOVE, CQTNet or .*, found no tensors"),
-    "no conv1": (lambda t: t.pop("conv1.weight"), "expected the first key of MOVE, CQTNet or .*, found"),
+    "all missing": (
+        lambda t: t.clear(),
+        "expected the first key of MOVE, CQTNet or .*, found no tensors",
+    ),
+    "no conv1": (
+        lambda t: t.pop("conv1.weight"),
+        "expected the first key of MOVE, CQTNet or .*, found",
+    ),
     "extra": (lambda t: t.update({"conv6.bias": np.zeros(3, "f4")}), "conv6.bias is left over"),
     "mis-shaped": (
         lambda t: t.update({"conv2.weight": np.zeros((3, 3, 1, 7), "f4")}),
@@ -239,7 +245,11 @@ def test_a_tensor_may_not_leave_its_storage(path):
 
 def stream_of(tensors, order="<"):
     """What torch.save wrote before 1.6: the same pickle, with a storage's key and size before its numbers."""
-    parts = [0x1950A86A20F9469CFC6C, 1001, {"protocol_version": 1001, "little_endian": order == "<"}]
+    parts = [
+        0x1950A86A20F9469CFC6C,
+        1001,
+        {"protocol_version": 1001, "little_endian": order == "<"},
+    ]
     data = b"".join(pickle.dumps(part, protocol=2) for part in parts)
     program = pickle_of(tensors).replace(b"tQ", b"NtQ")  # there is a place for a view's bounds
     data += program + pickle.dumps([str(i) for i in range(len(tensors))], protocol=2)

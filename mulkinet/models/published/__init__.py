@@ -13,9 +13,9 @@ import h5py
 
 from mulkinet.errors import MulkinetError
 from mulkinet.models.model_file import FORMAT, reason_of
-from mulkinet.models.published.keras import import_keras
 from mulkinet.models.published.cqtnet import FIRST_KEYS as CQTNET_KEYS
 from mulkinet.models.published.cqtnet import import_cqtnet
+from mulkinet.models.published.keras import import_keras
 from mulkinet.models.published.move import FIRST_KEYS as MOVE_KEYS
 from mulkinet.models.published.move import import_move
 from mulkinet.models.published.torch import LEGACY_START, read_state_dict

@@ -63,7 +63,9 @@ def copy_state_dict(model, tensors, their_layer=str, unused=()):
         more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise MulkinetError(f"{'; '.join(problems[:3])}{more}")
     variables = named_weights(model).items()
-    copy_weights(model, {name: _ours(tensors[keys[name]], variable) for name, variable in variables})
+    copy_weights(
+        model, {name: _ours(tensors[keys[name]], variable) for name, variable in variables}
+    )
 
 
 def _their_key(name, their_layer):

@@ -1,0 +1,58 @@
+"""`mulkinet weights`: trained networks by name. Public names: `main`."""
+
+import functools
+import os
+from pathlib import Path
+
+import click
+
+from mulkinet.cli.errors import Group
+from mulkinet.cli.printing import echo
+from mulkinet.cli.table import table
+
+__all__ = ["main"]
+
+_cache_dir = click.option(
+    "--cache-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for fetched weights.  [MULKINET_CACHE, or the system's]",
+)
+
+
+@click.group(cls=Group)
+def main():
+    """List and fetch trained networks. A name goes wherever a model file does."""
+
+
+@main.command(name="list")
+@_cache_dir
+def list_(cache_dir):
+    """Show the names, what they were trained on, their licences, and which are here."""
+    from mulkinet.models.weights import PUBLISHED, cache_folder, fetched, shipped_names
+
+    folder = cache_dir or cache_folder()
+    rows = [("name", "system", "trained on", "feature", "licence", "MB", "here")]
+    rows += [
+        (name, "this package's own", "see covers.md", "see covers.md", "MIT", "", "yes")
+        for name in shipped_names()
+    ]
+    for name, weights in PUBLISHED.items():
+        path = fetched(name, folder)
+        is_here = path.is_file()
+        size = f"{path.stat().st_size / 1e6:.0f}" if is_here else ""
+        rows.append((name, *weights[:4], size, "yes" if is_here else "no"))
+    echo(table(rows))
+    for name, weights in PUBLISHED.items():
+        if weights.warning:
+            echo(f"{name}: {weights.warning}")
+
+
+@main.command()
+@click.argument("name")
+@_cache_dir
+def get(name, cache_dir):
+    """Fetch the weights NAME, check them and make a model file of them."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from mulkinet.models.weights import fetch
+
+    echo(str(fetch(name, cache_dir, report=functools.partial(click.echo, err=True))))
