@@ -4,7 +4,7 @@
 |---|---|---|
 | `cqt` | whole ones only | none |
 | `cqt_cqtnet` | whole ones only | here, before a crop |
-| `cqt_vinet` | the last one filled up with zeros; magnitudes rounded to float16 first | by the network, after a crop |
+| `cqt_vinet` | of a track under 93 s all, the last filled up with zeros; of float16 | by the network, after a crop |
 
 Both systems' own features were made so, by the librosa of their time. CQTNet's was 0.6.3, which mirrors the signal at
 its ends where today's takes zeros: over their maxima the two differ by up to 4 % (root mean square .5 %).
@@ -27,6 +27,7 @@ _HOP_LENGTH = 512
 _N_BINS = 84
 _MEAN_OF_FRAMES = 20
 _LEAST_MAXIMUM = 1e-6
+_VINET_SHORTEST = 4000
 
 # What the spectrum depends on beside the extractor's version; data sets bring features made so.
 SETTINGS = {
@@ -59,7 +60,9 @@ def front_end(magnitudes, kind):
     """
     if kind == "vinet":
         rounded = magnitudes.astype(np.float16).astype(np.float32)
-        return _means(np.pad(rounded, ((0, 0), (0, -rounded.shape[1] % _MEAN_OF_FRAMES))))
+        # Zeros up to the shortest length come before the means, so that a short track's last one is kept.
+        n_more = -rounded.shape[1] % _MEAN_OF_FRAMES if rounded.shape[1] < _VINET_SHORTEST else 0
+        return _means(np.pad(rounded, ((0, 0), (0, n_more))))
     means = _means(magnitudes)
     return (
         means / (means.max(initial=0) + np.float32(_LEAST_MAXIMUM)) if kind == "cqtnet" else means

@@ -21,7 +21,16 @@ from mulkinet.registry import Registry
 
 LOSSES = Registry("loss", __name__, "register_loss", "name")
 DISTANCES = ("sqeuclidean", "euclidean", "cosine")
-MININGS = ("random", "semihard", "hard", "batch_all", "move_random", "move_semihard")
+MININGS = (
+    "random",
+    "semihard",
+    "hard",
+    "batch_all",
+    "easy_hard",
+    "random_hard",
+    "move_random",
+    "move_semihard",
+)
 
 _PUBLIC = {
     "triplet_loss": "mulkinet.losses.triplet",

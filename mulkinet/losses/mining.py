@@ -10,6 +10,8 @@ twice is no positive of itself where `tracks` says which rows are the same track
         has d_pos < d_neg < d_pos + margin (FaceNet's semi-hard), it is one of those; else it is the
         fallback, the hardest beyond the positive. With none beyond it the pair has no triplet.
     batch_all: every anchor with every positive and every negative.
+    easy_hard: per anchor its nearest positive and its nearest negative (an option of Discogs-VINet).
+    random_hard: per anchor one positive drawn at random, and its nearest negative (Discogs-VINet).
     move_random: random as the MOVE code draws it, where duplicates of a track are its positives.
     move_semihard: semi-hard as the MOVE code draws it: a random positive, duplicates included, and
         a random negative with d_neg < d_pos (harder, so not semi-hard); any negative where there is
@@ -21,7 +23,7 @@ arrays of batch^3 float32.
 Papers: Schroff, Kalenichenko, Philbin, "FaceNet" (CVPR 2015), semi-hard; Hermans, Beyer, Leibe, "In
 Defense of the Triplet Loss" (arXiv:1703.07737), hard and batch-all; Yesiler, Serra, Gomez,
 "Accurate and scalable version identification using musically-motivated embeddings" (ICASSP 2020),
-MOVE.
+MOVE; Araz, Serra, Bogdanov, "Discogs-VI" (ISMIR 2024, arXiv:2410.17400), Discogs-VINet.
 
 Public names: `Triplets`, `masks`, `mine`.
 """
@@ -35,7 +37,7 @@ from mulkinet.losses import MININGS
 
 __all__ = ["Triplets", "masks", "mine"]
 
-_DRAWN = ("random", "move_random", "move_semihard")
+_DRAWN = ("random", "random_hard", "move_random", "move_semihard")
 
 
 class Triplets(NamedTuple):
@@ -81,8 +83,8 @@ def mine(distances, works, *, mining, tracks=None, seed=None):
         mining: One of `mulkinet.losses.MININGS`; the module says what each one does.
         tracks: (batch,) integers that tell duplicates of a track, or None. The two of the MOVE code
             do not look at them.
-        seed: An integer, or two, such as the run's seed and the step: what random, move_random and
-            move_semihard draw by. The same seed gives the same draw, compiled or not.
+        seed: An integer, or two, such as the run's seed and the step: what the minings that draw at
+            random draw by. The same seed gives the same draw, compiled or not.
 
     Returns:
         Triplets: (batch,) arrays for one triplet per anchor, (batch, batch) for semihard, all of
@@ -100,10 +102,15 @@ def mine(distances, works, *, mining, tracks=None, seed=None):
     positives, negatives = masks(works, tracks)
     if mining in _DRAWN:
         scores = _draw(seed, tf.shape(distances), mining)
+        if mining == "random_hard":
+            scores = (scores[0], -distances)
         return _drawn(distances, positives, negatives, scores, closer=mining == "move_semihard")
-    return {"hard": _hard, "semihard": _semihard, "batch_all": _batch_all}[mining](
-        distances, positives, negatives
-    )
+    return {
+        "hard": _hard,
+        "easy_hard": _easy_hard,
+        "semihard": _semihard,
+        "batch_all": _batch_all,
+    }[mining](distances, positives, negatives)
 
 
 def _draw(seed, shape, mining):
@@ -141,6 +148,11 @@ def _hard(distances, positives, negatives):
     farthest = _pick(distances, positives, distances)
     nearest = _pick(distances, negatives, -distances)
     return _per_anchor(farthest, nearest, positives, negatives)
+
+
+def _easy_hard(distances, positives, negatives):
+    nearest = [_pick(distances, candidates, -distances) for candidates in (positives, negatives)]
+    return _per_anchor(*nearest, positives, negatives)
 
 
 def _drawn(distances, positives, negatives, scores, closer):

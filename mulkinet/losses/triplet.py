@@ -47,8 +47,7 @@ def triplet_loss(
         works: (batch,) integers in any order, equal for performances of one work.
         margin: How much nearer than a negative a positive has to be, >= 0, in the distance's own
             unit.
-        mining: "random", "semihard", "hard", "batch_all", "move_random" or "move_semihard"; see
-            `mulkinet.losses.mining`.
+        mining: One of `mulkinet.losses.MININGS`; see `mulkinet.losses.mining`.
         distance: "sqeuclidean" (over the embedding size), "euclidean" or "cosine".
         tracks: (batch,) integers, equal within a work for one and the same track: a duplicate is
             then no positive of itself. None lets duplicates count as each other's positives.
@@ -180,7 +179,8 @@ class TripletObjective(CliqueObjective):
         rows: (N,) int64.
         work_ids: (N,) str.
         margin: How much nearer than another work's track a cover has to be. In the unit of the network's distance.
-        mining: How triplets are chosen: random, semihard, hard, batch_all, move_random or move_semihard.
+        mining: How triplets are chosen: random, semihard, hard, batch_all, easy_hard, random_hard, move_random or
+            move_semihard.
         tracks_per_work: Tracks of each work in a batch.
         **run: As for `Objective`.
     """

@@ -11,7 +11,8 @@ shape, the cheapest of three ways to the same numbers:
   Toeplitz matrix.
 
 Everything is real arithmetic: a complex product is three real ones (Gauss), its sums and differences are part of the
-transforms, and the transforms are products with small constant matrices. Half precision is computed with in float32.
+transforms, and the transforms are products with small constant matrices, in float32. The work of each way is counted
+as a CPU does it; the layer takes the direct form on a GPU, where nothing was measured, and in half precision.
 
 Conventions: maps are (batch, rows, n_frames, channels), rows a circle of 12, or 1 row and a kernel of height 1; there
 is no padding along time. Kernels are (height, width, channels, filters), as for `tf.nn.conv2d`. Each form has
@@ -159,10 +160,10 @@ class TileForm(_Form):
         )
 
     def transform(self, kernel):
-        """(height, width, channels, filters) -> its spectrum (frequencies, channels, filters) float32."""
+        """(height, width, channels, filters) -> its spectrum (frequencies, channels, filters)."""
         height, width, channels, filters = self.kernel_shape
         matrices = tile_matrices(self.size, width, height, self.n_rows)
-        x = tf.transpose(tf.cast(kernel, tf.float32), [1, 0, 2, 3])
+        x = tf.transpose(kernel, [1, 0, 2, 3])
         x = tf.matmul(matrices.kernel_time, tf.reshape(x, [width, -1]))
         x = tf.reshape(x, [self._n_frequencies, 2 * height, channels * filters])
         x = tf.matmul(matrices.kernel_rows, x)
@@ -176,7 +177,7 @@ class TileForm(_Form):
         batch, n_frames = tf.shape(x)[0], x.shape[2] or tf.shape(x)[2]
         n_tiles = self._n_tiles(n_frames)
 
-        y = _fold_time(tf.cast(x, tf.float32), self.dilation)
+        y = _fold_time(x, self.dilation)
         y = _frames(y, self.size, self._hop, n_tiles)
         y = tf.matmul(matrices.time, tf.reshape(y, [self.size, -1]))
         y = tf.matmul(matrices.rows, tf.reshape(y, [n_frequencies, 2 * rows, -1]))
@@ -188,8 +189,7 @@ class TileForm(_Form):
         y = tf.transpose(tf.reshape(y, [self._hop, rows, batch, n_tiles, folded]), [2, 1, 3, 0, 4])
         y = tf.reshape(y, [batch, rows, n_tiles * self._hop * self.dilation, filters])
         # tf.slice and not an index: its gradient is a padding, much faster.
-        y = tf.slice(y, [0, 0, 0, 0], [batch, rows, n_frames - self.lost_frames(), filters])
-        return tf.cast(y, x.dtype)
+        return tf.slice(y, [0, 0, 0, 0], [batch, rows, n_frames - self.lost_frames(), filters])
 
     def _n_tiles(self, n_frames):
         n_out = -(-n_frames // self.dilation) - self.kernel_shape[1] + 1
@@ -219,7 +219,7 @@ class BlockForm(_Form):
         """(height, width, channels, filters) -> Toeplitz matrices (17, read * channels, BLOCK_FRAMES * filters)."""
         height, width, channels, filters = self.kernel_shape
         matrix = row_matrices(height, self.n_rows).kernel
-        x = tf.matmul(matrix, tf.reshape(tf.cast(kernel, tf.float32), [height, -1]))
+        x = tf.matmul(matrix, tf.reshape(kernel, [height, -1]))
         x = tf.reshape(x, [-1, width, channels * filters])
         # Laid end to end with BLOCK_FRAMES zeros between, and cut into pieces one frame shorter than that period,
         # each copy begins one frame later in its piece than the one before: the columns of a Toeplitz matrix.
@@ -242,14 +242,14 @@ class BlockForm(_Form):
         return self._cut(tf.transpose(y, [1, 0, 2, 3]), x)
 
     def _rows_first(self, x, transformed):
-        """(batch, rows, n_frames, channels) -> (rows, batch, frames of whole blocks, filters), in float32."""
+        """(batch, rows, n_frames, channels) -> (rows, batch, frames of whole blocks, filters)."""
         height, _, channels, filters = self.kernel_shape
         matrices = row_matrices(height, self.n_rows)
         batch, n_frames = tf.shape(x)[0], x.shape[2] or tf.shape(x)[2]
         n_blocks = -(-(n_frames - self.lost_frames()) // BLOCK_FRAMES)
         n_products = len(matrices.rows)
 
-        y = tf.reshape(tf.cast(x, tf.float32), [batch, self.n_rows, -1])
+        y = tf.reshape(x, [batch, self.n_rows, -1])
         y = tf.reshape(tf.matmul(matrices.rows, y), [batch, n_products, -1, channels])
         y = tf.transpose(_frames(y, self._read, BLOCK_FRAMES, n_blocks), [1, 2, 3, 0, 4])
         y = tf.matmul(tf.reshape(y, [n_products, -1, self._read * channels]), transformed)
@@ -257,10 +257,9 @@ class BlockForm(_Form):
         return tf.reshape(y, [self.n_rows, batch, n_blocks * BLOCK_FRAMES, filters])
 
     def _cut(self, y, x):
-        """Takes from (batch, rows, frames of whole blocks, filters) the frames that depend on x alone; x's type."""
+        """Takes from (batch, rows, frames of whole blocks, filters) the frames that depend on x alone."""
         batch, n_frames = tf.shape(x)[0], x.shape[2] or tf.shape(x)[2]
-        y = tf.slice(y, [0, 0, 0, 0], [batch, -1, n_frames - self.lost_frames(), -1])
-        return tf.cast(y, x.dtype)
+        return tf.slice(y, [0, 0, 0, 0], [batch, -1, n_frames - self.lost_frames(), -1])
 
 
 def _with_gradient_in_parts(convolve, x, transformed):

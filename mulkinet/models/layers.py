@@ -15,7 +15,7 @@ import contextlib
 
 import tensorflow as tf
 
-from mulkinet.models.dft_convolution import choose_form
+from mulkinet.models.dft_convolution import DirectForm, choose_form
 from mulkinet.models.pitch_rows import found_in_rows, mean_over_rows, row_weights
 
 __all__ = [
@@ -41,8 +41,8 @@ class KeyInvariantConv2D(tf.keras.layers.Conv2D):
 
     Input (batch, 12, n_frames, channels) -> (batch, 12, n_frames - width + 1, filters), or 1 row with `key_pool`; or 1
     row in and out, with a kernel of height 1. The weights are those of an ordinary convolution over the written-out
-    rows: `kernel` (height, width, channels, filters) and `bias` (filters,). How it is computed follows from the shape
-    alone.
+    rows: `kernel` (height, width, channels, filters) and `bias` (filters,). How it is computed follows from the shape,
+    on a CPU in float32; on a GPU, or in another precision, it is one ordinary convolution in the layer's own type.
 
     Attributes:
         form: A form of `mulkinet.models.dft_convolution`, once the layer is built.
@@ -63,8 +63,12 @@ class KeyInvariantConv2D(tf.keras.layers.Conv2D):
     def build(self, input_shape):
         super().build(input_shape)
         _, n_rows, n_frames, _ = input_shape
-        shape = tuple(self.kernel.shape)
-        self.form = choose_form(shape, n_rows, n_frames, self.dilation_rate[1])
+        shape = (tuple(self.kernel.shape), n_rows)
+        self.form = (
+            choose_form(*shape, n_frames, self.dilation_rate[1])
+            if self.compute_dtype == "float32" and not tf.config.get_visible_devices("GPU")
+            else DirectForm(*shape, self.dilation_rate[1])
+        )
 
     def transformed_kernel(self):
         """The kernel as its form takes it; for `using`."""

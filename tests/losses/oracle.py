@@ -53,9 +53,13 @@ def triplets(distances, works, tracks, mining, bits):
                 beyond = [q for q in negatives if d[q] > d[p]]
                 if beyond:
                     chosen.append((a, p, min(beyond, key=lambda q: d[q])))
-        elif mining == "hard":
-            farthest = max(positives, key=lambda p: d[p])
-            chosen.append((a, farthest, min(negatives, key=lambda q: d[q])))
+        elif mining.endswith("hard") and not mining.startswith("move_"):
+            positive = {
+                "hard": max(positives, key=lambda p: d[p]),
+                "easy_hard": min(positives, key=lambda p: d[p]),
+                "random_hard": max(positives, key=lambda p: bits[0, a, p]),
+            }[mining]
+            chosen.append((a, positive, min(negatives, key=lambda q: d[q])))
         else:
             p = max(positives, key=lambda p: bits[0, a, p])
             nearer = [q for q in negatives if d[q] < d[p]]

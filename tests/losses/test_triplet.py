@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from mulkinet import losses
 from mulkinet.errors import MulkinetError
-from mulkinet.losses import DISTANCES, MININGS, TripletLoss, triplet_loss
+from mulkinet.losses import DISTANCES, MININGS, TripletLoss, mining, triplet_loss
 from mulkinet.losses.mining import mine
 from tests.gpu_kernels import host_trips
 from tests.losses import oracle
@@ -50,6 +50,30 @@ def test_move_golden_loss_and_gradient(shared):
     np.testing.assert_allclose(
         losses.pairwise_distances(x), golden["pairwise_sq_dist_over_d"], atol=5e-7
     )
+
+
+@pytest.mark.parametrize("squared", ["", "_squared"])
+@pytest.mark.parametrize("margin", [0.1, 0.3])
+@pytest.mark.parametrize("positive", ["hard", "easy", "random"])
+def test_vinet_golden_loss_and_gradient(shared, monkeypatch, positive, margin, squared):
+    golden = np.load(shared / "reference/golden/cqtnet/networks.npz")
+    key = f"triplet/{positive}_hard_margin{margin}{squared}"
+    x = golden["triplet/embeddings_16x64"]
+    # Ours is over the embedding's size.
+    size = x.shape[1] if squared else 1
+    if positive == "random":
+        scores = tf.one_hot(golden[f"{key}/positive"], len(x), dtype=tf.float64)
+        monkeypatch.setattr(mining, "_draw", lambda *_: (scores, None))
+    loss, gradient, _ = with_gradient(
+        x,
+        golden["triplet/labels"],
+        margin=margin / size,
+        mining={"hard": "hard", "easy": "easy_hard", "random": "random_hard"}[positive],
+        distance="sqeuclidean" if squared else "euclidean",
+        seed=1,
+    )
+    assert size * float(loss) == pytest.approx(float(golden[key]), rel=1e-5)
+    np.testing.assert_allclose(size * gradient, golden[f"{key}/grad"], atol=1e-6)
 
 
 @st.composite

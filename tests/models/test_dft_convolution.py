@@ -129,15 +129,6 @@ FORMS = [
 ]
 
 
-@pytest.mark.parametrize("form", FORMS[1:], ids=str)
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_half_precision(rng, form, dtype):
-    dtype = tf.as_dtype(dtype)
-    # One rounding of the result, and in the gradients one of what comes from above: a few units of 2^-11 or 2^-8.
-    tolerance = {"float16": 2e-3, "bfloat16": 2e-2}[dtype.name]
-    assert_equal(form, 40, rng, dtype.as_numpy_dtype, tolerance)
-
-
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_greatest_is_the_maximum_over_rows(rng, form):
     x = rng.standard_normal((5, 12, 40, 3)).astype(np.float32)

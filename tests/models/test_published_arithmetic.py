@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow.python.framework import config
 
 from mulkinet.models import build_model
-from mulkinet.models.dft_convolution import BlockForm, DirectForm, TileForm
+from mulkinet.models.dft_convolution import BlockForm, DirectForm
 from mulkinet.models.layers import KeyInvariantConv2D
 from mulkinet.models.move import MIN_FRAMES
 from tests.direct_networks import direct_classifier, direct_network
@@ -246,9 +246,25 @@ def test_mixed_precision(rng):
     exact = build_model("mulkinet", **SMALL)
     mixed = in_mixed_precision(lambda: build_model("mulkinet", **SMALL))
     mixed.set_weights(exact.get_weights())
-    assert TileForm in forms(mixed)
+    assert forms(mixed) == {DirectForm}
     similarity = np.sum(exact.embed_batch(x) * mixed.embed_batch(x), axis=1)
     np.testing.assert_allclose(similarity, 1, atol=2e-2)
+
+
+@pytest.mark.parametrize(("name", "options"), [("mulkinet", SMALL), ("move", {"n_filters": 4})])
+def test_convolutions_are_traced_in_the_compute_type(name, options):
+    """A policy that the convolutions went around would save neither time nor memory."""
+    model = in_mixed_precision(lambda: build_model(name, **options))
+    spec = tf.TensorSpec((2, 12, model.n_frames or 330), tf.float32)
+    traced = tf.function(lambda x: model(x, training=True)).get_concrete_function(spec)
+    types = {op.get_attr("T").name for op in traced.graph.get_operations() if op.type == "Conv2D"}
+    assert types == {"bfloat16"}
+
+
+def test_a_gpu_gets_the_direct_form(monkeypatch):
+    """The others' costs were measured on processors."""
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["a GPU"])
+    assert forms(build_model("move", n_filters=64, embedding_len=20)) == {DirectForm}
 
 
 @pytest.mark.parametrize(
@@ -263,7 +279,7 @@ def test_training_in_mixed_precision_loses_no_more_than_the_published_form(rng, 
     exact = build_model(name, **options)
     mixed = in_mixed_precision(lambda: build_model(name, **options))
     mixed.set_weights(exact.get_weights())
-    assert forms(mixed) - {DirectForm}
+    assert forms(mixed) == {DirectForm}
     published = in_mixed_precision(lambda: direct_network(exact))
     if name == "siamese":
         exact.dropout.rate = mixed.dropout.rate = 0.0
