@@ -1,12 +1,11 @@
 """How fast features are extracted: seconds of audio per second, by feature and number of workers.
 
 Synthetic stereo WAV files go through the same road as anybody's: decoding, extraction and the
-feature file of the track. Models are loaded before the clock starts.
+file that is kept. Models are loaded before the clock starts.
 
     python benchmarks/extraction.py [--tracks 8] [--seconds 120] [-p FEATURE]... [--workers 1 ...]
 """
 
-import functools
 import importlib.metadata
 import os
 import tempfile
@@ -19,10 +18,8 @@ import soundfile
 
 from mulkinet.cli.errors import Command
 from mulkinet.features import FEATURES, extractor
-from mulkinet.features.provenance import SR, quiet
-from mulkinet.sources.layout import Track
-from mulkinet.sources.track_files import extract_track
-from mulkinet.workers import run_in_processes
+from mulkinet.features.cache import extract_all
+from mulkinet.features.provenance import SR
 
 _WARM_UP_SEC = 5
 
@@ -37,7 +34,7 @@ def make_tracks(folder, n_tracks, seconds, seed=1):
         seed: Of the generator.
 
     Returns:
-        list of Track.
+        list of pathlib.Path.
     """
     rng = np.random.default_rng(seed)
     time_sec = np.arange(SR // 2) / SR
@@ -48,7 +45,7 @@ def make_tracks(folder, n_tracks, seconds, seed=1):
         y = 0.1 * np.sin(phases).sum(axis=1).ravel() + 0.01 * rng.standard_normal(SR * seconds)
         path = folder / f"{seconds}s-{i}.wav"
         soundfile.write(path, np.stack([y, y], axis=1), SR)
-        tracks.append(Track("benchmark", path.stem, path))
+        tracks.append(path)
     return tracks
 
 
@@ -56,8 +53,8 @@ def audio_per_second(tracks, warm_up, seconds, feature, n_workers):
     """Seconds of audio per second of wall-clock time.
 
     Args:
-        tracks: list of Track to measure with.
-        warm_up: list of `n_workers` Track, by which each worker loads its model.
+        tracks: list of pathlib.Path to measure with.
+        warm_up: list of `n_workers` files, by which each worker loads its model.
         seconds: Length of each of `tracks`.
         feature: One of `FEATURES`.
         n_workers: Processes; 1 is this one.
@@ -66,20 +63,15 @@ def audio_per_second(tracks, warm_up, seconds, feature, n_workers):
         float.
     """
     with tempfile.TemporaryDirectory() as folder:
-        task = functools.partial(_extract, folder=Path(folder), features=[feature])
-        _run(task, warm_up[:n_workers], n_workers)
+        os.environ["MULKINET_CACHE"] = folder
+        _run(warm_up[:n_workers], feature, n_workers)
         start = time.perf_counter()
-        _run(task, tracks, n_workers)
+        _run(tracks, feature, n_workers)
         return len(tracks) * seconds / (time.perf_counter() - start)
 
 
-def _extract(track, folder, features):
-    with quiet():
-        return extract_track(track, folder, features)
-
-
-def _run(task, tracks, n_workers):
-    results = run_in_processes(task, tracks, n_workers)
+def _run(tracks, feature, n_workers):
+    results = extract_all(tracks, [feature], n_workers)
     failed = [result for _, result in results if isinstance(result, str)]
     if failed:
         raise click.ClickException(failed[0])

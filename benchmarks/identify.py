@@ -88,18 +88,18 @@ def parts_of(index, path):
     """What `index.identify(path)` consists of: dict of name to function."""
     from mulkinet.features.audio import decode
 
-    extraction, search, asked = index.extraction, index.search, []
+    embedder, search, asked = index.embedder, index.search, []
     nearest = search.nearest
     search.nearest = lambda queries, k: (asked.append(k), nearest(queries, k))[1]
     index.identify(path)
     search.nearest = nearest
     y = decode(path).y
-    recording = extraction.from_samples(y)
-    embedding = extraction.embed([recording])
+    recording = embedder.from_samples(y)
+    embedding = embedder.embed([recording])
     return {
         "decoding": lambda: decode(path),
-        f"features ({extraction.feature})": lambda: extraction.from_samples(y),
-        "embedding": lambda: extraction.embed([recording]),
+        f"features ({embedder.feature})": lambda: embedder.from_samples(y),
+        "embedding": lambda: embedder.embed([recording]),
         f"search (k {asked})": lambda: [nearest(embedding, k) for k in asked],
     }
 
@@ -118,7 +118,7 @@ def write_large_index(folder, recordings, n_tracks):
     """Writes an index of `n_tracks` tracks, as `Index.build` makes it of a few: its path."""
     from mulkinet import Index, build_model, save_model
     from mulkinet.features.resize import TrackLength
-    from mulkinet.identify.extraction import stored_settings
+    from mulkinet.identify.embedder import stored_settings
     from mulkinet.identify.index_file import IDS, write_index
     from mulkinet.identify.search import with_cells
 

@@ -1,10 +1,13 @@
 """Embeddings of a store's tracks, prepared as the model was trained to see them.
 
-A network of fixed length sees the first `n_frames` frames of a track; a shorter one is filled up
-with zeros, or tiled (`pad="wrap"`). A network of any length sees the whole track, in batches of
-tracks of equal length, so that nothing is padded that would not be padded alone.
+A network of fixed length sees the first frames of a track, a network of any length the whole track, in
+batches of tracks of equal length. A track that is shorter than the model was trained to see is repeated
+from its beginning, so that an excerpt gives the same embedding wherever it comes from; zeros at the end
+would make all short tracks look alike. `pad="zero"` fills up with zeros as published systems do: to the
+length that the network must have, and no further.
 
-Public names: `PADS`, `embed`, `embed_arrays`, `check_compatible`, `prepare_track`.
+Public names: `PADS`, `embed`, `embed_arrays`, `check_compatible`, `least_frames`, `prepare_track`,
+`trained_frames`.
 """
 
 import functools
@@ -16,14 +19,23 @@ from tqdm import tqdm
 
 from mulkinet.data.averaged import at_rate_of
 from mulkinet.errors import MulkinetError
+from mulkinet.features.resize import wrap
 
-__all__ = ["PADS", "check_compatible", "embed", "embed_arrays", "prepare_track"]
+__all__ = [
+    "PADS",
+    "check_compatible",
+    "embed",
+    "embed_arrays",
+    "least_frames",
+    "prepare_track",
+    "trained_frames",
+]
 
 # What shorter tracks are filled up with at the end: zeros, or the track over again.
 PADS = ("zero", "wrap")
 
 
-def embed(model, store, *, rows=None, feature=None, batch_size=32, pad=None, progress=False):
+def embed(model, store, *, rows=None, feature=None, batch_size=32, pad="wrap", progress=False):
     """Embeds tracks of a store.
 
     Args:
@@ -34,7 +46,7 @@ def embed(model, store, *, rows=None, feature=None, batch_size=32, pad=None, pro
             one there is.
         batch_size: Tracks at a time, >= 1; fewer when they are long. It changes speed and memory,
             not the result.
-        pad: "zero" or "wrap"; by default what the model's metadata says, else "zero".
+        pad: What short tracks are filled up with: "wrap" repeats them, "zero" is as published.
         progress: Show a progress bar.
 
     Returns:
@@ -43,13 +55,15 @@ def embed(model, store, *, rows=None, feature=None, batch_size=32, pad=None, pro
     Raises:
         MulkinetError: The store's features are not what the model was trained on, or not finite.
     """
+    _check_model(model)
+    if pad not in PADS:
+        raise MulkinetError(f"pad: expected one of {', '.join(PADS)}; found {pad!r}")
     store = at_rate_of(model, store, feature)
     feature = check_compatible(model, store, feature=feature)
-    pad = _pad_of(model, pad)
     rows = np.arange(len(store)) if rows is None else np.asarray(rows, dtype=np.int64)
     lengths = np.diff(store.offsets(feature))[rows]
     _report_short(model, lengths, pad)
-    seen = [_seen_frames(model, length) for length in lengths]
+    seen = [_seen_frames(model, length, pad) for length in lengths]
     embeddings = np.empty((len(rows), model.embedding_len), np.float32)
     kernels = model.transformed_kernels()
     with tqdm(
@@ -80,7 +94,19 @@ def embed_arrays(model, arrays, *, batch_size=32):
     return embeddings
 
 
-def prepare_track(model, x, pad=None):
+def trained_frames(model):
+    """Frames that a model saw of a track in training; None if its metadata does not say."""
+    # Networks of any length say it where the trainer noted the options of the run.
+    settings = model.metadata.get("training", {}).get("settings", {})
+    return _fixed_frames(model) or settings.get("n_frames")
+
+
+def least_frames(model):
+    """Frames up to which a model's tracks are repeated."""
+    return trained_frames(model) or model.padded_frames
+
+
+def prepare_track(model, x, pad="wrap"):
     """Brings one track to the length a model sees.
 
     Args:
@@ -99,12 +125,12 @@ def prepare_track(model, x, pad=None):
             f"{model.network} expects features of shape ({model.n_bins} bins, frames), "
             f"found {x.shape}"
         )
-    n_frames = _seen_frames(model, x.shape[1])
+    n_frames = _seen_frames(model, x.shape[1], pad)
     x = np.asarray(x[:, :n_frames], np.float32)
     if x.shape[1] == n_frames:
         return x
-    if _pad_of(model, pad) == "wrap":
-        return np.tile(x, math.ceil(n_frames / x.shape[1]))[:, :n_frames]
+    if pad == "wrap":
+        return wrap(x, n_frames)
     return np.pad(x, ((0, 0), (0, n_frames - x.shape[1])))
 
 
@@ -152,28 +178,32 @@ def _same(found, expected):
     return found == expected
 
 
-def _pad_of(model, pad):
-    pad = pad or model.metadata.get("pad", "zero")
-    if pad not in PADS:
-        raise MulkinetError(f"pad: expected one of {', '.join(PADS)}; found {pad!r}")
-    return pad
+def _check_model(model):
+    # A Keras model knows neither its feature nor what it was trained to see.
+    if not hasattr(model, "metadata"):
+        raise MulkinetError(
+            f"expected a network of mulkinet, found {type(model).__module__}.{type(model).__name__}; "
+            "make one with mulkinet.load_model or mulkinet.build_model"
+        )
 
 
 def _fixed_frames(model):
     return model.n_frames or model.metadata.get("n_frames")
 
 
-def _seen_frames(model, n_frames):
+def _seen_frames(model, n_frames, pad):
     """Frames that the model sees of a track of `n_frames`."""
-    return _fixed_frames(model) or max(n_frames, model.padded_frames)
+    least = least_frames(model) if pad == "wrap" else model.padded_frames
+    return _fixed_frames(model) or max(n_frames, least)
 
 
 def _report_short(model, lengths, pad):
-    least = _fixed_frames(model) or model.padded_frames
+    least = least_frames(model)
     n_short = int((lengths < least).sum())
     if n_short and pad == "wrap":
         _warn_once(
-            f"{n_short} of {len(lengths)} tracks are shorter than {least} frames and were tiled to that length"
+            f"{n_short} of {len(lengths)} tracks are shorter than {least} frames and were repeated to that "
+            "length"
         )
 
 

@@ -1,18 +1,24 @@
-"""Runs one function over many items in processes that may die.
+"""Runs one function over many items in processes that may die, and that end when their parent does.
 
 Public names: `CRASHED`, `count_workers`, `run_in_processes`.
 """
 
 import functools
 import os
+import signal
+import sys
+import threading
+import time
 from concurrent.futures.process import BrokenProcessPool
 
-from mulkinet.errors import MulkinetError
+from mulkinet.errors import MulkinetError, SkippedInput
 
-__all__ = ["CRASHED", "count_workers", "run_in_processes"]
+__all__ = ["CRASHED", "count_workers", "reason_or_result", "run_in_processes"]
 
 # What stands for the result of an item whose process died.
 CRASHED = "the worker process died (a crash in a library, or out of memory)"
+
+_PR_SET_PDEATHSIG = 1
 
 
 def count_workers(n_workers):
@@ -37,7 +43,8 @@ def count_workers(n_workers):
 def run_in_processes(function, items, n_workers):
     """Calls `function(item)` for every item in worker processes.
 
-    A process that dies takes only its own item along: those it shared the pool with run again.
+    A process that dies takes only its own item along: those it shared the pool with run again. What
+    workers print is thrown away. They end as soon as this process does, however it ends.
 
     Args:
         function: A function that can be sent to another process.
@@ -47,18 +54,23 @@ def run_in_processes(function, items, n_workers):
     Yields:
         (item, result) as they end; the result is `CRASHED` where the process died.
     """
-    import joblib
-
-    if n_workers == 1:  # no joblib: what `_call` sets is not for this process
+    if n_workers == 1:  # no joblib: what `_prepare_worker` sets is not for this process
         for item in items:
             yield item, function(item)
         return
+    import joblib
+
     threads = max(1, (os.cpu_count() or 1) // n_workers)
-    call = functools.partial(joblib.delayed(_call), function, threads)
+    settings = {
+        "batch_size": 1,
+        "initializer": _prepare_worker,
+        "initargs": (os.getpid(), threads),
+    }
+    call = functools.partial(joblib.delayed(_call), function)
     waiting = list(items)
     while waiting:
         started, ended = [], set()
-        pool = joblib.Parallel(n_workers, return_as="generator_unordered", batch_size=1)
+        pool = joblib.Parallel(n_workers, return_as="generator_unordered", **settings)
         try:
             for item, result in pool(map(call, _noting(waiting, started))):
                 ended.add(item)
@@ -67,8 +79,25 @@ def run_in_processes(function, items, n_workers):
             # Any of those under way may be the cause: each gets a pool to itself.
             for item in started:
                 if item not in ended:
-                    yield item, _run_alone(call(item))
+                    yield item, _run_alone(call(item), settings)
         waiting = waiting[len(started) :]
+
+
+def reason_or_result(function, item):
+    """`function(item)`, or the reason (str) why the item cannot be used, so that others go on.
+
+    Raises:
+        MulkinetError: What ends a run of thousands, such as a full disk; it is not the item's fault.
+    """
+    try:
+        return function(item)
+    except SkippedInput as error:
+        return str(error)
+    except MulkinetError:
+        raise
+    except Exception as error:
+        # Whatever a library makes of a strange file.
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _noting(items, started):
@@ -78,21 +107,49 @@ def _noting(items, started):
         yield item
 
 
-def _run_alone(call):
+def _run_alone(call, settings):
     import joblib
 
     try:
         # One job would run in this process, which must outlive it.
-        [(_, result)] = joblib.Parallel(2, batch_size=1)([call])
+        [(_, result)] = joblib.Parallel(2, **settings)([call])
     except BrokenProcessPool:
         return CRASHED
     return result
 
 
-def _call(function, threads, item):
-    """Runs in the worker. joblib limits OpenMP and numba there; TensorFlow has its own variables."""
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
-    os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(threads))
+def _call(function, item):
+    return item, function(item)
+
+
+def _prepare_worker(parent, threads):
+    """Runs once in every worker. joblib limits OpenMP and numba there; TensorFlow has its own variables."""
+    _end_with(parent)
+    os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads)
+    os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
     # Several workers cannot share a GPU, of which TensorFlow takes all the memory.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    return item, function(item)
+    # C libraries write past `sys.stderr`; here nobody else's output is lost with theirs.
+    sink = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        os.dup2(sink, descriptor)
+    os.close(sink)
+
+
+def _end_with(parent):
+    """Makes this process end when its parent does, which may be killed without a chance to say so."""
+    if sys.platform == "linux":
+        import ctypes
+
+        # The kernel's doing: a thread of ours would have to wait for libraries that hold Python's lock.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    else:
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    if os.getppid() != parent:  # it ended before this could be set
+        os._exit(1)
+
+
+def _watch(parent):
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)

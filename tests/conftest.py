@@ -33,12 +33,25 @@ def shared():
     return folder
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_cache_of_the_user(tmp_path_factory):
+    """No test reads or fills the folder in which a user's features are kept."""
+    os.environ["MULKINET_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def cache_dir(tmp_path, monkeypatch):
+    """An empty cache."""
+    monkeypatch.setenv("MULKINET_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
 @pytest.fixture
 def n_decoded(monkeypatch):
     """A list that grows by one with every recording that is decoded."""
+    from mulkinet.features import cache
     from mulkinet.features.audio import decode
-    from mulkinet.identify import extraction
-    from mulkinet.sources import track_files
+    from mulkinet.identify import embedder
 
     calls = []
 
@@ -46,6 +59,6 @@ def n_decoded(monkeypatch):
         calls.append(path)
         return decode(path)
 
-    for module in (extraction, track_files):
+    for module in (cache, embedder):
         monkeypatch.setattr(module, "decode", counting)
     return calls

@@ -93,7 +93,9 @@ def test_any_length_down_to_one_frame(rescnn, tmp_path, rng):
 def test_rows_in_their_order(move, store):
     rows = [6, 0, 3]
     everything = embed(move, store)
-    np.testing.assert_allclose(embed(move, store, rows=rows), everything[rows], rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(
+        embed(move, store, rows=rows), everything[rows], rtol=1e-5, atol=1e-7
+    )
     assert embed(move, store, rows=[]).shape == (0, 6)
 
 

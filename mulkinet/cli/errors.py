@@ -76,15 +76,16 @@ def _in_one_line(name):
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(name))
 
 
-def report_skipped(skipped):
+def report_skipped(skipped, *, is_all=False):
     """Lists skipped inputs on stderr and ends the command with exit code 3 if there are any.
 
     Args:
         skipped: (input, reason) pairs.
+        is_all: Whether nothing else was left to do: then the command has failed, with exit code 1.
     """
     if not skipped:
         return
     click.echo(f"{len(skipped)} skipped:", err=True)
     for item, reason in skipped:
         click.echo(f"  {_in_one_line(item)}: {reason}", err=True)
-    sys.exit(3)
+    sys.exit(1 if is_all else 3)

@@ -63,7 +63,7 @@ _FOLDER = click.Path(file_okay=False)
 @click.option(
     "--pad",
     type=click.Choice(["zero", "wrap"]),
-    help="Fill tracks too short for the network with zeros, or repeat them.  [as in training]",
+    help="Fill short tracks with zeros, as published, or repeat them.  [wrap]",
 )
 @click.option("-n", "--n-workers", default=-1, help="Processes of qmax, -1 for all processors.")
 @click.option(
@@ -182,7 +182,7 @@ def _source(model_file, baseline, embeddings, distances, works, data_dir, **opti
         data_dir,
         feature=options["feature"],
         batch_size=options["batchsize"],
-        pad=options["pad"],
+        pad=options["pad"] or "wrap",
         progress=True,
         skip_missing=options["skip_missing"],
     )

@@ -70,7 +70,8 @@ def main(queries, path, model_file, as_json, as_csv, **options):
         echo(_csv(answers), nl=False)
     elif texts := [_text(answer) for answer in answers if not answer.skipped]:
         echo("\n\n".join(texts))
-    report_skipped([(answer.query, answer.skipped) for answer in answers if answer.skipped])
+    skipped = [(answer.query, answer.skipped) for answer in answers if answer.skipped]
+    report_skipped(skipped, is_all=len(skipped) == len(answers))
 
 
 def _files(queries):

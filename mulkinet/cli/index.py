@@ -101,7 +101,7 @@ def _report(index):
     told = ", ".join(f"{number} {name}" for name, number in numbers if number)
     echo(f"{len(index)} tracks of {index.n_works} works: {index.path} ({told or 'unchanged'})")
     if changes.repeated:
-        least_sec = index.extraction.least_sec
+        least_sec = index.embedder.least_sec
         click.echo(
             f"{changes.repeated} of them are shorter than the {least_sec:.0f} s that the model sees, and "
             "were repeated to that length",

@@ -99,9 +99,9 @@ def from_audio_dir(
     """Extract features from a folder of audio.
 
     The audio is <dir>/<work>/<track>.<ext>. Makes <output>/<name>.h5, the store, and
-    <name>_annotations.csv. An interrupted run resumes: what was extracted is kept in
-    <name>_features/ and not extracted again. --force is needed to replace a store of other features or
-    another length.
+    <name>_annotations.csv. Extracted features are kept in ~/.cache/mulkinet/features (or
+    $MULKINET_CACHE/features) and used again, also by mulkinet index: an interrupted run resumes. You may
+    delete that folder. --force is needed to replace a store of other features or another length.
     """
     from mulkinet.sources.audio_dir import preprocess_audio_dir
 

@@ -157,7 +157,7 @@ def network_source(
     *,
     feature=None,
     batch_size=32,
-    pad=None,
+    pad="wrap",
     progress=False,
     skip_missing=False,
 ):
@@ -168,7 +168,7 @@ def network_source(
         data_dir: A feature store; without one the demo set.
         feature: The store's feature; by default the one the model was trained on.
         batch_size: Tracks embedded at a time.
-        pad: How short tracks are filled up, "zero" or "wrap"; by default as in training.
+        pad: What short tracks are filled up with, as for `mulkinet.embed`.
         progress: Whether to show a progress bar.
         skip_missing: As for `open_tracks`.
 
@@ -186,7 +186,7 @@ def network_source(
         "model_file": str(model_file),
         "network": model.network,
         **model.options,
-        "pad": pad or model.metadata.get("pad", "zero"),
+        "pad": pad,
         "batchsize": batch_size,
     }
 

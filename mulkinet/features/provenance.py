@@ -5,8 +5,7 @@ Public names: `SR`, `made_by`, `quiet`.
 
 import contextlib
 import importlib.metadata
-import os
-import sys
+import threading
 import warnings
 
 from mulkinet.errors import MulkinetError
@@ -14,6 +13,8 @@ from mulkinet.errors import MulkinetError
 __all__ = ["SR", "made_by", "quiet"]
 
 SR = 44100
+
+_FILTERS = threading.RLock()
 
 
 def made_by(package):
@@ -40,25 +41,12 @@ def made_by(package):
 
 @contextlib.contextmanager
 def quiet():
-    """Keeps what C libraries, TensorFlow and Keras print away from the terminal.
+    """Keeps the warnings of Python libraries away from the terminal; errors still get through.
 
-    The file descriptors themselves are redirected: mpg123 and TensorFlow write past `sys.stderr`.
-    Errors are exceptions and still get through.
+    What C libraries print is thrown away in worker processes only (`mulkinet.workers`): a process has one
+    standard error, and other threads may be writing to it.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(warnings.catch_warnings())
+    # The filters belong to the process too.
+    with _FILTERS, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        sink = os.open(os.devnull, os.O_WRONLY)
-        stack.callback(os.close, sink)
-        for descriptor in (1, 2):
-            saved = os.dup(descriptor)
-            stack.callback(os.close, saved)
-            stack.callback(os.dup2, saved, descriptor)
-            os.dup2(sink, descriptor)
-        try:
-            yield
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+        yield

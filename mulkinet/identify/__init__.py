@@ -1,8 +1,7 @@
 """Which song is this? An index of a collection, and recordings identified by it.
 
-    extraction   audio and features, prepared as the index's model was trained to see them
+    embedder     from recordings to the embeddings of the index's model
     collection   the tracks of a folder of audio or of a store, known again by their content
-    journal      embeddings of a run that has not ended, so that an interrupted one goes on
     index_file   the index: one HDF5 file, its lock, the fingerprint of its model
     updating     a collection's embeddings into an index
     search       nearest tracks: FAISS or the evaluator's exact distances

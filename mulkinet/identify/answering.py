@@ -12,18 +12,18 @@ from tqdm import tqdm
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.identify.answers import Answer, Match, Span
 from mulkinet.identify.calibration import probability
-from mulkinet.identify.extraction import read_recordings
+from mulkinet.identify.embedder import read_recordings
 from mulkinet.identify.segments import agreements, windows
 
 __all__ = ["Answering", "read_queries"]
 
 
-def read_queries(queries, extraction, n_workers, *, framed=True, progress=False):
+def read_queries(queries, embedder, n_workers, *, framed=True, progress=False):
     """Reads queries of any kind.
 
     Args:
         queries: list of paths, samples (n_samples,) or features (n_bins, n_frames).
-        extraction: Extraction.
+        embedder: Embedder.
         n_workers: Processes for the files.
         framed: As for `read_recordings`; to be cut into windows they must not be.
         progress: Whether to show a progress bar where there are several files.
@@ -32,24 +32,24 @@ def read_queries(queries, extraction, n_workers, *, framed=True, progress=False)
         list of (name, Recording or str): the reason where one cannot be used.
     """
     paths = [Path(query) for query in queries if isinstance(query, (str, os.PathLike))]
-    read = _read_files(list(dict.fromkeys(paths)), extraction, n_workers, framed, progress)
+    read = _read_files(list(dict.fromkeys(paths)), embedder, n_workers, framed, progress)
     found = []
     for number, query in enumerate(queries):
         if isinstance(query, (str, os.PathLike)):
             found.append((str(query), read[Path(query)]))
             continue
         try:
-            found.append((f"query {number}", _from_array(np.asarray(query), extraction)))
+            found.append((f"query {number}", _from_array(np.asarray(query), embedder)))
         except SkippedInput as error:
             found.append((f"query {number}", str(error)))
     return found
 
 
-def _read_files(paths, extraction, n_workers, framed, progress):
+def _read_files(paths, embedder, n_workers, framed, progress):
     if not paths:
         return {}
     bar = tqdm(
-        read_recordings(paths, extraction, n_workers, framed=framed),
+        read_recordings(paths, embedder, n_workers, framed=framed),
         total=len(paths),
         unit="query",
         disable=None if progress and len(paths) > 1 else True,
@@ -57,7 +57,7 @@ def _read_files(paths, extraction, n_workers, framed, progress):
     return dict(bar)
 
 
-def _from_array(array, extraction):
+def _from_array(array, embedder):
     if array.dtype.kind not in "fiu" or array.ndim not in (1, 2) or 0 in array.shape:
         raise MulkinetError(
             "expected a path, samples (n_samples,) or features (n_bins, n_frames), found an array of "
@@ -66,10 +66,10 @@ def _from_array(array, extraction):
     if not np.isfinite(array).all():
         raise SkippedInput("expected finite values, found NaN or infinity")
     if array.ndim == 1:
-        return extraction.from_samples(array)
+        return embedder.from_samples(array)
     if not array.any():
         raise SkippedInput("expected features of sound, found nothing but zeros")
-    return extraction.from_features(array)
+    return embedder.from_features(array)
 
 
 class Answering:
@@ -77,14 +77,14 @@ class Answering:
 
     Args:
         data: IndexData.
-        extraction: Extraction of its model.
+        embedder: Embedder of its model.
         search: Search over its embeddings.
         tau: Distance up to which a track is taken for a cover, or None.
     """
 
-    def __init__(self, data, extraction, search, tau):
+    def __init__(self, data, embedder, search, tau):
         self._data = data
-        self._extraction = extraction
+        self._embedder = embedder
         self._search = search
         self._tau = tau
         self._n_works = len(set(data.ids["work_id"]))
@@ -100,7 +100,7 @@ class Answering:
             list of Answer.
         """
         heard = [recording for _, recording in queries if not isinstance(recording, str)]
-        nearest = iter(self._nearest_works(self._extraction.embed(heard), top) if heard else ())
+        nearest = iter(self._nearest_works(self._embedder.embed(heard), top) if heard else ())
         answers = []
         for name, recording in queries:
             if isinstance(recording, str):
@@ -130,7 +130,7 @@ class Answering:
             if not isinstance(recording, str)
         }
         cut = [queries[number][1].cut(*part) for number in parts for part in parts[number]]
-        nearest = iter(self._nearest_works(self._extraction.embed(cut), 1) if cut else ())
+        nearest = iter(self._nearest_works(self._embedder.embed(cut), 1) if cut else ())
         answers = []
         for number, (name, recording) in enumerate(queries):
             if number not in parts:
@@ -178,7 +178,7 @@ class Answering:
         ]
 
     def _shortness(self, seconds, what):
-        trained_sec, least_sec = self._extraction.trained_sec, self._extraction.least_sec
+        trained_sec, least_sec = self._embedder.trained_sec, self._embedder.least_sec
         if seconds >= least_sec:
             return []
         if trained_sec is None:

@@ -36,8 +36,8 @@ __all__ = [
 ]
 
 _BATCH = 64
-_STEPS = 100
-_CONVERGED = 1e-10
+# The numbers of an index are the same to 6 digits wherever they are fitted.
+_TOLERANCE = 1e-8
 
 
 def calibrate(embeddings, work_ids, track_ids, *, distance, weights, false_accept_rate, known):
@@ -100,13 +100,13 @@ def calibrate(embeddings, work_ids, track_ids, *, distance, weights, false_accep
     }
 
 
-def stored_tracks(data_dir, val_ls, extraction):
+def stored_tracks(data_dir, val_ls, embedder):
     """Embeds tracks of a store as the index's own were embedded.
 
     Args:
         data_dir: A feature store.
         val_ls: List of its tracks, or None for all.
-        extraction: Extraction of the index's model.
+        embedder: Embedder of the index's model.
 
     Returns:
         (embeddings, work_ids, track_ids): (N, embedding_len) float32 and (N,) arrays of str.
@@ -114,13 +114,13 @@ def stored_tracks(data_dir, val_ls, extraction):
     Raises:
         MulkinetError: The store or the list cannot be used, or was not made for the model.
     """
-    store = at_rate_of(extraction.model, FeatureStore(data_dir))
-    feature = check_compatible(extraction.model, store)
+    store = at_rate_of(embedder.model, FeatureStore(data_dir))
+    feature = check_compatible(embedder.model, store)
     rows = listed_rows(store, val_ls)
     store.check_finite(feature, rows)
     works, tracks = store.work_ids[rows], store.track_ids[rows]
-    recordings = (extraction.from_features(store.get(key, feature)) for key in zip(works, tracks))
-    parts = [extraction.embed(part) for part in in_batches(recordings, _BATCH)]
+    recordings = (embedder.from_features(store.get(key, feature)) for key in zip(works, tracks))
+    parts = [embedder.embed(part) for part in in_batches(recordings, _BATCH)]
     return np.concatenate(parts), works, tracks
 
 
@@ -197,38 +197,37 @@ def _threshold_of(evaluation, n_others, rate):
 
 
 def _fit(distances, covers, others):
-    """Maximum-likelihood (intercept, slope) of log-odds over the distance, by Newton's method."""
-    counts = covers + others
+    """Maximum-likelihood (intercept, slope) of log-odds over the distance."""
+    LogisticRegression = _import_logistic_regression()
     # Platt's targets: as if one more pair of either kind had been seen, so that no number is infinite.
     positive, negative = (covers.sum() + 1) / (covers.sum() + 2), 1 / (others.sum() + 2)
-    shares = (covers * positive + others * negative) / counts
+    as_covers = covers * positive + others * negative
     centre, width = distances.mean(), distances.std() or 1.0
-    x = np.stack([np.ones(len(distances)), (distances - centre) / width], axis=1)
-    beta = np.array([_log_odds(np.average(shares, weights=counts)), 0.0])
-    loss = _loss(x @ beta, shares, counts)
-    for _ in range(_STEPS):
-        p = 0.5 + 0.5 * np.tanh(0.5 * (x @ beta))
-        gradient = x.T @ (counts * (p - shares))
-        hessian = (x * (counts * p * (1 - p))[:, None]).T @ x
-        step = np.linalg.solve(hessian + 1e-9 * np.eye(2), gradient)
-        # Newton may step too far where the curve is steep: halve until it gains.
-        while _loss(x @ (beta - step), shares, counts) > loss and np.abs(step).max() > _CONVERGED:
-            step /= 2
-        beta -= step
-        loss = _loss(x @ beta, shares, counts)
-        if np.abs(step).max() < _CONVERGED:
-            break
-    slope = beta[1] / width
+    x = np.tile((distances - centre) / width, 2)[:, None]
+    curve = LogisticRegression(penalty=None, solver="newton-cholesky", tol=_TOLERANCE)
+    curve.fit(
+        x,
+        np.repeat([1, 0], len(distances)),
+        np.concatenate([as_covers, covers + others - as_covers]),
+    )
+    slope = curve.coef_[0, 0] / width
     if not slope < 0:
         raise MulkinetError(
             "expected covers to be nearer than others in the list to calibrate on, found the "
             "contrary; use a trained model, or check the list's works"
         )
-    return float(beta[0] - slope * centre), float(slope)
+    return float(curve.intercept_[0] - slope * centre), float(slope)
 
 
-def _loss(log_odds, shares, counts):
-    return (counts * (np.logaddexp(0, log_odds) - shares * log_odds)).sum()
+def _import_logistic_regression():
+    try:
+        from sklearn.linear_model import LogisticRegression
+    except ImportError as error:
+        raise MulkinetError(
+            "expected scikit-learn to fit probabilities with, found it is not installed; "
+            "try pip install 'mulkinet[index]'"
+        ) from error
+    return LogisticRegression
 
 
 def _log_odds(p):

@@ -5,16 +5,17 @@ index never lets FAISS read a serialised index of its own. New tracks join the c
 the cells are chosen again when the index has doubled. The number of cells looked into is the least
 that finds `RECALL` of the exact 10 nearest of a sample of the index's own tracks.
 
-Public names: `FROM_TRACKS`, `RECALL`, `divide`, `build_cells_index`.
+Public names: `FROM_TRACKS`, `RECALL`, `divide`, `build_cells_index`, `import_faiss`.
 """
 
 from dataclasses import replace
 
 import numpy as np
 
+from mulkinet.errors import MulkinetError
 from mulkinet.identify.index_file import Cells
 
-__all__ = ["FROM_TRACKS", "RECALL", "divide", "build_cells_index"]
+__all__ = ["FROM_TRACKS", "RECALL", "divide", "build_cells_index", "import_faiss"]
 
 # Up to here the exact search takes tens of milliseconds a query.
 FROM_TRACKS = 200_000
@@ -37,24 +38,18 @@ def divide(points, cells=None):
     Returns:
         Cells, whose recall has been measured.
     """
-    import faiss
-
     if cells is None or len(points) > 2 * cells.trained_on:
         # About 4 sqrt(N) cells, FAISS's advice, as a power of two.
-        n_cells = 1 << round(np.log2(4 * np.sqrt(len(points))))
-        means = faiss.Kmeans(
-            points.shape[1],
-            n_cells,
-            niter=_ITERATIONS,
-            seed=_SEED,
-            max_points_per_centroid=_TRAINING_POINTS_A_CELL,
-        )
-        means.train(points)
-        cells = Cells(means.centroids, np.empty(0, np.int32), _FIRST_PROBES, 0.0, len(points))
+        index = _empty_index(points.shape[1], 1 << round(np.log2(4 * np.sqrt(len(points)))))
+        index.cp.niter, index.cp.seed = _ITERATIONS, _SEED
+        index.cp.max_points_per_centroid = _TRAINING_POINTS_A_CELL
+        index.train(points)
+        centroids = index.quantizer.reconstruct_n(0, index.nlist)
+        cells = Cells(centroids, np.empty(0, np.int32), _FIRST_PROBES, 0.0, len(points))
     new = points[len(cells.cell) :]
-    joined = _nearest(cells.centroids, new)
-    cells = replace(cells, cell=np.concatenate([cells.cell, joined]))
-    return _measure(points, cells)
+    joined = import_faiss().knn(new, cells.centroids, 1)[1][:, 0] if len(new) else []
+    cell = np.concatenate([cells.cell, joined]).astype(np.int32)
+    return _measure(points, replace(cells, cell=cell))
 
 
 def build_cells_index(points, cells):
@@ -67,15 +62,9 @@ def build_cells_index(points, cells):
     Returns:
         faiss.IndexIVFFlat.
     """
-    import faiss
-
-    centroids = np.ascontiguousarray(cells.centroids)
-    quantizer = faiss.IndexFlatL2(points.shape[1])
-    quantizer.add(centroids)
-    index = faiss.IndexIVFFlat(quantizer, points.shape[1], len(centroids), faiss.METRIC_L2)
-    # Python's reference to the quantizer must live as long as the index.
-    index.own_fields = True
-    quantizer.this.disown()
+    faiss = import_faiss()
+    index = _empty_index(points.shape[1], len(cells.centroids))
+    index.quantizer.add(np.ascontiguousarray(cells.centroids))
     index.is_trained = True
     cell = np.ascontiguousarray(cells.cell, dtype=np.int64)
     index.add_core(len(points), faiss.swig_ptr(points), None, faiss.swig_ptr(cell))
@@ -83,10 +72,30 @@ def build_cells_index(points, cells):
     return index
 
 
+def import_faiss():
+    """FAISS.
+
+    Raises:
+        MulkinetError: It is installed, but cannot be imported.
+    """
+    try:
+        import faiss
+    except Exception as error:
+        # A build for another NumPy fails with more than ImportError.
+        raise MulkinetError(
+            f"expected a faiss that can be imported, found one that fails ({' '.join(str(error).split())}); "
+            "try pip install --force-reinstall faiss-cpu, or uninstall it: search works without it"
+        ) from error
+    return faiss
+
+
+def _empty_index(embedding_len, n_cells):
+    return import_faiss().index_factory(embedding_len, f"IVF{n_cells},Flat")
+
+
 def _measure(points, cells):
     """Cells with the least probes that reach `RECALL`, and the recall."""
-    import faiss
-
+    faiss = import_faiss()
     rng = np.random.default_rng(_SEED)
     rows = np.sort(rng.choice(len(points), min(_SAMPLE, len(points)), replace=False))
     # A track is its own nearest, and is no neighbour.
@@ -105,13 +114,3 @@ def _measure(points, cells):
 
 def _without_self(neighbours, rows):
     return [row[row != own][:_NEIGHBOURS] for row, own in zip(neighbours, rows)]
-
-
-def _nearest(centroids, points):
-    import faiss
-
-    index = faiss.IndexFlatL2(centroids.shape[1])
-    index.add(np.ascontiguousarray(centroids))
-    if not len(points):
-        return np.empty(0, np.int32)
-    return index.search(points, 1)[1][:, 0].astype(np.int32)

@@ -1,11 +1,13 @@
 """The tracks of a collection: a folder of audio, or a feature store.
 
 A folder is `<dir>/<work>/<track>.<ext>`, or flat, `<dir>/<track>.<ext>`, where every file is a work of
-its own. A track's content is the SHA-256 of its audio file, or of its frames in the store.
+its own. A track's content is the SHA-256 of its audio file, or of its frames in the store. A file is read
+for it only where the index does not know its path with the same size and time of change.
 
 Public names: `Entry`, `open_collection`.
 """
 
+import functools
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -20,13 +22,13 @@ from mulkinet.data.store import FeatureStore
 from mulkinet.embedding import check_compatible
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.features.audio import check_file
-from mulkinet.features.provenance import quiet
-from mulkinet.identify.extraction import read_recordings
+from mulkinet.features.cache import extract_all, read_frames
 from mulkinet.sources.layout import find_flat_tracks, find_tracks
 
 __all__ = ["Entry", "open_collection"]
 
 _BLOCK_BYTES = 1 << 20
+_OF_FILES = ("path", "stamp", "title", "content")
 
 
 class Entry(NamedTuple):
@@ -38,6 +40,7 @@ class Entry(NamedTuple):
         title: What a person calls it; empty if unknown.
         path: The audio file; empty if unknown.
         content: SHA-256 in hexadecimal digits.
+        stamp: Size and time of change of the audio file; empty for a track of a store.
     """
 
     work_id: str
@@ -45,63 +48,78 @@ class Entry(NamedTuple):
     title: str
     path: str
     content: str
+    stamp: str = ""
 
 
-def open_collection(path, extraction, progress=False):
+def open_collection(path, embedder, ids, progress=False):
     """Opens a folder of audio or a feature store.
 
     Args:
         path: The folder, or the store's file.
-        extraction: Extraction of the model that is to embed it.
+        embedder: Embedder of the model that is to embed it.
+        ids: `IndexData.ids` of the index that it is for.
         progress: Whether to show a progress bar while it is hashed.
 
     Returns:
-        An object with `entries`, list of Entry; `skipped`, list of (path, reason); and
-        `recordings(entries, n_workers)`, which yields (entry, Recording or reason) as they end.
+        An object with `entries`, list of Entry; `skipped`, list of (path, reason);
+        `recordings(entries, n_workers)`, which yields (entry, Recording or reason) as they end; and
+        `name(entry)`, by which a person finds the track.
 
     Raises:
         MulkinetError: Neither, unreadable, or not made with the model's settings.
     """
     path = Path(path)
     if not path.is_dir():
-        return _StoredTracks(FeatureStore(path), extraction, progress)
-    return _AudioFiles(path, extraction, progress)
+        return _StoredTracks(FeatureStore(path), embedder, progress)
+    return _AudioFiles(path, embedder, ids, progress)
 
 
 class _AudioFiles:
     """The audio files of a folder."""
 
-    def __init__(self, folder, extraction, progress):
+    def __init__(self, folder, embedder, ids, progress):
         _check_path(folder)
-        extraction.raw_frame_rate  # noqa: B018 - a model that cannot hear audio is refused at once
-        self._extraction = extraction
+        embedder.raw_frame_rate  # noqa: B018 - a model that cannot hear audio is refused at once
+        self._embedder = embedder
+        self._path_of = {}
         tracks, self.skipped = find_flat_tracks(folder)
         if tracks is None:
             tracks, self.skipped = find_tracks(folder)
         self.entries = []
+        known = {
+            (path, stamp): (title, content)
+            for path, stamp, title, content in zip(*(ids[name] for name in _OF_FILES))
+        }
+        describe = functools.partial(_describe, known)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            contents = _with_bar(pool.map(_file_content, tracks), len(tracks), progress)
-            for track, content in zip(tracks, contents):
-                if isinstance(content, SkippedInput):
-                    self.skipped.append((track.path, str(content)))
-                    continue
-                work_id, track_id, path = track
-                title = _tagged_title(path) or track_id
-                self.entries.append(Entry(work_id, track_id, title, os.path.abspath(path), content))
+            found = _with_bar(pool.map(describe, tracks), len(tracks), progress)
+            for track, entry in zip(tracks, found):
+                if isinstance(entry, str):
+                    self.skipped.append((track.path, entry))
+                else:
+                    self.entries.append(entry)
+                    self._path_of[entry] = track.path
 
     def recordings(self, entries, n_workers):
-        by_path = {Path(entry.path): entry for entry in entries}
-        for path, result in read_recordings(list(by_path), self._extraction, n_workers):
-            yield by_path[path], result
+        by_path = {self._path_of[entry]: entry for entry in entries}
+        feature = self._embedder.feature
+        for path, found in extract_all(list(by_path), [feature], n_workers):
+            if isinstance(found, str):
+                yield by_path[path], found
+            else:
+                yield by_path[path], self._embedder.from_raw(read_frames(path, feature))
+
+    def name(self, entry):
+        return self._path_of[entry]
 
 
 class _StoredTracks:
     """The tracks of a feature store."""
 
-    def __init__(self, store, extraction, progress):
-        store = self._store = at_rate_of(extraction.model, store)
-        self._extraction = extraction
-        self._feature = check_compatible(extraction.model, store)
+    def __init__(self, store, embedder, progress):
+        store = self._store = at_rate_of(embedder.model, store)
+        self._embedder = embedder
+        self._feature = check_compatible(embedder.model, store)
         self.skipped = []
         title, artist, path = (
             store.metadata.get(name, np.full(len(store), ""))
@@ -124,9 +142,12 @@ class _StoredTracks:
         for entry in entries:
             x = self._store.get((entry.work_id, entry.track_id), self._feature)
             if np.isfinite(x).all():
-                yield entry, self._extraction.from_features(x)
+                yield entry, self._embedder.from_features(x)
             else:
                 yield entry, f"expected finite values, found NaN or infinity in its {self._feature}"
+
+    def name(self, entry):
+        return f"{entry.work_id}/{entry.track_id}"
 
 
 def _with_bar(items, total, progress):
@@ -146,18 +167,26 @@ def _check_path(folder):
         ) from error
 
 
-def _file_content(track):
-    """SHA-256 of a track's file, or the SkippedInput that says why it cannot be read."""
-    sha = hashlib.sha256()
+def _describe(known, track):
+    """The Entry of an audio file, or the reason (str) why it cannot be read."""
+    work_id, track_id, path = track
     try:
-        check_file(track.path)
-        with open(track.path, "rb") as file:
-            while block := file.read(_BLOCK_BYTES):
-                sha.update(block)
+        check_file(path)
+        stat = path.stat()
+        key = os.path.abspath(path), f"{stat.st_size} {stat.st_mtime_ns}"
+        title, content = known.get(key) or (_tagged_title(path) or track_id, _content_of(path))
     except SkippedInput as error:
-        return error
+        return str(error)
     except OSError as error:
-        return SkippedInput(f"cannot read it: {error.strerror}")
+        return f"cannot read it: {error.strerror}"
+    return Entry(work_id, track_id, title, key[0], content, key[1])
+
+
+def _content_of(path):
+    sha = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            sha.update(block)
     return sha.hexdigest()
 
 
@@ -166,7 +195,7 @@ def _tagged_title(path):
     import soundfile
 
     try:
-        with quiet(), soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(path) as file:
             tags = file.copy_metadata()
     except (soundfile.SoundFileError, OSError):
         # Whatever is wrong with the file is told when it is decoded.

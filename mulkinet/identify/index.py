@@ -21,7 +21,7 @@ from mulkinet.files.atomic import remove_leftovers
 from mulkinet.identify import calibration, updating
 from mulkinet.identify.answering import Answering, read_queries
 from mulkinet.identify.collection import open_collection
-from mulkinet.identify.extraction import Extraction
+from mulkinet.identify.embedder import Embedder
 from mulkinet.identify.index_file import (
     IDS,
     IndexData,
@@ -30,7 +30,6 @@ from mulkinet.identify.index_file import (
     read_index,
     write_index,
 )
-from mulkinet.identify.journal import Journal
 from mulkinet.identify.search import Search, with_cells
 from mulkinet.workers import count_workers
 
@@ -93,7 +92,7 @@ class Index:
         progress=True,
         report=_log.warning,
     ):
-        """Makes the index of a collection; an interrupted run goes on where it was.
+        """Makes the index of a collection; an interrupted run resumes.
 
         Args:
             path: The file to make. One that is there already is brought up to date if it holds no
@@ -114,16 +113,16 @@ class Index:
             MulkinetError: The collection or the model cannot be used, or they do not fit.
         """
         path = Path(path)
-        extraction = Extraction(_load(model_file))
-        source = open_collection(collection, extraction, progress)
+        embedder = Embedder(_load(model_file))
+        data = read_index(path) if path.exists() else _empty(embedder, model_file)
+        index = cls(path, data, model_file, report)
+        index._check_model(embedder.model)
+        index.__dict__["embedder"] = embedder
+        source = open_collection(collection, embedder, data.ids, progress)
         with locked(path, report):
             if path.exists():
-                index = cls(path, read_index(path), model_file, report)
-                index._check_model(extraction.model)
+                index._reread()
                 index._check_within(source)
-            else:
-                index = cls(path, _empty(extraction, model_file), model_file, report)
-            index.__dict__["extraction"] = extraction
             index._update(source, n_workers, batch_size, progress)
         return index
 
@@ -142,7 +141,7 @@ class Index:
         Raises:
             MulkinetError: The collection cannot be used, or the model is not the index's.
         """
-        source = open_collection(collection, self.extraction, progress)
+        source = open_collection(collection, self.embedder, self.data.ids, progress)
         with locked(self.path, self._report):
             self._reread()
             self._update(source, n_workers, batch_size, progress)
@@ -248,10 +247,10 @@ class Index:
         if tau is None and self.data.calibration:
             tau = self.data.calibration["tau"]
         is_one = isinstance(queries, (str, os.PathLike, np.ndarray))
-        answering = Answering(self.data, self.extraction, self.search, tau)
+        answering = Answering(self.data, self.embedder, self.search, tau)
         read = read_queries(
             [queries] if is_one else list(queries),
-            self.extraction,
+            self.embedder,
             count_workers(n_workers),
             framed=segment_sec is None,
             progress=progress,
@@ -284,14 +283,14 @@ class Index:
         Raises:
             MulkinetError: The model file is not there, or holds another model.
         """
-        return self.extraction.model
+        return self.embedder.model
 
     @functools.cached_property
-    def extraction(self):
-        """Extraction of the index's model."""
+    def embedder(self):
+        """Embedder of the index's model."""
         model = _load(self._model_file or self.data.config["model_file"])
         self._check_model(model)
-        return Extraction(model)
+        return Embedder(model)
 
     @functools.cached_property
     def search(self):
@@ -346,20 +345,16 @@ class Index:
 
     def _update(self, source, n_workers, batch_size, progress):
         remove_leftovers(self.path.parent)
-        embedding_len = self.data.embeddings.shape[1]
-        journal = Journal(self.path, self.data.config["fingerprint"], embedding_len)
         data, self.changes = updating.update(
             self.data,
             source,
-            self.extraction,
-            journal,
+            self.embedder,
             n_workers=count_workers(n_workers),
             batch_size=batch_size,
             progress=progress,
         )
         if data is not self.data:
             self._write(data)
-        journal.remove()
 
     def _write(self, data):
         self.data = with_cells(data, self._report)
@@ -372,7 +367,7 @@ class Index:
             rows = calibration.listed_rows(self, val_ls)
             works, tracks = (self.data.ids[name][rows].astype(str) for name in IDS[:2])
             return self.data.embeddings[rows], works, tracks
-        return calibration.stored_tracks(data_dir, val_ls, self.extraction)
+        return calibration.stored_tracks(data_dir, val_ls, self.embedder)
 
 
 def _load(model_file):
@@ -381,18 +376,18 @@ def _load(model_file):
     return load_model(model_file)
 
 
-def _empty(extraction, model_file):
+def _empty(embedder, model_file):
     from mulkinet.models.weights import is_named
 
-    model = extraction.model
+    model = embedder.model
     config = {
         "model_file": model_file if is_named(model_file) else os.path.abspath(model_file),
         "fingerprint": fingerprint(model),
         "network": model.network,
         "distance": model.distance,
-        "feature": extraction.feature,
+        "feature": embedder.feature,
         "feature_settings": model.metadata.get("feature_settings", {}),
-        "trained_sec": extraction.trained_sec,
+        "trained_sec": embedder.trained_sec,
     }
     ids = {name: np.empty(0, dtype=object) for name in IDS}
     embeddings = np.empty((0, model.embedding_len), np.float32)

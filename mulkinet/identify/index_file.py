@@ -1,9 +1,10 @@
 """The index of a collection: one HDF5 file, readable with h5py alone.
 
 Layout: root attributes `format = "mulkinet-index"`, `version`, `mulkinet_version`, `digest`, `config` and,
-once calibrated, `calibration` (both JSON). `/work_id`, `/track_id`, `/title`, `/path`, `/content` (N,)
-UTF-8, where content is the SHA-256 of the audio file (or of a store's frames), by which an unchanged
-track is known again; `/embedding` (N, embedding_len) float32, as the network gives them. Large indexes
+once calibrated, `calibration` (both JSON). `/work_id`, `/track_id`, `/title`, `/path`, `/content`, `/stamp`
+(N,) UTF-8, where content is the SHA-256 of the audio file (or of a store's frames), by which an unchanged
+track is known again, and stamp the file's size and time of change, which spare reading it (older indexes
+have none); `/embedding` (N, embedding_len) float32, as the network gives them. Large indexes
 have `/cells/centroids` (n_cells, embedding_len) and `/cells/cell` (N,), see `cells.py`.
 
 `config` holds model_file, fingerprint, network, distance, feature, feature_settings and trained_sec.
@@ -33,7 +34,8 @@ __all__ = ["IndexData", "Cells", "read_index", "write_index", "locked", "fingerp
 
 FORMAT = "mulkinet-index"
 VERSION = 1
-IDS = ("work_id", "track_id", "title", "path", "content")
+IDS = ("work_id", "track_id", "title", "path", "content", "stamp")
+_OPTIONAL = ("stamp",)
 _CELLS_FACTS = ("probes", "recall", "trained_on")
 _STRINGS = h5py.string_dtype("utf-8")
 _CONFIG = (
@@ -68,7 +70,7 @@ class IndexData:
 
     Attributes:
         config: dict, see the module.
-        ids: dict of work_id, track_id, title, path and content to (N,) object arrays of str.
+        ids: dict of each of `IDS` to (N,) object arrays of str.
         embeddings: (N, embedding_len) float32.
         calibration: dict of `calibration.calibrate`, or None.
         cells: Cells, or None.
@@ -213,7 +215,12 @@ def _read(file):
     if missing:
         raise ValueError(f"its config lacks {', '.join(missing)}")
     embeddings = file["embedding"][:]
-    ids = {name: file[name].asstr()[:] for name in IDS}
+    ids = {
+        name: np.full(len(embeddings), "", object)
+        if name in _OPTIONAL and name not in file
+        else file[name].asstr()[:]
+        for name in IDS
+    }
     lengths = {len(values) for values in (embeddings, *ids.values())}
     if embeddings.ndim != 2 or embeddings.dtype != np.float32 or len(lengths) != 1:
         raise ValueError(f"embeddings of shape {embeddings.shape} for {sorted(lengths)} tracks")
@@ -237,6 +244,8 @@ def _read_cells(group):
 def _digest(data):
     sha = hashlib.sha256(json.dumps([data.config, data.calibration]).encode())
     for name in IDS:
+        if name in _OPTIONAL:  # or indexes would not open that were made before there were any
+            continue
         sha.update("\0".join(data.ids[name]).encode())
     sha.update(np.ascontiguousarray(data.embeddings).data)
     if data.cells is not None:

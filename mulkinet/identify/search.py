@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mulkinet.evaluation.distances import pair_keys
-from mulkinet.identify.cells import FROM_TRACKS, build_cells_index, divide
+from mulkinet.identify.cells import FROM_TRACKS, build_cells_index, divide, import_faiss
 
 __all__ = ["Search", "has_faiss", "comparable", "with_cells"]
 
@@ -140,15 +140,13 @@ class Search:
     def _candidates(self, queries, k):
         if not self._has_faiss:
             return self._blockwise_candidates(queries, k)
-        import faiss
-
         points = comparable(queries, self._distance)
         if self._approximate is not None:
             rows = self._approximate.search(points, k)[1]
             if (rows >= 0).all():
                 return rows
             # The cells that were looked into hold fewer than k tracks.
-        return faiss.knn(points, self._base, k)[1]
+        return import_faiss().knn(points, self._base, k)[1]
 
     def _blockwise_candidates(self, queries, k):
         best_keys = np.empty((len(queries), 0), np.float32)

@@ -1,7 +1,8 @@
 """A collection's embeddings into an index, without making again what is there.
 
-A track's key is the pair (work_id, track_id). An embedding is taken over wherever the content is
-known: from the index, from an interrupted run's journal, or from a copy within the collection.
+A track's key is the pair (work_id, track_id). An embedding is taken over wherever the content is known: from
+the index, or from a copy within the collection. What an interrupted run has extracted is kept
+(`mulkinet.features.cache`); embedding it takes little time.
 
 Public names: `Changes`, `update`, `remove`, `in_batches`.
 """
@@ -18,6 +19,8 @@ from mulkinet.identify.index_file import IDS
 __all__ = ["Changes", "update", "remove", "in_batches"]
 
 _SHOWN = 3
+# What may change while the content stays.
+_NAMES = ("title", "path", "stamp")
 
 
 class Changes(NamedTuple):
@@ -42,14 +45,13 @@ class Changes(NamedTuple):
     skipped: list = []
 
 
-def update(data, collection, extraction, journal, *, n_workers, batch_size, progress):
+def update(data, collection, embedder, *, n_workers, batch_size, progress):
     """Adds a collection to an index.
 
     Args:
         data: IndexData; empty for a new index.
         collection: What `open_collection` gives.
-        extraction: Extraction of the index's model.
-        journal: Journal of this index.
+        embedder: Embedder of the index's model.
         n_workers: Processes that extract features.
         batch_size: Tracks embedded at a time.
         progress: Whether to show a progress bar.
@@ -61,7 +63,6 @@ def update(data, collection, extraction, journal, *, n_workers, batch_size, prog
         MulkinetError: No track of the collection can be used.
     """
     known = dict(zip(data.ids["content"], data.embeddings))
-    known.update(journal.embeddings)
     missing = {entry.content: entry for entry in collection.entries if entry.content not in known}
     reasons, n_repeated = {}, 0
     with tqdm(
@@ -77,13 +78,12 @@ def update(data, collection, extraction, journal, *, n_workers, batch_size, prog
                 (entry.content, found) for entry, found in batch if isinstance(found, str)
             )
             heard = [pair for pair in batch if not isinstance(pair[1], str)]
-            _embed(heard, extraction, journal, batch_size)
-            n_repeated += sum(track.seconds < extraction.least_sec for _, track in heard)
+            known.update(_embed(heard, embedder, collection.name, batch_size))
+            n_repeated += sum(track.seconds < embedder.least_sec for _, track in heard)
             bar.update(len(batch))
-    known.update(journal.embeddings)
     usable = [entry for entry in collection.entries if entry.content in known]
     skipped = collection.skipped + [
-        (entry.path or f"{entry.work_id}/{entry.track_id}", reasons[entry.content])
+        (collection.name(entry), reasons[entry.content])
         for entry in collection.entries
         if entry.content in reasons
     ]
@@ -145,17 +145,16 @@ def in_batches(items, size):
         yield batch
 
 
-def _embed(heard, extraction, journal, batch_size):
-    if not heard:
-        return
-    embeddings = extraction.embed([recording for _, recording in heard], batch_size)
+def _embed(heard, embedder, name_of, batch_size):
+    """Dict of content to embedding."""
+    embeddings = embedder.embed([recording for _, recording in heard], batch_size)
     finite = np.isfinite(embeddings).all(axis=1)
     if not finite.all():
         raise MulkinetError(
-            f"expected finite embeddings, found NaN or infinity for {heard[np.argmin(finite)][0].path}; "
+            f"expected finite embeddings, found NaN or infinity for {name_of(heard[np.argmin(finite)][0])}; "
             "the model has diverged, use another"
         )
-    journal.append([entry.content for entry, _ in heard], embeddings)
+    return {entry.content: embedding for (entry, _), embedding in zip(heard, embeddings)}
 
 
 def _merge(data, entries, embeddings):
@@ -183,11 +182,12 @@ def _merge(data, entries, embeddings):
 
 
 def _with_names(data, entries):
-    """The index with the titles and paths of `entries` by row; `data` itself if it has them."""
-    ids = {**data.ids, **{name: data.ids[name].copy() for name in ("title", "path")}}
+    """The index with the names of `entries` by row; `data` itself if it has them."""
+    ids = {**data.ids, **{name: data.ids[name].copy() for name in _NAMES}}
     for row, entry in entries.items():
-        ids["title"][row], ids["path"][row] = entry.title, entry.path
-    is_same = all((ids[name] == data.ids[name]).all() for name in ("title", "path"))
+        for name in _NAMES:
+            ids[name][row] = getattr(entry, name)
+    is_same = all((ids[name] == data.ids[name]).all() for name in _NAMES)
     return data if is_same else replace(data, ids=ids)
 
 

@@ -1,14 +1,13 @@
 """A folder of audio, `<dir>/<work>/<track>.<ext>`, to a feature store.
 
-Every track's features are kept at full length in `<output>/<name>_features/`, so that an
-interrupted run goes on where it was, and another length or feature needs no second extraction.
-When all are there, `<name>_annotations.csv` and the store `<name>.h5` are written.
+Every track's features are kept at full length (`mulkinet.features.cache`), so that an interrupted run
+resumes, and another name, length or feature needs no second extraction. When all are there,
+`<name>_annotations.csv` and the store `<name>.h5` are written.
 
 Public names: `preprocess_audio_dir`, `AudioDirResult`.
 """
 
 import csv
-import functools
 import math
 import os
 from pathlib import Path
@@ -18,14 +17,14 @@ from tqdm import tqdm
 
 from mulkinet.data.store import FeatureStore
 from mulkinet.data.store_writer import StoreWriter, check_name
-from mulkinet.errors import MulkinetError, SkippedInput
+from mulkinet.errors import MulkinetError
 from mulkinet.features import extractor
-from mulkinet.features.provenance import made_by, quiet
+from mulkinet.features.cache import extract_all, read_frames
+from mulkinet.features.provenance import made_by
 from mulkinet.features.resize import TrackLength
 from mulkinet.files.atomic import atomic_path, remove_leftovers
 from mulkinet.sources.layout import find_tracks
-from mulkinet.sources.track_files import extract_track, read_feature, read_summary
-from mulkinet.workers import count_workers, run_in_processes
+from mulkinet.workers import count_workers
 
 __all__ = ["preprocess_audio_dir", "AudioDirResult"]
 
@@ -68,7 +67,7 @@ def preprocess_audio_dir(
 
     Args:
         audio_dir: Folder of work folders of audio files.
-        output: Folder for the store and the feature files of the tracks.
+        output: Folder for the store.
         features: Names from `mulkinet.features.FEATURES`.
         run_mode: "parallel" processes, or "single": in this process, one track after the other.
         n_workers: Processes of "parallel"; -1 is one per core.
@@ -97,20 +96,17 @@ def preprocess_audio_dir(
     settings = {feature: extractor(feature).settings for feature in features}
     versions = _versions(settings)
     n_workers = count_workers(n_workers) if run_mode == "parallel" else 1
-    folder = output / f"{name}_features"
-    tracks, skipped = find_tracks(audio_dir, leave_out=[output, folder])
+    tracks, skipped = find_tracks(audio_dir, leave_out=[output])
     _check_writable(output)
     store_path = output / f"{name}.h5"
     if store_path.exists() and not force:
         _refuse_loss(store_path, {f: track_length.settings(made) for f, made in settings.items()})
 
-    summaries, failed = _extract(tracks, folder, features, n_workers, progress)
-    # After the extraction: its own workers may have died too.
-    for place in (output, *folder.glob("*/")):
-        remove_leftovers(place)
-    skipped += [(track.path, failed[track]) for track in tracks if track in failed]
+    remove_leftovers(output)
+    found = _extract([track.path for track in tracks], features, n_workers, progress)
+    skipped += [(path, reason) for path, reason in found.items() if isinstance(reason, str)]
     skipped = [(path.relative_to(audio_dir), reason) for path, reason in skipped]
-    usable = [track for track in tracks if track in summaries]
+    usable = [track for track in tracks if not isinstance(found[track.path], str)]
     if not usable:
         first = f", the first {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
         raise MulkinetError(
@@ -126,8 +122,8 @@ def preprocess_audio_dir(
         attributes={"source": "audio-dir", "versions": versions},
         metadata={"path": paths},
     ) as store:
-        _fill(store, usable, summaries, folder, settings, track_length)
-    _write_annotations(annotations_path, usable, summaries, paths)
+        _fill(store, usable, found, settings, track_length)
+    _write_annotations(annotations_path, usable, found, paths)
     n_works = len({track.work_id for track in usable})
     return AudioDirResult(store_path, annotations_path, n_works, len(usable), skipped)
 
@@ -161,59 +157,33 @@ def _refuse_loss(store_path, settings):
         )
 
 
-def _extract(tracks, folder, features, n_workers, progress):
-    """({track: TrackSummary}, {track: reason}) of all tracks; fresh ones are not touched."""
-    summaries = {}
-    for track in tracks:
-        summary = read_summary(track, folder, features)
-        if summary and len(summary.n_frames) == len(features):
-            summaries[track] = summary
-    todo = [track for track in tracks if track not in summaries]
-    task = functools.partial(_extract_one, folder=folder, features=features)
-    if n_workers == 1 or not todo:
-        results = ((track, task(track)) for track in todo)
-    else:
-        results = run_in_processes(task, todo, min(n_workers, len(todo)))
-    failed = {}
-    with tqdm(
-        total=len(tracks), initial=len(summaries), unit="track", disable=None if progress else True
-    ) as progress_bar:
-        for track, result in results:
-            (failed if isinstance(result, str) else summaries)[track] = result
-            progress_bar.update()
-    return summaries, failed
+def _extract(paths, features, n_workers, progress):
+    """What `extract_all` says of each path, in order of the paths."""
+    bar = tqdm(
+        extract_all(paths, features, n_workers),
+        total=len(paths),
+        unit="track",
+        disable=None if progress else True,
+    )
+    found = dict(bar)
+    return {path: found[path] for path in paths}
 
 
-def _extract_one(track, folder, features):
-    """TrackSummary, or the reason why the track is skipped. Runs in a worker."""
-    try:
-        with quiet():
-            return extract_track(track, folder, features)
-    except SkippedInput as error:
-        return str(error)
-    except MulkinetError:
-        # The output cannot be written: that ends the run, it is not the track's fault.
-        raise
-    except Exception as error:
-        # Whatever a library makes of a strange file must not end a run of thousands.
-        return f"{type(error).__name__}: {' '.join(str(error).split())}"
-
-
-def _fill(store, tracks, summaries, folder, settings, track_length):
+def _fill(store, tracks, found, settings, track_length):
     for feature, made in settings.items():
-        n_frames = [track_length.n_frames(summaries[track].n_frames[feature]) for track in tracks]
+        n_frames = [track_length.n_frames(found[track.path][feature].n_frames) for track in tracks]
         store.add_feature(feature, n_frames=n_frames, settings=track_length.settings(made))
         for track in tracks:
-            x = track_length.apply(read_feature(track, folder, feature), made["frame_rate"])
+            x = track_length.apply(read_frames(track.path, feature), made["frame_rate"])
             store.write(feature, (track.work_id, track.track_id), x.T)
 
 
-def _write_annotations(path, tracks, summaries, paths):
+def _write_annotations(path, tracks, found, paths):
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
         table.writerow(["work_id", "track_id", "path", "seconds", "sr", "channels"])
         for track, audio_path in zip(tracks, paths):
-            audio = summaries[track]
+            audio = next(iter(found[track.path].values()))
             row = [track.work_id, track.track_id, audio_path, f"{audio.seconds:.3f}"]
             table.writerow([*row, audio.sr or "", audio.channels or ""])
 

@@ -1,7 +1,10 @@
 """Each extractor on a C major triad, whose notes must be found where `bin0` says."""
 
+import contextlib
 import importlib.metadata
 import os
+import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -105,13 +108,31 @@ def test_a_missing_package_is_named(monkeypatch):
         made_by("essentia")
 
 
-def test_quiet_silences_libraries_but_not_errors(capfd):
+def test_quiet_silences_warnings_but_not_errors():
     def library():
-        os.write(1, b"noise")
-        os.write(2, b"noise")
+        warnings.warn("noise", stacklevel=1)
         raise ValueError("through")
 
     with pytest.raises(ValueError, match="through"), quiet():
         library()
-    print("sound")
-    assert capfd.readouterr() == ("sound\n", "")
+    with pytest.warns(UserWarning, match="noise"), pytest.raises(ValueError, match="through"):
+        library()
+
+
+def test_quiet_threads_leave_output_and_warnings_as_they_were(capfd):
+    filters, inside = list(warnings.filters), threading.Barrier(2)
+
+    def library():
+        # The second begins before the first ends, where they do not wait for each other.
+        with contextlib.suppress(threading.BrokenBarrierError), quiet():
+            inside.wait(timeout=0.2)
+
+    threads = [threading.Thread(target=library) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    os.write(1, b"meanwhile\n")
+    for thread in threads:
+        thread.join()
+    os.write(1, b"sound\n")
+    assert capfd.readouterr() == ("meanwhile\nsound\n", "")
+    assert list(warnings.filters) == filters

@@ -9,7 +9,7 @@ import numpy as np
 
 from mulkinet import build_model, save_model
 from mulkinet.features.resize import TrackLength
-from mulkinet.identify.extraction import stored_settings
+from mulkinet.identify.embedder import stored_settings
 from tests.identify.songs import CHORDS
 
 __all__ = ["N_FRAMES", "write_model"]

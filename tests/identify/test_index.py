@@ -13,9 +13,9 @@ from mulkinet.data.lists import write_list
 from mulkinet.data.store_writer import StoreWriter
 from mulkinet.errors import SkippedInput
 from mulkinet.features.audio import decode
-from mulkinet.identify.extraction import Extraction
+from mulkinet.identify import collection
+from mulkinet.identify.embedder import Embedder
 from mulkinet.identify.index_file import fingerprint, read_index
-from mulkinet.identify.journal import Journal
 from mulkinet.sources.audio_dir import preprocess_audio_dir
 from tests.identify.conftest import WORKS
 from tests.identify.songs import make_library, play, write_song
@@ -59,9 +59,9 @@ def test_a_recording_of_the_index_is_at_distance_0(opened, library):
 
 def test_samples_features_and_files_are_answered_alike(opened, library, model_file):
     y = decode(library / "w3" / "p1.wav").y
-    extraction = Extraction(load_model(model_file))
-    recording = extraction.from_samples(y)
-    x = extraction.track_length.apply(recording.x, recording.frame_rate)
+    embedder = Embedder(load_model(model_file))
+    recording = embedder.from_samples(y)
+    x = embedder.track_length.apply(recording.x, recording.frame_rate)
     by_file, by_samples, by_features = opened.identify([library / "w3" / "p1.wav", y, x])
     assert by_file.tracks[0].work_id == "w3"
     assert by_samples.query == "query 1"
@@ -191,7 +191,7 @@ def test_an_index_is_not_written_when_nothing_changed(index_path, library, model
     assert answer.works[0].path.startswith(str(tmp_path / "moved" / "w2" / "p"))
 
 
-def test_what_is_there_is_never_made_again(index_path, library, tmp_path, n_decoded):
+def test_what_is_there_is_never_made_again(index_path, library, tmp_path, cache_dir, n_decoded):
     index = Index.open(index_path)
     assert add(index, library)[:5] == (0, 0, 12, 0, 0)
     # A copy under another name is recognised by its content, a changed file of an old name too.
@@ -210,33 +210,46 @@ def test_what_is_there_is_never_made_again(index_path, library, tmp_path, n_deco
     assert (answer.works[0].work_id, answer.works[0].track_id) == ("w0", "p1")
 
 
-def test_a_build_goes_on_from_what_was_embedded(library, model_file, built, tmp_path, n_decoded):
-    path, data = tmp_path / "library.index", read_index(built)
-    journal = Journal(path, data.config["fingerprint"], data.embeddings.shape[1])
-    journal.append(data.ids["content"][:7], data.embeddings[:7])
-    with open(journal.path, "ab") as file:
-        file.write(b"the beginning of a record")
-    index = build(path, library, model_file)
-    assert len(n_decoded) == 5
-    assert index.changes.embedded == 5
-    assert not journal.path.exists()
-    np.testing.assert_allclose(index.data.embeddings, data.embeddings, atol=1e-6)
-    assert build(path, library, model_file).changes.unchanged == 12
-    assert len(n_decoded) == 5
+def test_what_was_extracted_serves_a_store_and_every_model(
+    library, model_file, other_model_file, tmp_path, cache_dir, n_decoded
+):
+    preprocess_audio_dir(library, tmp_path / "out", run_mode="single", progress=False)
+    assert len(n_decoded) == 12
+    assert build(tmp_path / "a.index", library, model_file).changes.embedded == 12
+    assert build(tmp_path / "b.index", library, other_model_file).changes.embedded == 12
+    assert len(n_decoded) == 12
+    assert sorted(entry.name for entry in tmp_path.glob("*.index*")) == [
+        *("a.index", "a.index.lock", "b.index", "b.index.lock")
+    ]
 
 
-def test_a_journal_that_cannot_be_read_is_one_line(tmp_path):
-    (tmp_path / "x.index.journal").mkdir()
-    with pytest.raises(MulkinetError, match="which an interrupted run left: Is a directory"):
-        Journal(tmp_path / "x.index", "a model", 8)
+def test_files_that_did_not_change_are_not_read_again(index_path, library, tmp_path, monkeypatch):
+    folder = tmp_path / "library"
+    shutil.copytree(library, folder)
+    add(Index.open(index_path), folder)
+    read = []
+    content_of = collection._content_of
+    monkeypatch.setattr(
+        collection, "_content_of", lambda path: read.append(path) or content_of(path)
+    )
+    assert add(Index.open(index_path), folder).unchanged == 12
+    assert read == []
+    # Touched: its content is the same. Written anew: another.
+    os.utime(folder / "w0" / "p0.wav", (1, 1))
+    write_song(folder / "w1" / "p0.wav", 41, 0)
+    assert add(Index.open(index_path), folder)[:5] == (0, 1, 11, 0, 1)
+    assert read == [folder / "w0" / "p0.wav", folder / "w1" / "p0.wav"]
 
 
-def test_what_another_model_left_is_not_used(built, tmp_path):
-    data = read_index(built)
-    journal = Journal(tmp_path / "x.index", "another model", data.embeddings.shape[1])
-    journal.append(data.ids["content"], data.embeddings)
-    assert Journal(tmp_path / "x.index", "another model", data.embeddings.shape[1]).embeddings
-    assert not Journal(tmp_path / "x.index", data.config["fingerprint"], 16).embeddings
+def test_an_index_made_before_there_were_stamps_opens_and_gets_them(index_path, library):
+    expected = Index.open(index_path).identify(play(3, 5, 4))
+    with h5py.File(index_path, "r+") as file:
+        del file["stamp"]
+    old = Index.open(index_path)
+    assert set(old.data.ids["stamp"]) == {""}
+    assert old.identify(play(3, 5, 4)) == expected
+    assert add(old, library)[:5] == (0, 0, 12, 0, 0)
+    assert "" not in Index.open(index_path).data.ids["stamp"]
 
 
 def test_removed_works_and_tracks_are_not_found(index_path, library):

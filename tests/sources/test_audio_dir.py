@@ -17,10 +17,9 @@ import soundfile
 
 import mulkinet
 from mulkinet.errors import MulkinetError
-from mulkinet.features import extractor
+from mulkinet.features import cache, extractor
 from mulkinet.features.audio import decode
 from mulkinet.features.resize import TrackLength
-from mulkinet.sources import audio_dir
 from mulkinet.sources.audio_dir import preprocess_audio_dir
 from tests.sources.audio_folders import make_works, write_chord
 
@@ -80,11 +79,7 @@ def test_the_store_holds_the_resized_features(tmp_path):
 def test_full_length_downsampled(tmp_path):
     audio = make_works(tmp_path / "audio", n_works=1, n_tracks=1, seconds=2)
     result = preprocess(audio, tmp_path / "out", spect_len=None, downsample=8, name="small")
-    assert files_of(tmp_path / "out") == [
-        "small.h5",
-        "small_annotations.csv",
-        "small_features/work0/track0.h5",
-    ]
+    assert files_of(tmp_path / "out") == ["small.h5", "small_annotations.csv"]
     x = extractor("hpcp")(decode(audio / "work0" / "track0.wav").y)
     stored = mulkinet.FeatureStore(result.store_path)
     np.testing.assert_array_equal(stored.get("track0", "hpcp"), x[:, ::8])
@@ -145,13 +140,12 @@ def test_bad_inputs_are_skipped_each_with_its_reason(tmp_path, monkeypatch):
 def test_what_a_library_throws_is_a_skip(tmp_path, monkeypatch):
     audio = make_works(tmp_path / "audio")
 
-    def failing(track, folder, features):
-        if track.track_id == "track0":
+    def failing(path):
+        if path.stem == "track0":
             raise RuntimeError("strange\n  file")
-        return extract(track, folder, features)
+        return decode(path)
 
-    extract = audio_dir.extract_track
-    monkeypatch.setattr(audio_dir, "extract_track", failing)
+    monkeypatch.setattr(cache, "decode", failing)
     result = preprocess(audio, tmp_path / "out")
     assert result.n_tracks == 2
     assert [reason for _, reason in result.skipped] == ["RuntimeError: strange file"] * 2
@@ -236,27 +230,38 @@ def test_parallel_equals_single(tmp_path):
     assert contents(parallel.store_path) == contents(single.store_path)
 
 
-def test_a_run_killed_in_the_middle_goes_on(tmp_path):
+def test_a_run_killed_in_the_middle_resumes(tmp_path, cache_dir, monkeypatch):
     audio = make_works(tmp_path / "audio", n_works=4, n_tracks=4, seconds=15)
-    whole = preprocess(audio, tmp_path / "whole", spect_len=None)
     output = tmp_path / "killed"
     command = [sys.executable, "-c", COMMAND, str(audio), str(output)]
     with subprocess.Popen(command) as process:
-        while len(list(output.rglob("track*.h5"))) < 3:
+        while len(list(cache_dir.glob("features/*.h5"))) < 3:
             assert process.poll() is None
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
-    made = {path: path.stat().st_mtime_ns for path in output.rglob("track*.h5")}
+    made = {path: path.stat().st_mtime_ns for path in cache_dir.glob("features/[!.]*")}
     assert 3 <= len(made) < 16
-    (output / "audio_features" / "work0" / f".track0.{process.pid}.tmp.h5").touch()
-    result = preprocess(audio, output, spect_len=None, name="audio")
-    assert contents(result.store_path) == contents(whole.store_path)
+    result = preprocess(audio, output, spect_len=None)
     assert {path: path.stat().st_mtime_ns for path in made} == made
-    assert not list(output.rglob(".*"))
+    assert not list(cache_dir.glob("features/.*"))
+    monkeypatch.setenv("MULKINET_CACHE", str(tmp_path / "another"))
+    whole = preprocess(audio, tmp_path / "whole", spect_len=None)
+    assert contents(result.store_path) == contents(whole.store_path)
 
 
-@pytest.mark.parametrize(("most_bytes", "file"), [(20_000, "track0.h5"), (150_000, "audio.h5")])
-def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path, most_bytes, file):
+def test_another_name_or_folder_extracts_nothing_again(tmp_path, n_decoded):
+    audio = make_works(tmp_path / "audio", n_works=1)
+    preprocess(audio, tmp_path / "out")
+    n_tracks = len(n_decoded)
+    assert n_tracks > 0
+    preprocess(audio, tmp_path / "elsewhere", name="another", spect_len=50)
+    assert len(n_decoded) == n_tracks
+
+
+@pytest.mark.parametrize(("most_bytes", "file"), [(20_000, ""), (150_000, "audio")])
+def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
+    tmp_path, cache_dir, most_bytes, file
+):
     audio = make_works(tmp_path / "audio", n_works=1, n_tracks=3, seconds=15)
     output = tmp_path / "out"
 
@@ -268,6 +273,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path, most_
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("mulkinet.errors.MulkinetError: cannot write")
-    assert f"{file}: File too large; check" in last
-    names = [os.path.basename(name) for name in files_of(output)]
-    assert names == ([] if file == "track0.h5" else ["track0.h5", "track1.h5", "track2.h5"])
+    assert f"{file}.h5: File too large; check" in last
+    assert files_of(output) == []
+    assert len(list(cache_dir.glob("features/*"))) == (3 if file else 0)
+    assert not list(cache_dir.glob("features/.*"))

@@ -1,12 +1,9 @@
-"""Audio and features, prepared as the index's model was trained to see them.
+"""From recordings to the embeddings of one model.
 
 Conventions: features are (n_bins, n_frames) float32; "raw" ones are the extractor's, at full length;
 "stored" ones have been resized or downsampled as the model's metadata says, as a store holds them.
-What is shorter than the model was trained to see is repeated from its beginning, in the index as in
-the query, so that the same excerpt gives the same embedding. Zeros at the end, which training may
-have used, would make all short recordings look alike.
 
-Public names: `Extraction`, `Recording`, `read_recordings`, `stored_settings`.
+Public names: `Embedder`, `Recording`, `read_recordings`, `stored_settings`.
 """
 
 import functools
@@ -17,15 +14,22 @@ from pathlib import Path
 
 import numpy as np
 
-from mulkinet.embedding import check_compatible, embed_arrays, prepare_track
+from mulkinet.embedding import (
+    check_compatible,
+    embed_arrays,
+    least_frames,
+    prepare_track,
+    trained_frames,
+)
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.features import FEATURES, extractor
 from mulkinet.features.audio import check_samples, decode
-from mulkinet.features.provenance import SR, quiet
-from mulkinet.features.resize import TrackLength, wrap
-from mulkinet.workers import run_in_processes
+from mulkinet.features.cache import features_of
+from mulkinet.features.provenance import SR
+from mulkinet.features.resize import TrackLength
+from mulkinet.workers import reason_or_result, run_in_processes
 
-__all__ = ["Extraction", "Recording", "read_recordings", "stored_settings"]
+__all__ = ["Embedder", "Recording", "read_recordings", "stored_settings"]
 
 # Windows of long recordings are prepared in chunks, so that memory does not grow with their number.
 _PREPARED_AT_A_TIME = 1024
@@ -55,8 +59,8 @@ class Recording:
         return replace(self, x=x, seconds=x.shape[1] / self.frame_rate)
 
 
-class Extraction:
-    """The road from a recording to the embedding of one model.
+class Embedder:
+    """A model, and what it has to be given of a recording.
 
     Attributes:
         model: EmbeddingNetwork.
@@ -88,9 +92,7 @@ class Extraction:
             self._settings["frame_rate"] if self._settings.get("averaged") else None,
         )
         self.frame_rate = self._settings.get("frame_rate") or self._stored_rate()
-        # A network of any length says it where the trainer noted the options of the run.
-        trained = metadata.get("training", {}).get("settings", {}).get("n_frames")
-        self.trained_frames = model.n_frames or metadata.get("n_frames") or trained
+        self.trained_frames = trained_frames(model)
 
     def _stored_rate(self):
         missing = [name for name in ("sr", "hop_length") if name not in self._settings]
@@ -128,7 +130,7 @@ class Extraction:
     @property
     def least_sec(self):
         """Length in seconds up to which a recording is repeated."""
-        return (self.trained_frames or self.model.min_frames) / self.frame_rate
+        return least_frames(self.model) / self.frame_rate
 
     def from_samples(self, y):
         """Features of audio in memory.
@@ -142,10 +144,21 @@ class Extraction:
         Raises:
             SkippedInput: The samples are too few or silent, or they or the features are not finite.
         """
-        rate = self.raw_frame_rate
+        self.raw_frame_rate  # noqa: B018 - a model that cannot hear audio is refused first
         y = np.asarray(y, np.float32)
         check_samples(y, SR)
-        x = _extract(y, self.feature)
+        return self.from_raw(features_of(y, [self.feature])[self.feature])
+
+    def from_raw(self, x):
+        """Features as the extractor gives them.
+
+        Args:
+            x: (n_bins, n_frames), at full length.
+
+        Returns:
+            Recording.
+        """
+        rate = self.raw_frame_rate
         return Recording(x, rate, False, x.shape[1] / rate)
 
     def from_features(self, x):
@@ -189,9 +202,7 @@ class Extraction:
         x = recording.x
         if not recording.is_stored:
             x = self.track_length.apply(x, recording.frame_rate)
-        if self.trained_frames and x.shape[1] < self.trained_frames:
-            x = wrap(x, self.trained_frames)
-        return prepare_track(self.model, x, pad="wrap")
+        return prepare_track(self.model, x)
 
 
 class _AsExtracted:
@@ -224,12 +235,12 @@ def stored_settings(feature, track_length):
     }
 
 
-def read_recordings(paths, extraction, n_workers=1, *, framed=True):
+def read_recordings(paths, embedder, n_workers=1, *, framed=True):
     """Decodes audio files and extracts the model's feature, in processes where there are many.
 
     Args:
         paths: list of pathlib.Path, each once.
-        extraction: Extraction.
+        embedder: Embedder.
         n_workers: Processes, at least 1.
         framed: Whether to bring features to their stored length; raw ones can be cut exactly, but
             take many times the memory.
@@ -237,37 +248,26 @@ def read_recordings(paths, extraction, n_workers=1, *, framed=True):
     Yields:
         (path, Recording, or str with the reason why it cannot be used), as they end.
     """
-    rate = extraction.raw_frame_rate
-    track_length = extraction.track_length if framed else None
-    task = functools.partial(
-        _read_one, feature=extraction.feature, rate=rate, track_length=track_length
+    rate = embedder.raw_frame_rate
+    track_length = embedder.track_length if framed else None
+    read = functools.partial(
+        _read_one, feature=embedder.feature, rate=rate, track_length=track_length
     )
-    n_workers = min(n_workers, len(paths))
-    if n_workers <= 1:
-        results = ((path, task(path)) for path in paths)
-    else:
-        results = run_in_processes(task, paths, n_workers)
-    for path, found in results:
+    task = functools.partial(reason_or_result, read)
+    for path, found in run_in_processes(task, paths, max(1, min(n_workers, len(paths)))):
         if isinstance(found, str):
             yield path, found
         else:
             x, seconds = found
-            yield path, Recording(x, extraction.frame_rate if framed else rate, framed, seconds)
+            yield path, Recording(x, embedder.frame_rate if framed else rate, framed, seconds)
 
 
 def _read_one(path, feature, rate, track_length):
-    """Features and their duration, or the reason why there are none. Runs in a worker."""
-    try:
-        _check_name(path)
-        with quiet():
-            x = _extract(decode(Path(path)).y, feature)
-        seconds = x.shape[1] / rate
-        return x if track_length is None else track_length.apply(x, rate), seconds
-    except SkippedInput as error:
-        return str(error)
-    except Exception as error:
-        # Whatever a library makes of a strange file must not end a run of thousands.
-        return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    """Features and their duration. Runs in a worker."""
+    _check_name(path)
+    x = features_of(decode(Path(path)).y, [feature])[feature]
+    seconds = x.shape[1] / rate
+    return x if track_length is None else track_length.apply(x, rate), seconds
 
 
 def _check_name(path):
@@ -275,10 +275,3 @@ def _check_name(path):
         os.fspath(path).encode("utf-8")
     except UnicodeEncodeError as error:
         raise SkippedInput("expected a name in UTF-8, found other bytes; rename it") from error
-
-
-def _extract(y, feature):
-    x = extractor(feature)(y)
-    if not np.isfinite(x).all():
-        raise SkippedInput(f"expected finite values, found NaN or infinity in its {feature}")
-    return x

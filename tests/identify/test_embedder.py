@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mulkinet import Index, build_model, load_model
-from mulkinet.identify.extraction import Extraction
+from mulkinet.identify.embedder import Embedder
 from mulkinet.models.move import MIN_FRAMES
 from mulkinet.models.published.move import METADATA
 from mulkinet.training.data import TrainingData
@@ -44,15 +44,15 @@ def write_trained(store_path, folder, monkeypatch, model, n_frames, **network):
 
 def test_a_trained_move_repeats_what_is_shorter_and_says_so(store_path, tmp_path, monkeypatch):
     path = write_trained(store_path, tmp_path, monkeypatch, "move", N_FRAMES, **MOVE)
-    extraction = Extraction(load_model(path))
-    assert extraction.model.n_frames is None
-    assert extraction.trained_frames == N_FRAMES
+    embedder = Embedder(load_model(path))
+    assert embedder.model.n_frames is None
+    assert embedder.trained_frames == N_FRAMES
     x = np.random.default_rng(0).random((12, 150)).astype(np.float32)
     # 400 frames are 150 + 150 + 100.
     expected = np.concatenate([x, x, x[:, :100]], axis=1)
-    np.testing.assert_array_equal(extraction.prepare(extraction.from_features(x)), expected)
+    np.testing.assert_array_equal(embedder.prepare(embedder.from_features(x)), expected)
     long = np.tile(x, 4)
-    np.testing.assert_array_equal(extraction.prepare(extraction.from_features(long)), long)
+    np.testing.assert_array_equal(embedder.prepare(embedder.from_features(long)), long)
 
     index = Index.build(tmp_path / "x.index", store_path, path, progress=False)
     assert index.changes.repeated == 0
@@ -66,19 +66,19 @@ def test_a_trained_move_repeats_what_is_shorter_and_says_so(store_path, tmp_path
 def test_the_published_move_was_trained_on_1800_frames():
     model = build_model("move", **MOVE)
     model.metadata = METADATA
-    assert Extraction(model).trained_sec == pytest.approx(1800 * 8 * 512 / 44100)
+    assert Embedder(model).trained_sec == pytest.approx(1800 * 8 * 512 / 44100)
 
 
 def test_a_model_that_says_no_length_repeats_to_what_the_network_takes(tmp_path):
     model = build_model("move", **MOVE)
     model.metadata = {name: value for name, value in METADATA.items() if name != "training"}
-    extraction = Extraction(model)
-    assert extraction.trained_sec is None
+    embedder = Embedder(model)
+    assert embedder.trained_sec is None
     # Every 8th frame of 512 samples at 44.1 kHz.
-    assert extraction.least_sec == pytest.approx(MIN_FRAMES * 8 * 512 / 44100)
+    assert embedder.least_sec == pytest.approx(MIN_FRAMES * 8 * 512 / 44100)
     x = np.ones((12, MIN_FRAMES - 1), np.float32)
-    assert extraction.prepare(extraction.from_features(x)).shape == (12, MIN_FRAMES)
-    assert extraction.prepare(extraction.from_features(np.tile(x, 2))).shape == (
+    assert embedder.prepare(embedder.from_features(x)).shape == (12, MIN_FRAMES)
+    assert embedder.prepare(embedder.from_features(np.tile(x, 2))).shape == (
         12,
         2 * MIN_FRAMES - 2,
     )
@@ -92,30 +92,30 @@ def test_short_tracks_of_a_collection_are_counted(tmp_path, monkeypatch):
 
 
 def test_features_are_framed_as_soon_as_they_are_extracted(model_file, library):
-    from mulkinet.identify.extraction import read_recordings
+    from mulkinet.identify.embedder import read_recordings
 
-    extraction = Extraction(load_model(model_file))
+    embedder = Embedder(load_model(model_file))
     path = library / "w0" / "p0.wav"
-    [(_, raw)] = read_recordings([path], extraction, framed=False)
-    [(_, framed)] = read_recordings([path], extraction)
+    [(_, raw)] = read_recordings([path], embedder, framed=False)
+    [(_, framed)] = read_recordings([path], embedder)
     assert framed.x.shape[1] == -(-raw.x.shape[1] // 16)
     assert framed.seconds == raw.seconds
-    np.testing.assert_array_equal(extraction.prepare(framed), extraction.prepare(raw))
+    np.testing.assert_array_equal(embedder.prepare(framed), embedder.prepare(raw))
 
 
 def test_embedding_in_chunks_changes_nothing(model_file, monkeypatch):
-    extraction = Extraction(load_model(model_file))
+    embedder = Embedder(load_model(model_file))
     rng = np.random.default_rng(1)
-    recordings = [extraction.from_features(rng.random((12, n))) for n in (40, 170, 200, 40, 90)]
-    whole = extraction.embed(recordings)
-    monkeypatch.setattr("mulkinet.identify.extraction._PREPARED_AT_A_TIME", 2)
-    np.testing.assert_allclose(extraction.embed(recordings), whole, atol=1e-6)
-    assert extraction.embed([]).shape == (0, extraction.model.embedding_len)
+    recordings = [embedder.from_features(rng.random((12, n))) for n in (40, 170, 200, 40, 90)]
+    whole = embedder.embed(recordings)
+    monkeypatch.setattr("mulkinet.identify.embedder._PREPARED_AT_A_TIME", 2)
+    np.testing.assert_allclose(embedder.embed(recordings), whole, atol=1e-6)
+    assert embedder.embed([]).shape == (0, embedder.model.embedding_len)
 
 
 def test_a_store_is_indexed_without_the_packages_for_audio(store_path, tmp_path, monkeypatch):
     path = write_trained(store_path, tmp_path, monkeypatch, "mulkinet", 100, **TINY_NETWORK)
-    for name in ("essentia", "crema", "librosa", "soundfile", "soxr", "sklearn"):
+    for name in ("essentia", "crema", "librosa", "soundfile", "soxr"):
         monkeypatch.setitem(sys.modules, name, None)
     index = Index.build(tmp_path / "x.index", store_path, path, progress=False)
     assert len(index) == 16

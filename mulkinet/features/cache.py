@@ -1,0 +1,178 @@
+"""Features of audio files, extracted once: for a store, for an index, for the next model.
+
+One HDF5 file per audio file and feature in `cache_folder("features")`, named by a hash of both: `frames`,
+(n_frames, n_bins) float32 at full length, with the extractor's settings as JSON. The audio file's size and
+time of change tell whether it is still the one that was read. What is missing, damaged or outdated is
+extracted again, so that the folder can be deleted at any time. Four minutes of a chroma take 1 MB.
+
+Public names: `FOLDER`, `Extracted`, `extract_all`, `features_of`, `look_up`, `read_frames`.
+"""
+
+import functools
+import hashlib
+import json
+import os
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+
+from mulkinet.errors import SkippedInput
+from mulkinet.features import extractor
+from mulkinet.features.audio import decode
+from mulkinet.features.provenance import quiet
+from mulkinet.files.atomic import remove_leftovers
+from mulkinet.files.cache import cache_folder
+from mulkinet.files.hdf5 import atomic_hdf5
+from mulkinet.workers import reason_or_result, run_in_processes
+
+__all__ = ["FOLDER", "Extracted", "extract_all", "features_of", "look_up", "read_frames"]
+
+FOLDER = "features"
+FORMAT = "mulkinet-feature 1"
+
+
+class Extracted(NamedTuple):
+    """What is known of a feature that was extracted.
+
+    Attributes:
+        n_frames: Its frames.
+        seconds: Duration of the audio.
+        sr: Sampling rate of the audio file in Hz; 0 where ffmpeg decoded it.
+        channels: Channels of the audio file; 0 where ffmpeg decoded it.
+    """
+
+    n_frames: int
+    seconds: float
+    sr: int
+    channels: int
+
+
+def features_of(y, features):
+    """Extracts features of samples, without keeping them.
+
+    Args:
+        y: (n_samples,) float32, mono at 44.1 kHz.
+        features: Names from `mulkinet.features.FEATURES`.
+
+    Returns:
+        dict of feature to (n_bins, n_frames) float32.
+
+    Raises:
+        SkippedInput: A feature is not finite.
+    """
+    with quiet():
+        frames = {feature: extractor(feature)(y) for feature in features}
+    for feature, x in frames.items():
+        if not np.isfinite(x).all():
+            raise SkippedInput(f"expected finite values, found NaN or infinity in its {feature}")
+    return frames
+
+
+def extract_all(paths, features, n_workers):
+    """Extracts features of many files, where they are not kept already.
+
+    Args:
+        paths: list of pathlib.Path, each once.
+        features: Names of the features.
+        n_workers: Processes, at least 1.
+
+    Yields:
+        (path, dict of feature to Extracted, or str with the reason why the file cannot be used), as they
+        end.
+
+    Raises:
+        MulkinetError: The cache cannot be written.
+    """
+    todo = []
+    for path in paths:
+        kept = _look_up_all(cache_folder(FOLDER), path, features)
+        if len(kept) == len(features):
+            yield path, kept
+        else:
+            todo.append(path)
+    if not todo:
+        return
+    remove_leftovers(cache_folder(FOLDER))
+    # Workers may have been started when the cache was elsewhere.
+    extract = functools.partial(_extract_missing, cache_folder(FOLDER), features)
+    task = functools.partial(reason_or_result, extract)
+    yield from run_in_processes(task, todo, min(n_workers, len(todo)))
+
+
+def look_up(path, feature):
+    """Looks for a feature that was extracted before.
+
+    Args:
+        path: pathlib.Path of the audio file.
+        feature: Name of the feature.
+
+    Returns:
+        Extracted, or None where the audio or the extractor's settings are no longer those.
+    """
+    return _look_up(cache_folder(FOLDER), path, feature)
+
+
+def _look_up(folder, path, feature):
+    try:
+        identity = _identity(path, feature)
+        with h5py.File(_file_of(folder, path, feature), "r") as file:
+            if any(file.attrs.get(name) != value for name, value in identity.items()):
+                return None
+            audio = [file.attrs[name].item() for name in Extracted._fields[1:]]
+            return Extracted(len(file["frames"]), *audio)
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError):
+        # Absent, or damaged by something other than us: either way it is made again.
+        return None
+
+
+def read_frames(path, feature):
+    """Reads a feature that `extract_all` or `look_up` has found.
+
+    Args:
+        path: pathlib.Path of the audio file.
+        feature: Name of the feature.
+
+    Returns:
+        (n_bins, n_frames) float32.
+    """
+    with h5py.File(_file_of(cache_folder(FOLDER), path, feature), "r") as file:
+        return file["frames"][:].T
+
+
+def _look_up_all(folder, path, features):
+    found = {feature: _look_up(folder, path, feature) for feature in features}
+    return {feature: kept for feature, kept in found.items() if kept}
+
+
+def _extract_missing(folder, features, path):
+    """Runs in a worker, which writes what it has made: a killed run loses the files in hand."""
+    kept = _look_up_all(folder, path, features)
+    missing = [feature for feature in features if feature not in kept]
+    try:
+        identities = {feature: _identity(path, feature) for feature in missing}
+    except OSError as error:
+        raise SkippedInput(f"cannot read it: {error.strerror}") from error
+    audio = decode(path)
+    for feature, x in features_of(audio.y, missing).items():
+        kept[feature] = Extracted(x.shape[1], audio.seconds, audio.sr, audio.channels)
+        with atomic_hdf5(_file_of(folder, path, feature)) as (file, _):
+            file["frames"] = x.T
+            file.attrs.update(identities[feature])
+            file.attrs.update(kept[feature]._asdict())
+    return kept
+
+
+def _file_of(folder, path, feature):
+    name = hashlib.sha256(os.fsencode(os.path.abspath(path)) + b"\0" + feature.encode())
+    return folder / f"{name.hexdigest()[:40]}.h5"
+
+
+def _identity(path, feature):
+    stat = path.stat()
+    return {
+        "format": FORMAT,
+        "audio_bytes": stat.st_size,
+        "audio_mtime_ns": stat.st_mtime_ns,
+        "settings": json.dumps(extractor(feature).settings, sort_keys=True),
+    }
