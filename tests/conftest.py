@@ -55,9 +55,9 @@ def n_decoded(monkeypatch):
 
     calls = []
 
-    def counting(path):
+    def counting(path, **options):
         calls.append(path)
-        return decode(path)
+        return decode(path, **options)
 
     for module in (cache, embedder):
         monkeypatch.setattr(module, "decode", counting)

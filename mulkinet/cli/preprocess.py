@@ -92,9 +92,10 @@ def main():
 @_spect_len_option
 @_downsample_option
 @click.option("--name", help="Name of the data set.  [the name of the audio folder]")
+@click.option("--accept-partial", is_flag=True, help="Take what there is of truncated files.")
 @_force_option
 def from_audio_dir(
-    audio_dir, output, features, run_mode, n_workers, spect_len, downsample, name, force
+    audio_dir, output, features, run_mode, n_workers, spect_len, downsample, **options
 ):
     """Extract features from a folder of audio.
 
@@ -104,6 +105,7 @@ def from_audio_dir(
     delete that folder. --force is needed to replace a store of other features or another length.
     """
     from mulkinet.sources.audio_dir import preprocess_audio_dir
+    from mulkinet.sources.layout import describe_passed_over
 
     _track_length(spect_len, downsample)
     result = preprocess_audio_dir(
@@ -114,9 +116,13 @@ def from_audio_dir(
         n_workers=n_workers,
         spect_len=spect_len,
         downsample=downsample,
-        name=name,
-        force=force,
+        **options,
     )
+    for path, note in result.notes:
+        echo(f"{path}: {note}")
+    passed_over = describe_passed_over(audio_dir)
+    if passed_over:
+        echo(passed_over)
     echo(f"{result.n_tracks} tracks of {result.n_works} works: {result.store_path}")
     report_skipped(result.skipped)
 

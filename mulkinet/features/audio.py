@@ -87,6 +87,7 @@ class Audio(NamedTuple):
         seconds: Duration.
         sr: Sampling rate of the file in Hz.
         channels: Channels of the file.
+        is_partial: Whether the file holds less than it promises.
         note: What its user should know of how it was read, "" where there is nothing.
     """
 
@@ -94,6 +95,7 @@ class Audio(NamedTuple):
     seconds: float
     sr: int
     channels: int
+    is_partial: bool = False
     note: str = ""
 
 
@@ -113,16 +115,17 @@ def decode(path, *, accept_partial=False):
     """
     check_file(path)
     sound = _read(path, channel=None)
-    if not accept_partial:
-        _check_whole(path, sound)
-    note = ""
+    missing = _what_is_missing(path, sound)
+    if missing and not accept_partial:
+        raise SkippedInput(f"expected whole audio, found {missing}")
+    notes = [missing] if missing else []
     if sound.cancels():
         louder = int(np.argmax(sound.energies))
         sound = _read(path, channel=louder)
-        note = f"its channels cancel each other; channel {louder + 1} was taken alone"
+        notes.append(f"its channels cancel each other; channel {louder + 1} was taken alone")
     y, seconds = sound.samples()
     check_samples(y, SR)
-    return Audio(y, seconds, sound.sr, sound.channels, note)
+    return Audio(y, seconds, sound.sr, sound.channels, bool(missing), "; ".join(notes))
 
 
 def check_file(path):
@@ -352,35 +355,22 @@ def _has_xing_header(path):
         return re.search(b"Xing|Info|VBRI", file.read(4096)) is not None
 
 
-def _check_whole(path, sound):
-    """Raises SkippedInput where less was decoded than the file promises, or much of it is damaged."""
-    there = max(sound.seconds, sound.reached_sec)
+def _what_is_missing(path, sound):
+    """Says where less was decoded than the file promises, or much of it is damaged; "" where it is whole."""
+    there, promised = f"{sound.seconds:.1f} s", sound.promised_sec
+    is_reached = promised and max(sound.seconds, sound.reached_sec) >= _WHOLE_PART * promised
     promised_bytes, n_bytes = _promised_bytes(path), path.stat().st_size
-    if sound.stopped_by and not (sound.promised_sec and there >= _WHOLE_PART * sound.promised_sec):
-        raise _truncated(
-            f"{sound.seconds:.1f} s, then FFmpeg reads no further ({sound.stopped_by})"
-        )
-    if sound.promised_sec and there < _WHOLE_PART * sound.promised_sec:
-        raise _truncated(
-            f"{sound.seconds:.1f} s of the {sound.promised_sec:.1f} s that its header promises"
-        )
+    if sound.stopped_by and not is_reached:
+        return f"a truncated file: {there}, then FFmpeg reads no further ({sound.stopped_by})"
+    if promised and not is_reached:
+        return f"a truncated file: {there} of the {promised:.1f} s that its header promises"
     if promised_bytes and n_bytes < _WHOLE_PART * promised_bytes:
-        raise _truncated(
-            f"{sound.seconds:.1f} s, in {n_bytes} bytes of the {promised_bytes} that its header promises"
-        )
+        return f"a truncated file: {there}, in {n_bytes} of the {promised_bytes} bytes that its header promises"
     if sound.format == "ogg" and not _has_ogg_end(path):
-        raise _truncated(f"{sound.seconds:.1f} s without the mark that ends an Ogg")
+        return f"a truncated file: {there} without the mark that ends an Ogg"
     if sound.n_damaged > 1 + (1 - _WHOLE_PART) * sound.n_packets:
-        raise SkippedInput(
-            f"expected whole audio, found {sound.n_damaged} damaged packets of {sound.n_packets}; "
-            "--accept-partial takes the rest"
-        )
-
-
-def _truncated(what):
-    return SkippedInput(
-        f"expected whole audio, found a truncated file: {what}; --accept-partial takes it"
-    )
+        return f"{sound.n_damaged} damaged packets of {sound.n_packets}"
+    return ""
 
 
 def _promised_bytes(path):

@@ -38,14 +38,18 @@ class Extracted(NamedTuple):
     Attributes:
         n_frames: Its frames.
         seconds: Duration of the audio.
-        sr: Sampling rate of the audio file in Hz; 0 where ffmpeg decoded it.
-        channels: Channels of the audio file; 0 where ffmpeg decoded it.
+        sr: Sampling rate of the audio file in Hz.
+        channels: Channels of the audio file.
+        is_partial: Whether the file holds less than it promises.
+        note: What its user should know of how it was read, "" where there is nothing.
     """
 
     n_frames: int
     seconds: float
     sr: int
     channels: int
+    is_partial: bool
+    note: str
 
 
 def features_of(y, features):
@@ -69,13 +73,14 @@ def features_of(y, features):
     return frames
 
 
-def extract_all(paths, features, n_workers):
+def extract_all(paths, features, n_workers, *, accept_partial=False):
     """Extracts features of many files, where they are not kept already.
 
     Args:
         paths: list of pathlib.Path, each once.
         features: Names of the features.
         n_workers: Processes, at least 1.
+        accept_partial: As for `mulkinet.features.audio.decode`.
 
     Yields:
         (path, dict of feature to Extracted, or str with the reason why the file cannot be used), as they
@@ -86,7 +91,7 @@ def extract_all(paths, features, n_workers):
     """
     todo = []
     for path in paths:
-        kept = _look_up_all(cache_folder(FOLDER), path, features)
+        kept = _look_up_all(cache_folder(FOLDER), path, features, accept_partial)
         if len(kept) == len(features):
             yield path, kept
         else:
@@ -95,7 +100,7 @@ def extract_all(paths, features, n_workers):
         return
     remove_leftovers(cache_folder(FOLDER))
     # Workers may have been started when the cache was elsewhere.
-    extract = functools.partial(_extract_missing, cache_folder(FOLDER), features)
+    extract = functools.partial(_extract_missing, cache_folder(FOLDER), features, accept_partial)
     task = functools.partial(reason_or_result, extract)
     yield from run_in_processes(task, todo, min(n_workers, len(todo)))
 
@@ -119,8 +124,11 @@ def _look_up(folder, path, feature):
         with h5py.File(_file_of(folder, path, feature), "r") as file:
             if any(file.attrs.get(name) != value for name, value in identity.items()):
                 return None
-            audio = [file.attrs[name].item() for name in Extracted._fields[1:]]
-            return Extracted(len(file["frames"]), *audio)
+            seconds, sr, channels, is_partial = (
+                file.attrs[name].item() for name in ("seconds", "sr", "channels", "is_partial")
+            )
+            n_frames, note = len(file["frames"]), str(file.attrs["note"])
+            return Extracted(n_frames, seconds, sr, channels, is_partial, note)
     except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError):
         # Absent, or damaged by something other than us: either way it is made again.
         return None
@@ -140,22 +148,27 @@ def read_frames(path, feature):
         return file["frames"][:].T
 
 
-def _look_up_all(folder, path, features):
+def _look_up_all(folder, path, features, accept_partial):
     found = {feature: _look_up(folder, path, feature) for feature in features}
-    return {feature: kept for feature, kept in found.items() if kept}
+    return {
+        feature: kept
+        for feature, kept in found.items()
+        if kept and (accept_partial or not kept.is_partial)
+    }
 
 
-def _extract_missing(folder, features, path):
+def _extract_missing(folder, features, accept_partial, path):
     """Runs in a worker, which writes what it has made: a killed run loses the files in hand."""
-    kept = _look_up_all(folder, path, features)
+    kept = _look_up_all(folder, path, features, accept_partial)
     missing = [feature for feature in features if feature not in kept]
     try:
         identities = {feature: _identity(path, feature) for feature in missing}
     except OSError as error:
         raise SkippedInput(f"cannot read it: {error.strerror}") from error
-    audio = decode(path)
+    audio = decode(path, accept_partial=accept_partial)
     for feature, x in features_of(audio.y, missing).items():
-        kept[feature] = Extracted(x.shape[1], audio.seconds, audio.sr, audio.channels)
+        facts = audio.seconds, audio.sr, audio.channels, audio.is_partial, audio.note
+        kept[feature] = Extracted(x.shape[1], *facts)
         with atomic_hdf5(_file_of(folder, path, feature)) as (file, _):
             file["frames"] = x.T
             file.attrs.update(identities[feature])

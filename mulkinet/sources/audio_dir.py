@@ -29,7 +29,7 @@ from mulkinet.workers import count_workers
 __all__ = ["preprocess_audio_dir", "AudioDirResult"]
 
 _RUN_MODES = ("parallel", "single")
-_DECODERS = ("soundfile", "soxr", "numpy")
+_DECODERS = ("av", "soxr", "numpy")
 
 
 class AudioDirResult(NamedTuple):
@@ -41,6 +41,7 @@ class AudioDirResult(NamedTuple):
         n_works: Works in the store.
         n_tracks: Tracks in the store.
         skipped: list of (path, reason) of what could not be used; paths from the audio folder on.
+        notes: list of (path, note) of what was used in a way that its user should know of.
     """
 
     store_path: Path
@@ -48,6 +49,7 @@ class AudioDirResult(NamedTuple):
     n_works: int
     n_tracks: int
     skipped: list
+    notes: list
 
 
 def preprocess_audio_dir(
@@ -60,6 +62,7 @@ def preprocess_audio_dir(
     spect_len=500,
     downsample=1,
     name=None,
+    accept_partial=False,
     force=False,
     progress=True,
 ):
@@ -74,6 +77,7 @@ def preprocess_audio_dir(
         spect_len: Frames that the first 180 s are resized to; None keeps the full length.
         downsample: Keeps every k-th frame of the full length.
         name: Name of the data set; that of `audio_dir` by default.
+        accept_partial: Take what there is of truncated files.
         force: Replace a store of other features or another length.
         progress: Shows a progress bar on stderr.
 
@@ -103,7 +107,9 @@ def preprocess_audio_dir(
         _refuse_loss(store_path, {f: track_length.settings(made) for f, made in settings.items()})
 
     remove_leftovers(output)
-    found = _extract([track.path for track in tracks], features, n_workers, progress)
+    found = _extract(
+        [track.path for track in tracks], features, n_workers, accept_partial, progress
+    )
     skipped += [(path, reason) for path, reason in found.items() if isinstance(reason, str)]
     skipped = [(path.relative_to(audio_dir), reason) for path, reason in skipped]
     usable = [track for track in tracks if not isinstance(found[track.path], str)]
@@ -123,9 +129,11 @@ def preprocess_audio_dir(
         metadata={"path": paths},
     ) as store:
         _fill(store, usable, found, settings, track_length)
-    _write_annotations(annotations_path, usable, found, paths)
     n_works = len({track.work_id for track in usable})
-    return AudioDirResult(store_path, annotations_path, n_works, len(usable), skipped)
+    audio = [next(iter(found[track.path].values())) for track in usable]
+    _write_annotations(annotations_path, usable, audio, paths)
+    notes = [(path, one.note) for path, one in zip(paths, audio) if one.note]
+    return AudioDirResult(store_path, annotations_path, n_works, len(usable), skipped, notes)
 
 
 def _check_writable(output):
@@ -157,10 +165,10 @@ def _refuse_loss(store_path, settings):
         )
 
 
-def _extract(paths, features, n_workers, progress):
+def _extract(paths, features, n_workers, accept_partial, progress):
     """What `extract_all` says of each path, in order of the paths."""
     bar = tqdm(
-        extract_all(paths, features, n_workers),
+        extract_all(paths, features, n_workers, accept_partial=accept_partial),
         total=len(paths),
         unit="track",
         disable=None if progress else True,
@@ -178,14 +186,13 @@ def _fill(store, tracks, found, settings, track_length):
             store.write(feature, (track.work_id, track.track_id), x.T)
 
 
-def _write_annotations(path, tracks, found, paths):
+def _write_annotations(path, tracks, audio, paths):
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
-        table.writerow(["work_id", "track_id", "path", "seconds", "sr", "channels"])
-        for track, audio_path in zip(tracks, paths):
-            audio = next(iter(found[track.path].values()))
-            row = [track.work_id, track.track_id, audio_path, f"{audio.seconds:.3f}"]
-            table.writerow([*row, audio.sr or "", audio.channels or ""])
+        table.writerow(["work_id", "track_id", "path", "seconds", "sr", "channels", "note"])
+        for track, audio_path, one in zip(tracks, paths, audio):
+            row = [track.work_id, track.track_id, audio_path, f"{one.seconds:.3f}"]
+            table.writerow([*row, one.sr, one.channels, one.note])
 
 
 def _versions(settings):

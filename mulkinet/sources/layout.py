@@ -3,9 +3,10 @@
 Conventions: a work folder's name is the work_id, a file's name without its ending the track_id;
 works and tracks come in natural order. Hidden files and files that are no audio are passed over.
 
-Public names: `Track`, `find_tracks`, `find_flat_tracks`, `find_audio`.
+Public names: `Track`, `find_tracks`, `find_flat_tracks`, `find_audio`, `describe_passed_over`.
 """
 
+import collections
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from mulkinet.data.store import natural_key, why_no_id
 from mulkinet.errors import MulkinetError
 from mulkinet.features.audio import AUDIO_SUFFIXES
 
-__all__ = ["Track", "find_tracks", "find_flat_tracks", "find_audio"]
+__all__ = ["Track", "find_tracks", "find_flat_tracks", "find_audio", "describe_passed_over"]
 
 _SHOWN = 3
 # File systems take 255 bytes; the rest is for the endings of temporary feature files.
@@ -109,6 +110,21 @@ def find_audio(folder):
     return sorted(_audio_below(Path(folder)), key=lambda path: natural_key(str(path)))
 
 
+def describe_passed_over(folder):
+    """Counts the files of a folder, and of all below it, whose endings are not those of audio.
+
+    Args:
+        folder: The folder; hidden files do not count.
+
+    Returns:
+        str: such as "6 files passed over: 4 .pdf, 2 .txt"; "" where there are none.
+    """
+    others = [path for path in _files_below(Path(folder)) if not _is_audio(path)]
+    endings = collections.Counter(path.suffix.lower() or "without ending" for path in others)
+    counts = ", ".join(f"{n} {ending}" for ending, n in endings.most_common())
+    return f"{len(others)} file{'s' * (len(others) > 1)} passed over: {counts}" if others else ""
+
+
 _ADVICE_HIGH = (
     "put each work's performances into a folder of its own, or name the folder above if this one is "
     "a single work"
@@ -133,11 +149,15 @@ def _is_audio(path):
 
 
 def _audio_below(folder):
+    return [path for path in _files_below(folder) if _is_audio(path)]
+
+
+def _files_below(folder):
     found = []
     for root, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [Path(root) / name for name in names if not name.startswith(".")]
-    return [path for path in found if _is_audio(path)]
+    return found
 
 
 def _refuse_nesting(audio_dir, files, where, advice):

@@ -6,5 +6,6 @@
     trainer      the loop: epochs, validation, checkpoints, resuming
     run          one training from start to end, in a folder of its own
 
-Which tracks make up a batch and what it costs is the loss's affair: its objective, in `mulkinet.losses`. Beside them: optimizers, schedules, devices, log.
+Which tracks make up a batch and what it costs is the loss's affair: its objective, in
+`mulkinet.losses`. Beside them: optimizers, schedules, devices, log.
 """

@@ -19,6 +19,7 @@ import mulkinet
 from mulkinet.errors import MulkinetError
 from mulkinet.features import cache, extractor
 from mulkinet.features.audio import decode
+from mulkinet.features.provenance import SR
 from mulkinet.features.resize import TrackLength
 from mulkinet.sources.audio_dir import preprocess_audio_dir
 from tests.sources.audio_folders import make_works, write_chord
@@ -72,7 +73,7 @@ def test_the_store_holds_the_resized_features(tmp_path):
         assert store.settings(feature)["bin0"] == made.settings["bin0"]
         assert store.settings(feature)["spect_len"] == 50
     versions = json.loads(store.attributes["versions"])
-    assert {"essentia", "librosa", "soundfile"} <= versions.keys()
+    assert {"essentia", "librosa", "av"} <= versions.keys()
     assert store.attributes["mulkinet_version"] == mulkinet.__version__
 
 
@@ -99,6 +100,7 @@ def test_annotations(tmp_path):
             "seconds": "1.500",
             "sr": "8000",
             "channels": "2",
+            "note": "",
         }
     ]
 
@@ -140,10 +142,10 @@ def test_bad_inputs_are_skipped_each_with_its_reason(tmp_path, monkeypatch):
 def test_what_a_library_throws_is_a_skip(tmp_path, monkeypatch):
     audio = make_works(tmp_path / "audio")
 
-    def failing(path):
+    def failing(path, **options):
         if path.stem == "track0":
             raise RuntimeError("strange\n  file")
-        return decode(path)
+        return decode(path, **options)
 
     monkeypatch.setattr(cache, "decode", failing)
     result = preprocess(audio, tmp_path / "out")
@@ -235,7 +237,7 @@ def test_a_run_killed_in_the_middle_resumes(tmp_path, cache_dir, monkeypatch):
     output = tmp_path / "killed"
     command = [sys.executable, "-c", COMMAND, str(audio), str(output)]
     with subprocess.Popen(command) as process:
-        while len(list(cache_dir.glob("features/*.h5"))) < 3:
+        while len(list(cache_dir.glob("features/[!.]*.h5"))) < 3:
             assert process.poll() is None
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
@@ -277,3 +279,23 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
     assert files_of(output) == []
     assert len(list(cache_dir.glob("features/*"))) == (3 if file else 0)
     assert not list(cache_dir.glob("features/.*"))
+
+
+def test_a_truncated_file_is_taken_only_when_asked_for_and_noted(tmp_path):
+    path = tmp_path / "in" / "w" / "cut.flac"
+    path.parent.mkdir(parents=True)
+    y = 0.1 * np.random.default_rng(0).standard_normal(4 * SR)
+    soundfile.write(path, y, SR)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    options = {"run_mode": "single", "progress": False}
+    partial = preprocess_audio_dir(
+        tmp_path / "in", tmp_path / "out", accept_partial=True, **options
+    )
+    [(name, note)] = partial.notes
+    assert name == "w/cut.flac"
+    assert "of the 4.0 s that its header promises" in note
+    assert note in partial.annotations_path.read_text()
+    # What was accepted once is in the cache, and still no whole file.
+    with pytest.raises(MulkinetError, match="that its header promises"):
+        preprocess_audio_dir(tmp_path / "in", tmp_path / "out", **options)

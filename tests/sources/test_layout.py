@@ -5,7 +5,7 @@ import os
 import pytest
 
 from mulkinet.errors import MulkinetError
-from mulkinet.sources.layout import find_tracks
+from mulkinet.sources.layout import describe_passed_over, find_tracks
 
 
 def touch(folder, *names):
@@ -92,3 +92,12 @@ def test_unreadable_folders(tmp_path, monkeypatch):
     refused = [tmp_path.name]
     with pytest.raises(MulkinetError, match="Permission denied; check the name"):
         find_tracks(tmp_path)
+
+
+def test_what_is_passed_over_is_counted_by_its_ending(tmp_path):
+    folder = tmp_path / "work" / "scans"
+    folder.mkdir(parents=True)
+    for name in ("a.PDF", "b.pdf", "../c.mkv", "../d.wave", "../notes", "../.hidden"):
+        (folder / name).touch()
+    assert describe_passed_over(tmp_path) == "3 files passed over: 2 .pdf, 1 without ending"
+    assert describe_passed_over(folder.parent) == describe_passed_over(tmp_path)
