@@ -12,7 +12,6 @@ attributes (`n_bins`, `bin0`, `sr`, `hop_length`, `frame_rate`, ...). `store_wri
 Public names: `FeatureStore`, `natural_key`, `why_no_id`.
 """
 
-import contextlib
 import mmap
 import re
 from pathlib import Path
@@ -21,11 +20,11 @@ import h5py
 import numpy as np
 
 from mulkinet.errors import MulkinetError
+from mulkinet.files.hdf5 import FileKind, open_checked
 
 __all__ = ["FeatureStore", "natural_key", "why_no_id"]
 
-FORMAT = "mulkinet-features"
-VERSION = 1
+KIND = FileKind("feature store", "mulkinet-features", 1, "make one with preprocess.py")
 REQUIRED_SETTINGS = ("bin0", "sr", "hop_length", "frame_rate")
 _FINITE_CHECK_FRAMES = 1 << 16
 _SPANS_HELD = 64
@@ -90,7 +89,7 @@ class FeatureStore:
         self.path = Path(path)
         self._maps = {}
         self._rows = None
-        with self._open() as file:
+        with open_checked(self.path, KIND) as file:
             self._read_header(file)
             self._groups = {name: self._read_group(file, name) for name in self.features}
 
@@ -246,57 +245,13 @@ class FeatureStore:
             )
         return self._groups[feature]
 
-    @contextlib.contextmanager
-    def _open(self):
-        if not self.path.is_file():
-            raise MulkinetError(
-                f"expected a feature store at {self.path}, found "
-                f"{'a folder' if self.path.is_dir() else 'no file'}; make one with preprocess.py"
-            )
-        try:
-            file = h5py.File(self.path, "r")
-        except OSError as error:
-            raise MulkinetError(
-                f"expected an HDF5 feature store, found {self.path}, which is truncated or no "
-                f"HDF5 file ({error}); make it again with preprocess.py"
-            ) from error
-        with file:
-            try:
-                yield file
-            except (
-                OSError,
-                RuntimeError,
-                AttributeError,
-                KeyError,
-                ValueError,
-                TypeError,
-            ) as error:
-                raise self._broken(str(error)) from error
-
-    def _broken(self, what):
-        return MulkinetError(f"the store {self.path} is damaged: {what}; make it again")
-
     def _read_header(self, file):
-        found = file.attrs.get("format")
-        if found != FORMAT:
-            raise MulkinetError(
-                f"expected a feature store (attribute format = {FORMAT!r}), found {self.path} with "
-                f"format = {found!r}; make one with preprocess.py"
-            )
-        version = int(file.attrs["version"])
-        if version > VERSION:
-            raise MulkinetError(
-                f"expected a store of version {VERSION} or older, found {self.path} of version "
-                f"{version}; upgrade mulkinet"
-            )
         self.name = str(file.attrs["name"])
         self.attributes = _plain(file.attrs)
         self.work_ids = file["work_id"].asstr()[:].astype(str)
         self.track_ids = file["track_id"].asstr()[:].astype(str)
         if self.work_ids.shape != self.track_ids.shape or self.work_ids.ndim != 1:
-            raise self._broken(
-                f"{self.work_ids.shape} work_ids for {self.track_ids.shape} track_ids"
-            )
+            raise ValueError(f"{self.work_ids.shape} work_ids for {self.track_ids.shape} track_ids")
         fields = file["metadata"] if "metadata" in file else {}
         self.metadata = {field: fields[field].asstr()[:].astype(str) for field in fields}
         self.features = tuple(name for name in file if "frames" in _members(file[name]))
@@ -304,22 +259,22 @@ class FeatureStore:
     def _read_group(self, file, feature):
         frames, offsets = file[feature]["frames"], file[feature]["offsets"][:]
         if frames.ndim != 2 or frames.dtype not in (np.float32, np.float16):
-            raise self._broken(f"{feature}/frames is {frames.dtype} of shape {frames.shape}")
+            raise ValueError(f"{feature}/frames is {frames.dtype} of shape {frames.shape}")
         if frames.chunks is not None or frames.id.get_offset() is None:
-            raise self._broken(f"{feature}/frames is not contiguous")
+            raise ValueError(f"{feature}/frames is not contiguous")
         if (
             offsets.shape != (len(self) + 1,)
             or offsets[0] != 0
             or offsets[-1] != len(frames)
             or (np.diff(offsets) < 1).any()
         ):
-            raise self._broken(
+            raise ValueError(
                 f"{feature}/offsets do not divide {len(frames)} frames into {len(self)} tracks"
             )
         settings = _plain(file[feature].attrs)
         missing = [key for key in ("n_bins", *REQUIRED_SETTINGS) if key not in settings]
         if missing or settings["n_bins"] != frames.shape[1]:
-            raise self._broken(f"{feature} lacks {', '.join(missing) or 'the right n_bins'}")
+            raise ValueError(f"{feature} lacks {', '.join(missing) or 'the right n_bins'}")
         return {
             "offsets": offsets.astype(np.int64),
             "settings": settings,

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 import mulkinet
-from mulkinet.data.store import FORMAT, REQUIRED_SETTINGS, VERSION, natural_key, why_no_id
+from mulkinet.data.store import KIND, REQUIRED_SETTINGS, natural_key, why_no_id
 from mulkinet.errors import MulkinetError
 from mulkinet.files.hdf5 import atomic_hdf5
 
@@ -176,7 +176,7 @@ class StoreWriter:
     def _write_header(self):
         _set_attributes(self._file.attrs, {"mulkinet_version": mulkinet.__version__})
         _set_attributes(self._file.attrs, self._attributes)
-        header = {"format": FORMAT, "version": VERSION, "name": self._name}
+        header = {"format": KIND.format, "version": KIND.version, "name": self._name}
         _set_attributes(self._file.attrs, header)
         works, tracks = zip(*self._tracks)
         self._file.create_dataset("work_id", data=list(works), dtype=_STRINGS)

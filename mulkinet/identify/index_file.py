@@ -26,14 +26,12 @@ import h5py
 import numpy as np
 
 import mulkinet
-from mulkinet.errors import MulkinetError
 from mulkinet.files import locks
-from mulkinet.files.hdf5 import atomic_hdf5
+from mulkinet.files.hdf5 import FileKind, atomic_hdf5, open_checked
 
 __all__ = ["IndexData", "Cells", "read_index", "write_index", "locked", "fingerprint"]
 
-FORMAT = "mulkinet-index"
-VERSION = 1
+_KIND = FileKind("index", "mulkinet-index", 1, "make one with mulkinet index build")
 IDS = ("work_id", "track_id", "title", "path", "content", "stamp")
 _OPTIONAL = ("stamp",)
 _CELLS_FACTS = ("probes", "recall", "trained_on")
@@ -97,8 +95,8 @@ def write_index(path, data):
         MulkinetError: It cannot be written.
     """
     with atomic_hdf5(path) as (file, check):
-        file.attrs["format"] = FORMAT
-        file.attrs["version"] = VERSION
+        file.attrs["format"] = _KIND.format
+        file.attrs["version"] = _KIND.version
         file.attrs["mulkinet_version"] = mulkinet.__version__
         file.attrs["digest"] = _digest(data)
         file.attrs["config"] = json.dumps(data.config)
@@ -127,26 +125,10 @@ def read_index(path):
     Raises:
         MulkinetError: No such file, no index, of a newer version, or damaged.
     """
-    path = Path(path)
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "no file"
-        raise MulkinetError(
-            f"expected an index at {path}, found {found}; make one with mulkinet index build"
-        )
-    try:
-        with h5py.File(path, "r") as file:
-            _check_header(file, path)
-            data = _read(file)
-            if _digest(data) != file.attrs["digest"]:
-                raise ValueError("its content is not what was written")
-    except MulkinetError:
-        raise
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise MulkinetError(
-            f"expected an index, found {path}, which is damaged or no HDF5 file ({reason}); "
-            "make it again with mulkinet index build"
-        ) from error
+    with open_checked(path, _KIND) as file:
+        data = _read(file)
+        if _digest(data) != file.attrs["digest"]:
+            raise ValueError("its content is not what was written")
     return data
 
 
@@ -192,21 +174,6 @@ def fingerprint(model):
         sha.update(name.encode())
         sha.update(np.ascontiguousarray(variable.numpy()).tobytes())
     return sha.hexdigest()
-
-
-def _check_header(file, path):
-    found = file.attrs.get("format")
-    if found != FORMAT:
-        raise MulkinetError(
-            f"expected an index (attribute format = {FORMAT!r}), found {path} with format = "
-            f"{found!r}; make one with mulkinet index build"
-        )
-    version = int(file.attrs["version"])
-    if version > VERSION:
-        raise MulkinetError(
-            f"expected an index of version {VERSION} or older, found {path} of version {version}; "
-            "upgrade mulkinet"
-        )
 
 
 def _read(file):

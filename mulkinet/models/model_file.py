@@ -13,22 +13,22 @@ Public names: `save_model`, `load_model`, `load_state`.
 
 import contextlib
 import json
-from pathlib import Path
 
-import h5py
 import numpy as np
 
 import mulkinet
 from mulkinet.errors import MulkinetError
-from mulkinet.files.hdf5 import atomic_hdf5
+from mulkinet.files.hdf5 import FileKind, atomic_hdf5, open_checked, reason_of
 from mulkinet.models import build_model
 from mulkinet.models.base import EmbeddingNetwork
 from mulkinet.models.weights import find_model
 
-__all__ = ["FORMAT", "load_model", "load_state", "save_model"]
+__all__ = ["FORMAT", "load_model", "load_state", "reason_of", "save_model"]
 
 FORMAT = "mulkinet-model"
-VERSION = 1
+_KIND = FileKind(
+    "model file", FORMAT, 1, "train.py makes one, mulkinet import converts published weights to one"
+)
 
 
 def save_model(model, path, *, state=None, dtype="float32"):
@@ -57,7 +57,7 @@ def save_model(model, path, *, state=None, dtype="float32"):
     }
     with atomic_hdf5(path) as (file, _):
         file.attrs["format"] = FORMAT
-        file.attrs["version"] = VERSION
+        file.attrs["version"] = _KIND.version
         file.attrs["config"] = json.dumps(config)
         weights = file.create_group("weights")
         for name, variable in named_weights(model).items():
@@ -149,11 +149,6 @@ def copy_weights(model, arrays, name_in_file=str):
         variable.assign(np.asarray(arrays[name][()], dtype=variable.dtype.as_numpy_dtype))
 
 
-def reason_of(error):
-    """The first line of an exception's text, or its kind where it has none."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
-
-
 def _datasets(group):
     for layer, members in group.items():
         for weight, dataset in members.items():
@@ -162,47 +157,8 @@ def _datasets(group):
 
 @contextlib.contextmanager
 def _open(path):
-    path = Path(path)
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "no file"
-        raise MulkinetError(f"expected a model file at {path}, found {found}; train.py makes one")
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise MulkinetError(
-            f"expected a model file, found {path}, which is truncated or no HDF5 file; "
-            "for published weights, run mulkinet import first"
-        ) from error
-    with file:
+    with open_checked(path, _KIND) as file:
         try:
-            _check_header(file, path)
-            try:
-                yield file
-            except MulkinetError as error:
-                raise MulkinetError(f"the model file {path} is damaged: {error}") from error
-        except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
-            raise MulkinetError(
-                f"the model file {path} is damaged: {reason_of(error)}; make it again"
-            ) from error
-
-
-def _check_header(file, path):
-    found = file.attrs.get("format")
-    if found != FORMAT:
-        hint = (
-            "convert it with mulkinet import"
-            if "model_config" in file.attrs
-            else "train.py makes model files"
-        )
-        raise MulkinetError(
-            f"expected a model file (attribute format = {FORMAT!r}), found {path} with "
-            f"format = {found!r}; {hint}"
-        )
-    version = file.attrs.get("version")
-    if not isinstance(version, np.integer) or version < 1:
-        raise MulkinetError(f"the model file {path} is damaged: version {version}; make it again")
-    if version > VERSION:
-        raise MulkinetError(
-            f"expected a model file of version {VERSION} or older, found {path} of version "
-            f"{version}; upgrade mulkinet"
-        )
+            yield file
+        except MulkinetError as error:
+            raise MulkinetError(f"the model file {path} is damaged: {error}") from error

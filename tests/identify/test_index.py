@@ -391,8 +391,8 @@ def damage(path, how):
 @pytest.mark.parametrize(
     ("how", "match"),
     [
-        ("truncated", "damaged or no HDF5"),
-        ("empty", "damaged or no HDF5"),
+        ("truncated", "truncated or no HDF5"),
+        ("empty", "truncated or no HDF5"),
         ("one bit", "not what was written"),
         ("no titles", "damaged"),
         ("no config", "lacks model_file"),

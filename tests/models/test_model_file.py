@@ -170,9 +170,9 @@ WRONG = {
     "text": (lambda path: path.write_text("weights\n" * 999), "truncated or no HDF5 file"),
     "truncated": (truncate, "truncated or no HDF5 file"),
     "broken strings": (break_strings, "^the model file .* is damaged: .*; make it again$"),
-    "foreign": (make_foreign, "found .* with format = None; train.py makes model files"),
+    "foreign": (make_foreign, "found .* with format = None; train.py makes one"),
     "store": (make_store, "^expected a model file .* with format = 'mulkinet-features'"),
-    "keras": (make_keras, "convert it with mulkinet import"),
+    "keras": (make_keras, "format = None; .*mulkinet import converts published weights"),
     "newer": (
         set_version(2),
         "^expected .* version 1 or older, found .* version 2; upgrade mulkinet",
@@ -188,7 +188,7 @@ WRONG = {
     ),
     "unknown network": (
         lambda path: edit_config(path, network="os.system"),
-        "damaged: model: expected one of mulkinet, .*; found 'os.system'",
+        "damaged: expected a network of .*, found 'os.system'",
     ),
     "unknown option": (lambda path: edit_config(path, options={"x": 1}), "move has no option x"),
     "other network": (
@@ -251,7 +251,7 @@ def hostile_keras(tmp_path, marker):
 
 
 def test_loading_a_keras_file_executes_nothing(hostile_keras, marker):
-    with pytest.raises(MulkinetError, match="convert it with mulkinet import"):
+    with pytest.raises(MulkinetError, match="mulkinet import converts"):
         load_model(hostile_keras)
     assert not marker.exists()
 
