@@ -73,14 +73,21 @@ def rank_and_thresholds(embeddings, works):
 
 def product(embeddings, works):
     """Bare product of the same blocks."""
-    from mulkinet.evaluation.distances import pair_keys
-    from mulkinet.evaluation.ranking import DEFAULT_MEMORY, Blocks
+    from mulkinet.evaluation.distances import compare
+    from mulkinet.evaluation.ranking import DEFAULT_MEMORY
     from mulkinet.evaluation.selection import select_tracks
 
     selection = select_tracks(works)
-    keys = pair_keys(embeddings, selection, distance="cosine")
-    blocks = Blocks(keys, len(selection.queries), len(selection.references), memory=DEFAULT_MEMORY)
-    return lambda: blocks.visit(lambda *_: None, "")
+    keys = compare(embeddings, selection, distance="cosine")
+    n_rows = int(DEFAULT_MEMORY * 2**20 / 8) // len(selection.references)
+    block = np.empty((n_rows, len(selection.references)))
+
+    def fill():
+        for start in range(0, len(selection.queries), n_rows):
+            rows = slice(start, min(start + n_rows, len(selection.queries)))
+            keys.fill(block[: rows.stop - start], rows)
+
+    return fill
 
 
 def sort(embeddings, works):

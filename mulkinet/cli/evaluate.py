@@ -94,6 +94,7 @@ def main(ctx, test_ls, query_ls, val_ls, memory, ci, conventions, json_file, out
     """
     from mulkinet.evaluation.evaluator import run_evaluation
     from mulkinet.evaluation.results import describe, write_json, write_tables
+    from mulkinet.evaluation.thresholds import choose_tau
 
     if report:
         from mulkinet.evaluation.report.page import write_report
@@ -102,8 +103,7 @@ def main(ctx, test_ls, query_ls, val_ls, memory, ci, conventions, json_file, out
     tau, chosen_on = None, {}
     if val_ls:
         validation = source(val_ls, None)
-        scores = run_evaluation(**validation.arguments, memory=memory).scores
-        tau = scores["accuracy_threshold"]
+        tau = choose_tau(run_evaluation(**validation.arguments, memory=memory).pairs)
         chosen_on = {"val_ls": val_ls, "val_missing": validation.settings.get("missing")}
     candidates = source(test_ls, query_ls)
     settings = {name: value for name, value in chosen_on.items() if value}

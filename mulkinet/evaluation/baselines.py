@@ -7,8 +7,8 @@ mean-chroma  the mean of each track's chroma, compared by cosine in the best of 
              Euclidean distance (Bertin-Mahieux & Ellis, ISMIR 2012, without its beats and PCA)
 qmax         cross recurrence and its longest trace, pair by pair (Serra, Serra & Andrzejak 2009)
 
-Public names: `BASELINES`, `BaselineResult`, `check_name`, `run_baseline`, `mean_chroma`,
-`fourier_magnitude`.
+Public names: `BASELINES`, `BaselineResult`, `check_name`, `chroma_feature`, `run_baseline`,
+`mean_chroma`, `fourier_magnitude`.
 """
 
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ __all__ = [
     "BASELINES",
     "BaselineResult",
     "check_name",
+    "chroma_feature",
     "run_baseline",
     "mean_chroma",
     "fourier_magnitude",
@@ -106,7 +107,7 @@ def run_baseline(name, tracks, *, feature=None, n_workers=-1, progress=False, re
         MulkinetError: No such baseline, no feature of 12 bins, or features that are not finite.
     """
     check_name(name)
-    feature = _chroma_feature(tracks.store, feature)
+    feature = chroma_feature(tracks.store, feature)
     tracks.store.check_finite(feature, tracks.rows)
     if name == "qmax":
         embeddings = qmax_distances(
@@ -128,7 +129,19 @@ def _with_contrast(chroma):
     return powered * (lengths / np.maximum(np.linalg.norm(powered, axis=0), np.finfo(float).tiny))
 
 
-def _chroma_feature(store, feature):
+def chroma_feature(store, feature=None):
+    """The named feature, or the first of 12 bins.
+
+    Args:
+        store: FeatureStore.
+        feature: Its name, or None.
+
+    Returns:
+        str.
+
+    Raises:
+        MulkinetError: It has not 12 bins, or there is none.
+    """
     candidates = [feature] if feature else store.features
     for name in candidates:
         if store.settings(name)["n_bins"] == _N_BINS:

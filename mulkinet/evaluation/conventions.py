@@ -9,14 +9,14 @@ MOVE, Re-MOVE  a query without covers counts as found at rank 1 in MR1 and MRR, 
 acoss          such queries are dropped, but MRR is divided by all tracks; Top-k are numbers of
                queries whose first cover is in the first k
 CQTNet         (and TPPNet) such queries have AP 0 and rank 0, both averaged
-CoverHunter    as CQTNet, AP over the first 10000; candidates at a float32 cosine distance below 0,
-               as exact duplicates may be, are dropped
+CoverHunter    as CQTNet, AP over the first 10000; candidates at a float32 distance below 0, as the
+               cosine of exact duplicates may give, are dropped
 MulKINet       the query's own track stays, at a cosine distance of 1; a cover is a track of the same
                run of equal works in the list; a query without covers makes MAP NaN
 
 Where published code leaves equal distances to its sorting routine, ties count against the query.
 
-Public names: `CONVENTIONS`, `as_published`.
+Public names: `CONVENTIONS`, `Conventions`.
 """
 
 import math
@@ -25,10 +25,9 @@ import numpy as np
 
 from mulkinet.errors import MulkinetError
 from mulkinet.evaluation import metrics
-from mulkinet.evaluation.ranking import tie_ends
 from mulkinet.evaluation.selection import select_tracks
 
-__all__ = ["CONVENTIONS", "as_published"]
+__all__ = ["CONVENTIONS", "Conventions"]
 
 CONVENTIONS = ("MOVE", "acoss", "CQTNet", "CoverHunter", "MulKINet")
 
@@ -37,33 +36,107 @@ _COVERHUNTER_DEPTH = 10000
 _NEAR = 1e-5
 
 
-def as_published(selection, ranking, blocks, rerank, distance):
+class Conventions:
     """Scores a ranking by the conventions of published code.
 
     Args:
+        embeddings: (N, embedding) array, or distances.
         selection: Selection.
-        ranking: Ranking of it.
-        blocks: Blocks over the same pairs.
-        rerank: Function of a Selection that gives (Ranking, Blocks) for the same embeddings;
-            called when MulKINet would have taken other tracks for covers.
+        keys: What `distances.compare` gives for it.
         distance: Name of the distance.
-
-    Returns:
-        dict of convention to dict of what its code prints to float (NaN where that prints NaN).
-        MulKINet's is there only where a list was ranked against itself, as it does, and by cosine or
-        precomputed distances (taken to be cosine's): among others its 1 would mean nothing.
     """
-    n_asked = len(selection.asked)
-    published = {
-        "MOVE": _move(ranking, n_asked),
-        "acoss": _acoss(ranking, n_asked),
-        "CQTNet": _cqtnet(ranking, n_asked),
-        "CoverHunter": _coverhunter(selection, ranking, blocks),
-    }
-    has_unit = distance in ("cosine", "precomputed")
-    if has_unit and np.array_equal(np.sort(selection.asked), np.sort(selection.references)):
-        published["MulKINet"] = _mulkinet(selection, ranking, blocks, rerank)
-    return published
+
+    def __init__(self, embeddings, selection, keys, distance):
+        self._embeddings = embeddings
+        self._selection = selection
+        self._keys = keys
+        self._distance = distance
+        # For each cover, how many candidates before it are negative and no covers.
+        self._negative = np.zeros(len(selection.relevant), dtype=np.int64)
+
+    def visit(self, block, rows, reach):
+        """Counts candidates of a negative float32 distance: a visitor of `ranking.rank_relevant`."""
+        first = self._selection.starts[rows.start]
+        near = block < self._keys.key(_NEAR)
+        for place in np.flatnonzero(near.any(axis=1)):
+            row, columns = rows.start + place, np.flatnonzero(near[place])
+            found = block[place, columns]
+            found = found[self._is_negative(np.full(len(columns), row), columns, found)]
+            part = self._selection.pairs_of(slice(row, row + 1))
+            reached = reach[part.start - first : part.stop - first]
+            self._negative[part] = np.searchsorted(np.sort(found), reached, side="right")
+
+    def printed(self, ranking, rerank):
+        """What published code would have printed.
+
+        Args:
+            ranking: Ranking of the selection.
+            rerank: Function of a Selection that gives its Ranking by the same embeddings; called when
+                MulKINet would have taken other tracks for covers.
+
+        Returns:
+            dict of convention to dict of what its code prints to float (NaN where that prints NaN).
+            MulKINet's is there only where a list was ranked against itself, as it does, and by cosine
+            or precomputed distances (taken to be cosine's): among others its 1 would mean nothing.
+        """
+        selection, n_asked = self._selection, len(self._selection.asked)
+        found = {
+            "MOVE": _move(ranking, n_asked),
+            "acoss": _acoss(ranking, n_asked),
+            "CQTNet": _cqtnet(ranking, n_asked),
+            "CoverHunter": _coverhunter(*self._without_negative(ranking), n_asked),
+        }
+        has_unit = self._distance in ("cosine", "precomputed")
+        if has_unit and np.array_equal(np.sort(selection.asked), np.sort(selection.references)):
+            found["MulKINet"] = self._mulkinet(ranking, rerank)
+        return found
+
+    def _is_negative(self, rows, columns, keys):
+        """(n,) whether float32 arithmetic puts the pairs (rows[i], columns[i]) below 0."""
+        if self._distance == "precomputed":
+            return keys.astype(np.float32) < 0
+        if self._distance != "cosine":
+            return np.zeros(len(rows), dtype=bool)
+        left = self._single_units(self._selection.queries[rows])
+        right = self._single_units(self._selection.references[columns])
+        return 1 - np.einsum("ij,ij->i", left, right) < 0
+
+    def _single_units(self, rows):
+        vectors = np.asarray(self._embeddings)[rows].astype(np.float32)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors / np.where(lengths > 0, lengths, 1)
+
+    def _without_negative(self, ranking):
+        """Ranks and counts when candidates of a negative float32 distance are taken out."""
+        starts, owners = self._selection.starts, self._selection.owners
+        is_dropped = np.zeros(len(ranking.keys), dtype=bool)
+        near = np.flatnonzero(ranking.keys < self._keys.key(_NEAR))
+        is_dropped[near] = self._is_negative(owners[near], ranking.items[near], ranking.keys[near])
+        gone = np.concatenate([[0], np.cumsum(is_dropped)])
+        ranks = ranking.ranks - self._negative - (gone[:-1] - gone[starts[owners]])
+        counts = ranking.counts - np.diff(gone[starts])
+        return ranks[~is_dropped], counts[counts > 0]
+
+    def _mulkinet(self, ranking, rerank):
+        selection, runs = self._selection, _runs(self._selection)
+        if runs is not None:
+            try:
+                selection = select_tracks(
+                    runs, queries=selection.asked, references=selection.references
+                )
+            except MulkinetError:  # No run has two tracks, so nothing can be found.
+                return {"mAP": np.nan, "P@10": 0.0, "MR1": np.nan}
+            ranking = rerank(selection)
+        # The own track's distance of 1 counts as any other's.
+        reach = ranking.keys + self._keys.slack(ranking.keys)
+        ranks = ranking.ranks + (reach >= self._keys.key(1.0))
+        precisions = metrics.average_precision(ranks, ranking.counts)
+        found = _total(metrics.precision_at(ranks, ranking.counts, 10))
+        return {
+            "mAP": np.nan if len(selection.excluded) else metrics.mean(precisions),
+            "P@10": found / len(selection.asked),
+            "MR1": metrics.mean(metrics.first_rank(ranks, ranking.counts)),
+        }
 
 
 def _move(ranking, n_asked):
@@ -99,8 +172,7 @@ def _cqtnet(ranking, n_asked):
     }
 
 
-def _coverhunter(selection, ranking, blocks):
-    ranks, counts = _without_negatives(selection, ranking, blocks)
+def _coverhunter(ranks, counts, n_asked):
     if not len(counts):
         return {"mean_ap": 0.0, "top10": 0.0, "rank1": 0.0, "hit_rate": 0.0}
     is_shallow = ranks <= _COVERHUNTER_DEPTH
@@ -108,69 +180,11 @@ def _coverhunter(selection, ranking, blocks):
     precisions = []
     if found.any():
         precisions = metrics.average_precision(ranks[is_shallow], found[found > 0])
-    n_asked = len(selection.asked)
     return {
         "mean_ap": _total(precisions) / n_asked,
         "top10": _total(metrics.precision_at(ranks, counts, 10)) / n_asked,
         "rank1": _total(metrics.first_rank(ranks, counts)) / n_asked,
         "hit_rate": _total(metrics.hit_at(ranks, counts, 1)) / n_asked,
-    }
-
-
-def _without_negatives(selection, ranking, blocks):
-    # Ranks and counts when candidates of a negative float32 distance are taken out.
-    owner = selection.query_of_pair
-    is_dropped = blocks.keys.single_precision_distance(owner, ranking.items) < 0
-    gone = np.cumsum(is_dropped)
-    gone_before_query = (gone - is_dropped)[ranking.starts][owner]
-    covers_before = gone - is_dropped - gone_before_query
-    covers_not_above = gone[tie_ends(ranking.keys, owner)] - gone_before_query
-    others_not_above = _negatives_not_above(selection, ranking, blocks) - covers_not_above
-    ranks = ranking.ranks - others_not_above - covers_before
-    counts = ranking.counts - np.add.reduceat(is_dropped.astype(np.int64), ranking.starts)
-    return ranks[~is_dropped], counts[counts > 0]
-
-
-def _negatives_not_above(selection, ranking, blocks):
-    # How many candidates of a negative float32 distance do not exceed each cover's key.
-    not_above = np.zeros(len(ranking.keys), dtype=np.int64)
-    starts = np.append(ranking.starts, len(ranking.keys))
-
-    def visit(block, first_row, first_column):
-        near = blocks.keys.measure(block) < _NEAR
-        for offset in np.flatnonzero(near.any(axis=1)):
-            row = first_row + offset
-            columns = np.flatnonzero(near[offset])
-            columns = columns[columns + first_column != selection.own[row]]
-            rows = np.full(len(columns), row)
-            single = blocks.keys.single_precision_distance(rows, columns + first_column)
-            negative = np.sort(block[offset, columns[single < 0]])
-            start, stop = starts[row : row + 2]
-            found = np.searchsorted(negative, ranking.keys[start:stop], side="right")
-            not_above[start:stop] += found
-
-    blocks.visit(visit, "duplicates")
-    return not_above
-
-
-def _mulkinet(selection, ranking, blocks, rerank):
-    runs = _runs(selection)
-    if runs is not None:
-        try:
-            selection = select_tracks(
-                runs, queries=selection.asked, references=selection.references
-            )
-        except MulkinetError:  # No run has two tracks, so nothing can be found.
-            return {"mAP": np.nan, "P@10": 0.0, "MR1": np.nan}
-        ranking, blocks = rerank(selection)
-    # The own track's distance of 1 counts as any other's.
-    ranks = ranking.ranks + (blocks.keys.distance(ranking.keys) >= 1)
-    precisions = metrics.average_precision(ranks, ranking.counts)
-    found = _total(metrics.precision_at(ranks, ranking.counts, 10))
-    return {
-        "mAP": np.nan if len(selection.excluded) else metrics.mean(precisions),
-        "P@10": found / len(selection.asked),
-        "MR1": metrics.mean(metrics.first_rank(ranks, ranking.counts)),
     }
 
 

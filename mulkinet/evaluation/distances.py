@@ -1,33 +1,22 @@
-"""Distances between embeddings, a block of pairs at a time, exact enough to be compared for equality.
+"""Distances between queries and references, whole rows at a time.
 
-A ranking by counting asks "is this candidate nearer than that one?" of numbers that come from
-different blocks, so one pair must give the same bits whatever block it was computed in. BLAS does
-not promise that: its kernels sum in an order that depends on a block's shape. Here it cannot
-matter, because no sum is ever rounded: embeddings are normalised (cosine) or centred and scaled
-(Euclidean), their components rounded to a grid of 2**-26 or 2**-25, and all products and partial
-sums are then whole multiples of the grid's square below 2**53, which float64 holds exactly.
+A key is what is compared: a float64 that grows with the distance (squared where it saves a root).
+Matrix products round, and how depends on the shape of a block; so two keys are a tie when they are
+nearer than 1e-10 (of unit vectors, or of vectors divided by the longest after centring), and keys
+not made by products when they are equal but for a relative 1e-12. That is some thousand times the
+rounding, and less than float32 embeddings can tell: copies of a track tie, and so does everything
+in a collapsed network. Where lengths spread too far for products, and for the weighted L1,
+differences are summed component by component.
 
-Tolerance: a component moves by at most 2**-27 of a unit vector (cosine), or by 2**-26 of the
-longest centred embedding (Euclidean), which is about the rounding of float32 input. Where lengths
-spread too far for one grid, and for the weighted L1, pairs are summed component by component in
-a fixed order instead: slower, and just as reproducible.
-
-Keys are what is compared: float64 that grow with the distance (squared where it saves a root).
-A measure is a key as float32, off by a constant, for counting pairs by thresholds. Of equal vectors
-the grid may bring the cosine distance to either side of 0, by its step times the root of the embedding
-size at most; so small ones are 0 as distances and as measures, but keep their order as keys.
-
-Public names: `DISTANCES`, `pair_keys`, `check_embeddings`.
+Public names: `DISTANCES`, `compare`, `pair_distances`, `check_embeddings`.
 """
-
-import functools
 
 import numpy as np
 
 from mulkinet.errors import MulkinetError
 from mulkinet.evaluation.products import matrix_product
 
-__all__ = ["DISTANCES", "pair_keys", "check_embeddings"]
+__all__ = ["DISTANCES", "check_embeddings", "compare", "pair_distances"]
 
 DISTANCES = (
     "cosine",
@@ -38,12 +27,14 @@ DISTANCES = (
     "precomputed",
 )
 
-_COSINE_GRID = 2.0**26
-_EUCLIDEAN_GRID = 2.0**25
-# Beyond this ratio of the longest to the median centred length, one grid is too coarse for the rest.
+_TIE_DECIMALS = 10
+_TIE = 10.0**-_TIE_DECIMALS
+_RELATIVE_TIE = 1e-12
+# Beyond this ratio of the longest to the median length the rest would drown in the longest's rounding.
 _MAX_SPREAD = 1024.0
-# Thresholds are float32.
 _LARGEST = float(np.finfo(np.float32).max)
+# Entries summed component by component at a time: they stay in the processor's cache.
+_CACHED = 1 << 13
 
 
 def check_embeddings(embeddings):
@@ -77,7 +68,7 @@ def check_embeddings(embeddings):
     return array.astype(np.float64)
 
 
-def pair_keys(embeddings, selection, *, distance, weights=None):
+def compare(embeddings, selection, *, distance, weights=None):
     """Prepares the comparison of queries with references.
 
     Args:
@@ -93,9 +84,7 @@ def pair_keys(embeddings, selection, *, distance, weights=None):
             L1 distance.
 
     Returns:
-        Keys: `fill(out, rows, columns)` and `pairs(rows, columns)` give keys, where rows are
-        positions in the selection's queries and columns in its references; `measure(keys)`,
-        `distance_of_measure(measures)` and `distance(keys)` turn them into others.
+        Keys.
 
     Raises:
         MulkinetError: Unknown distance, or embeddings that cannot be compared.
@@ -106,167 +95,144 @@ def pair_keys(embeddings, selection, *, distance, weights=None):
         raise MulkinetError(f"weights belong to the distance weighted_l1, found {distance!r}")
     if distance == "precomputed":
         return _MatrixKeys(embeddings, selection)
-    given, embeddings = embeddings, check_embeddings(embeddings)
-    queries, references = selection.queries, selection.references
-    if distance == "cosine":
-        factors = _cosine_factors(embeddings, queries, references)
-        return _CosineKeys(*factors, given, selection)
-    if distance == "transposed_cosine":
-        return _TransposedKeys(*_cosine_factors(embeddings, queries, references))
+    embeddings = check_embeddings(embeddings)
     size = embeddings.shape[1]
+    left, right = embeddings[selection.queries], embeddings[selection.references]
     if distance == "weighted_l1":
         kernel, bias = _checked_weights(weights, size)
-        return _DirectKeys(embeddings, queries, references, kernel, offset=bias)
-    used = _centred(embeddings, queries, references)
-    scale, spread = _power_of_two_scale(used)
+        return _DirectKeys(left, right, kernel, zero=-bias)
+    if distance in ("cosine", "transposed_cosine"):
+        keys = _ProductKeys if distance == "cosine" else _TransposedKeys
+        return keys(_units(left), -_units(right), zero=-1.0)
+    middle, scale, spread = _extent(left, right)
+    left, right = (left - middle) / scale, (right - middle) / scale
+    form = {"unit": scale, "root": True}
     if distance == "sqeuclidean":
-        finish = functools.partial(_squared, unit=scale**2 / size)
-    else:
-        finish = functools.partial(_rooted, unit=scale)
+        form = {"unit": scale**2 / size}
     if spread > _MAX_SPREAD:
-        return _DirectKeys(used / scale, queries, references, None, finish=finish)
-    return _ProductKeys(*_euclidean_factors(used / scale, queries, references), finish=finish)
+        return _DirectKeys(left, right, None, **form)
+    return _ProductKeys(*_euclidean_factors(left, right), **form)
+
+
+def pair_distances(left, right, *, distance, weights=None):
+    """Distances of pairs, one by one.
+
+    Args:
+        left: (n, embedding) finite embeddings.
+        right: (n, embedding).
+        distance: As for `compare`, but not "precomputed".
+        weights: As for `compare`.
+
+    Returns:
+        (n,) float64.
+    """
+    left, right = np.asarray(left, dtype=np.float64), np.asarray(right, dtype=np.float64)
+    if distance in ("cosine", "transposed_cosine"):
+        left, right = _units(left), _units(right)
+        shifts = range(left.shape[1] if distance == "transposed_cosine" else 1)
+        shifted = (np.roll(left, shift, axis=1) for shift in shifts)
+        found = np.min([1 - np.einsum("ij,ij->i", part, right) for part in shifted], axis=0)
+        return np.where(np.abs(found) <= _TIE, 0.0, found)
+    if distance == "weighted_l1":
+        kernel, bias = _checked_weights(weights, left.shape[1])
+        return np.einsum("ij,j->i", np.abs(left - right), kernel) + bias
+    if distance == "euclidean":
+        return np.linalg.norm(left - right, axis=1)
+    return np.square(left - right).mean(axis=1)
 
 
 class _Keys:
-    """What all keys have: the way from keys to measures and to distances.
+    """The way from keys to distances and back.
+
+    A distance is (key - zero) * unit, or with `root` its square root times unit.
 
     Attributes:
         uses_blas: Whether `fill` is a matrix product, which has threads of its own.
         blocks_held: How many blocks `fill` needs at most, the one it fills among them.
-        entries_a_pair: How many numbers `pairs` needs at most for each pair.
+        tolerance: Keys nearer than this are a tie.
     """
 
     uses_blas = False
     blocks_held = 1
+    tolerance = 0.0
 
-    def __init__(self, offset=0.0, finish=None, rounding=-np.inf):
-        self._offset = float(offset)
-        self._finish = finish
-        self._last_zero = rounding - self._offset
+    def __init__(self, zero=0.0, unit=1.0, root=False):
+        self._zero, self._unit, self._root = zero, unit, root
 
-    def measure(self, keys):
-        """Keys as float32 measures, in which the order of keys is kept but for rounding."""
-        out = np.empty(keys.shape, dtype=np.float32)
-        np.add(keys, self._offset, out=out, casting="same_kind")
-        out[keys <= self._last_zero] = 0
-        return out
+    def slack(self, keys):
+        """How far above each key others are a tie with it."""
+        return self.tolerance + _RELATIVE_TIE * np.abs(keys)
 
-    def key_above(self, measure):
-        """A key that no key of this measure, or of a lesser one, exceeds."""
-        # Rounding to float32 may have brought down what was up to half a step above.
-        with np.errstate(over="ignore"):
-            above = float(np.nextafter(np.float32(measure), np.float32(np.inf))) - self._offset
-        return max(above, self._last_zero)
-
-    def distance_of_measure(self, measures):
-        """Distances of measures given as float64."""
-        return self._finish(measures) if self._finish else measures
+    def tied(self, keys):
+        """Keys of which those that tie are equal."""
+        return np.round(keys, _TIE_DECIMALS) if self.tolerance else keys
 
     def distance(self, keys):
-        """Distances of keys."""
-        measures = np.where(keys <= self._last_zero, 0.0, keys + self._offset)
-        return self.distance_of_measure(measures)
+        """Distances of keys; what ties with 0 is 0."""
+        above = np.asarray(keys) - self._zero
+        above = np.where(np.abs(above) <= self.tolerance, 0.0, above)
+        if self._root:
+            # A threshold below all distances has a key below 0, and stays there.
+            above = np.copysign(np.sqrt(np.abs(above)), above)
+        return above * self._unit
 
-    def single_precision_distance(self, rows, columns):
-        """Distances of the pairs (rows[i], columns[i]) as float32 arithmetic gives them."""
-        return self.distance(self.pairs(rows, columns)).astype(np.float32)
+    def key(self, distance):
+        """The key of a distance."""
+        above = distance / self._unit
+        return (abs(above) * above if self._root else above) + self._zero
 
 
 class _ProductKeys(_Keys):
-    """Keys that are inner products of exact factors."""
+    """Keys that are inner products."""
 
     uses_blas = True
+    tolerance = _TIE
 
-    def __init__(self, left, right, **to_distance):
-        super().__init__(**to_distance)
-        self._left, self._right = left, right
+    def __init__(self, left, right, **form):
+        super().__init__(**form)
+        self._left, self._right = left, right.T
         self._product = matrix_product()
-        self.entries_a_pair = 2 * left.shape[1] + 1
 
-    def fill(self, out, rows, columns):
-        """Writes the keys of a block, (rows, columns), into `out`."""
-        self._product(self._left[rows], self._right[columns].T, out=out)
-
-    def pairs(self, rows, columns):
-        """(n,) keys of the pairs (rows[i], columns[i])."""
-        return np.einsum("ij,ij->i", self._left[rows], self._right[columns])
+    def fill(self, out, rows):
+        """Writes the keys of some queries, (rows, references), into `out`."""
+        self._product(self._left[rows], self._right, out=out)
 
 
-class _CosineKeys(_ProductKeys):
-    """Keys of the cosine distance, which knows how float32 arithmetic would have rounded it."""
-
-    def __init__(self, left, right, embeddings, selection):
-        super().__init__(left, right, **_cosine_of_keys(left))
-        self._embeddings = np.asarray(embeddings)
-        self._selection = selection
-
-    def single_precision_distance(self, rows, columns):
-        """Distances as float32 arithmetic gives them: of equal vectors, perhaps below 0."""
-        left = self._single_units(self._selection.queries[rows])
-        right = self._single_units(self._selection.references[columns])
-        return 1 - np.einsum("ij,ij->i", left, right)
-
-    def _single_units(self, rows):
-        vectors = self._embeddings[rows].astype(np.float32)
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return vectors / np.where(lengths > 0, lengths, 1)
-
-
-class _TransposedKeys(_Keys):
+class _TransposedKeys(_ProductKeys):
     """The least of the keys that the circular shifts of the left factor give."""
 
-    uses_blas = True
     blocks_held = 2
 
-    def __init__(self, left, right):
-        super().__init__(**_cosine_of_keys(left))
-        self.entries_a_pair = 4 * left.shape[1]
-        self._shifted = [
-            _ProductKeys(np.roll(left, shift, axis=1), right) for shift in range(left.shape[1])
-        ]
-
-    def fill(self, out, rows, columns):
-        """Writes the keys of a block, (rows, columns), into `out`."""
-        shifted = np.empty_like(out)
+    def fill(self, out, rows):
+        """As for `_ProductKeys`."""
+        left, shifted = self._left[rows], np.empty_like(out)
         out[...] = np.inf
-        for keys in self._shifted:
-            keys.fill(shifted, rows, columns)
+        for shift in range(left.shape[1]):
+            self._product(np.roll(left, shift, axis=1), self._right, out=shifted)
             np.minimum(out, shifted, out=out)
-
-    def pairs(self, rows, columns):
-        """(n,) keys of the pairs (rows[i], columns[i])."""
-        return np.min([keys.pairs(rows, columns) for keys in self._shifted], axis=0)
 
 
 class _DirectKeys(_Keys):
     """Keys summed component by component: weighted absolute differences, or squared ones."""
 
-    blocks_held = 2
-
-    def __init__(self, embeddings, queries, references, kernel, **to_distance):
-        super().__init__(**to_distance)
-        self.entries_a_pair = 2 * embeddings.shape[1] + 2
+    def __init__(self, left, right, kernel, **form):
+        super().__init__(**form)
+        self._left = left
         # One row per component, so that a component of all references is contiguous.
-        self._left = np.ascontiguousarray(embeddings[queries].T)
-        self._right = np.ascontiguousarray(embeddings[references].T)
+        self._right = np.ascontiguousarray(right.T)
         self._kernel = kernel
 
-    def fill(self, out, rows, columns):
-        """Writes the keys of a block, (rows, columns), into `out`."""
-        self._sum(out, self._left[:, rows, None], self._right[:, None, columns])
+    def fill(self, out, rows):
+        """Writes the keys of some queries, (rows, references), into `out`."""
+        left, step = self._left[rows], max(1, _CACHED // out.shape[1])
+        for start in range(0, len(out), step):
+            self._sum(out[start : start + step], left[start : start + step])
 
-    def pairs(self, rows, columns):
-        """(n,) keys of the pairs (rows[i], columns[i])."""
-        out = np.empty(len(rows))
-        self._sum(out, self._left[:, rows], self._right[:, columns])
-        return out
-
-    def _sum(self, out, left, right):
+    def _sum(self, out, left):
         out[...] = 0
         term = np.empty_like(out)
-        for component in range(len(left)):
-            np.subtract(left[component], right[component], out=term)
+        for component, values in enumerate(self._right):
+            np.subtract(left[:, component, None], values, out=term)
             if self._kernel is None:
                 np.square(term, out=term)
             else:
@@ -278,16 +244,14 @@ class _DirectKeys(_Keys):
 class _MatrixKeys(_Keys):
     """Keys read from a precomputed distance matrix.
 
-    A track's distance to itself, for which many write infinity or NaN, is taken as 0: it is in
-    every block, and no candidate.
+    A track's distance to itself, for which many write infinity or NaN, may be anything.
     """
 
     blocks_held = 2
-    entries_a_pair = 4
 
     def __init__(self, matrix, selection):
         super().__init__()
-        shape = len(selection.queries) + len(selection.excluded), len(selection.references)
+        shape = len(selection.asked), len(selection.references)
         if getattr(matrix, "shape", None) != shape:
             raise MulkinetError(
                 f"expected distances of shape (queries, references) = {shape}, "
@@ -296,81 +260,55 @@ class _MatrixKeys(_Keys):
         if matrix.dtype.kind not in "fiub":
             raise MulkinetError(f"expected distances as numbers, found {matrix.dtype}")
         self._matrix = matrix
-        self._selection = selection
+        self._positions, self._own = selection.positions, selection.own
 
-    def fill(self, out, rows, columns):
-        """Writes the distances of a block, (rows, columns), into `out`."""
-        out[...] = self._matrix[self._selection.positions[rows], columns]
-        own = self._selection.own[rows] - columns.start
-        inside = np.flatnonzero((own >= 0) & (own < out.shape[1]))
-        out[inside, own[inside]] = 0
+    def fill(self, out, rows):
+        """Writes the distances of some queries, (rows, references), into `out`."""
+        out[...] = self._matrix[self._positions[rows]]
+        own = self._own[rows]
+        has_own = np.flatnonzero(own >= 0)
+        out[has_own, own[has_own]] = 0
         finite = np.abs(out) <= _LARGEST
         if not finite.all():
             row, column = np.argwhere(~finite)[0]
             raise MulkinetError(
                 f"expected finite distances (up to {_LARGEST:.1e}), found others in row "
-                f"{self._selection.positions[rows][row]}, column {columns.start + column}; only a "
-                "track's distance to itself may be anything"
+                f"{self._positions[rows][row]}, column {column}; only a track's distance to itself "
+                "may be anything"
             )
 
-    def pairs(self, rows, columns):
-        """(n,) distances of the pairs (rows[i], columns[i])."""
-        found = self._matrix[self._selection.positions[rows], columns].astype(np.float64)
-        found[columns == self._selection.own[rows]] = 0
-        return found
 
-
-def _squared(measures, unit):
-    return measures * unit
-
-
-def _rooted(measures, unit):
-    # A threshold below all distances has a measure below 0, and stays there.
-    return np.copysign(np.sqrt(np.abs(measures)), measures) * unit
-
-
-def _cosine_factors(embeddings, queries, references):
+def _units(vectors):
     # Dividing by the largest component first keeps the squares in range.
-    largest = np.abs(embeddings).max(axis=1, keepdims=True)
-    unit = embeddings / np.where(largest > 0, largest, 1)
-    unit /= np.where(largest > 0, np.linalg.norm(unit, axis=1, keepdims=True), 1)
-    unit = np.rint(unit * _COSINE_GRID) / _COSINE_GRID
-    return unit[queries], -unit[references]
+    largest = np.abs(vectors).max(axis=1, keepdims=True)
+    units = vectors / np.where(largest > 0, largest, 1)
+    return units / np.where(largest > 0, np.linalg.norm(units, axis=1, keepdims=True), 1)
 
 
-def _cosine_of_keys(factor):
-    return {"offset": 1, "rounding": np.sqrt(factor.shape[1]) / _COSINE_GRID}
-
-
-def _euclidean_factors(scaled, queries, references):
+def _euclidean_factors(left, right):
     # |q|^2 + |r|^2 - 2 q.r as one product: (q, |q|^2, 1) . (-2 r, 1, |r|^2).
-    points = np.rint(scaled * _EUCLIDEAN_GRID) / _EUCLIDEAN_GRID
-    squares = np.einsum("ij,ij->i", points, points)[:, None]
-    ones = np.ones_like(squares)
-    left = np.hstack([points, squares, ones])[queries]
-    right = np.hstack([-2 * points, ones, squares])[references]
-    return left, right
+    squares = [np.einsum("ij,ij->i", points, points)[:, None] for points in (left, right)]
+    return (
+        np.hstack([left, squares[0], np.ones_like(squares[0])]),
+        np.hstack([-2 * right, np.ones_like(squares[1]), squares[1]]),
+    )
 
 
-def _centred(embeddings, queries, references):
-    # A common offset would waste the grid. The middle of the range, unlike the mean, does not
-    # depend on the order of the tracks.
-    used = np.union1d(queries, references)
-    part = embeddings[used]
-    middle = part.min(axis=0) / 2 + part.max(axis=0) / 2
-    centred = np.zeros_like(embeddings)
-    centred[used] = part - middle
-    return centred
+def _extent(left, right):
+    # The median, which a few far tracks do not move; the power of 2 that brings the longest into
+    # (1/2, 1]; how much longer that is than the median length.
+    middle = np.median(right, axis=0)
+    lengths = np.concatenate([_lengths(left - middle), _lengths(right - middle)])
+    longest = lengths.max()
+    if longest == 0:
+        return middle, 1.0, 1.0
+    spread = longest / np.median(lengths[lengths > 0])
+    return middle, float(2.0 ** np.ceil(np.log2(longest))), spread
 
 
-def _power_of_two_scale(points):
-    # The scale that brings the longest into (1/2, 1], and how much longer it is than the median.
+def _lengths(points):
     largest = np.abs(points).max()
-    if largest == 0:
-        return 1.0, 1.0
-    lengths = largest * np.linalg.norm(points / largest, axis=1)
-    longest, median = lengths.max(), np.median(lengths[lengths > 0])
-    return 2.0 ** np.ceil(np.log2(longest)), longest / median
+    return largest * np.linalg.norm(points / (largest or 1), axis=1)
 
 
 def _checked_weights(weights, size):

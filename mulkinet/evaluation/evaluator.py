@@ -9,12 +9,12 @@ import numpy as np
 
 from mulkinet.errors import MulkinetError
 from mulkinet.evaluation.bootstrap import intervals
-from mulkinet.evaluation.conventions import as_published
-from mulkinet.evaluation.distances import pair_keys
+from mulkinet.evaluation.conventions import Conventions
+from mulkinet.evaluation.distances import compare
 from mulkinet.evaluation.metrics import query_scores, ranking_scores
-from mulkinet.evaluation.ranking import DEFAULT_MEMORY, Blocks, Ranking, rank_relevant
+from mulkinet.evaluation.ranking import DEFAULT_MEMORY, Ranking, rank_relevant
 from mulkinet.evaluation.selection import Selection, select_tracks
-from mulkinet.evaluation.thresholds import CodeHistogram, PairScores, score_pairs
+from mulkinet.evaluation.thresholds import PairCounter, PairCounts, score_pairs
 
 __all__ = ["Evaluation", "run_evaluation"]
 
@@ -27,8 +27,8 @@ class Evaluation:
         scores: dict of metric to number, and the numbers of tracks, works and queries.
         selection: Selection, who was compared with whom.
         ranking: Ranking, where the relevant items are.
-        blocks: Blocks, for further passes over the same pairs.
-        pairs: PairScores, or None without thresholds.
+        keys: Keys (see `distances.compare`) by which the pairs were ranked.
+        pairs: PairCounts, or None without thresholds.
         intervals: dict of metric to (low, high), or None without ci.
         conventions: dict of published code to what it would print, or None without conventions.
         settings: dict of what else it was run with: distance, memory, and with ci the seed.
@@ -37,8 +37,8 @@ class Evaluation:
     scores: dict
     selection: Selection
     ranking: Ranking
-    blocks: Blocks
-    pairs: PairScores = None
+    keys: object
+    pairs: PairCounts = None
     intervals: dict = None
     conventions: dict = None
     settings: dict = field(default_factory=dict)
@@ -71,37 +71,39 @@ def run_evaluation(
     _check_arguments(embeddings, work_ids, distance, ks, tau)
 
     def prepare(chosen):
-        keys = pair_keys(embeddings, chosen, distance=distance, weights=weights)
-        shape = len(chosen.queries), len(chosen.references)
-        return Blocks(keys, *shape, memory=memory, progress=progress)
+        return compare(embeddings, chosen, distance=distance, weights=weights)
 
-    def rerank(chosen):
-        blocks = prepare(chosen)
-        return rank_relevant(blocks, chosen), blocks
+    def rank(chosen, keys, visitors=()):
+        return rank_relevant(keys, chosen, visitors, memory=memory, progress=progress)
 
-    blocks = prepare(selection)
-    histogram = CodeHistogram(blocks.keys) if thresholds or tau is not None else None
-    ranking = rank_relevant(blocks, selection, [histogram.visit] if histogram else [])
-    pairs = score_pairs(blocks, ranking, histogram, tau) if histogram else None
-    scores = {
-        **ranking_scores(ranking.ranks, ranking.counts, ks),
-        **(pairs.scores if pairs else {}),
-        "tracks": selection.tracks,
-        "works": selection.works,
-        "queries": len(selection.queries),
-        "references": len(selection.references),
-        "excluded_queries": len(selection.excluded),
-        "noise_works": selection.noise_works,
-    }
+    keys = prepare(selection)
+    counter = PairCounter(keys, selection, tau) if thresholds or tau is not None else None
+    published = Conventions(embeddings, selection, keys, distance) if conventions else None
+    visitors = [visitor.visit for visitor in (counter, published) if visitor]
+    ranking = rank(selection, keys, visitors)
+    scores = ranking_scores(ranking.ranks, ranking.counts, ks)
+    pairs = None
+    if counter:
+        pairs = counter.pairs(ranking.keys)
+        scores.update(score_pairs(pairs, keys.distance(ranking.keys)))
+        scores.update(counter.at_tau(ranking.keys, selection.n_pairs))
+    scores.update(
+        tracks=selection.tracks,
+        works=selection.works,
+        queries=len(selection.queries),
+        references=len(selection.references),
+        excluded_queries=len(selection.excluded),
+        noise_works=selection.noise_works,
+    )
     bounds, run_with = None, {"distance": distance, "memory": memory}
     if ci:
         run_with["seed"] = seed
         values = query_scores(ranking.ranks, ranking.counts, ks)
         bounds = intervals(values, selection.query_works, seed)
-    published = None
-    if conventions:
-        published = as_published(selection, ranking, blocks, rerank, distance)
-    return Evaluation(scores, selection, ranking, blocks, pairs, bounds, published, run_with)
+    printed = None
+    if published:
+        printed = published.printed(ranking, lambda chosen: rank(chosen, prepare(chosen)))
+    return Evaluation(scores, selection, ranking, keys, pairs, bounds, printed, run_with)
 
 
 def _check_arguments(embeddings, work_ids, distance, ks, tau):

@@ -145,12 +145,9 @@ class _MatrixPart:
         self._matrix, self._rows, self._columns = matrix, rows, columns
         self.shape, self.dtype = (len(rows), len(columns)), matrix.dtype
 
-    def __getitem__(self, place):
-        """Entries (rows[i], columns[i]), or all of the rows in a slice of the columns."""
-        rows, columns = place
-        if isinstance(columns, slice):
-            return self._matrix[self._rows[rows][:, None], self._columns[columns]]
-        return self._matrix[self._rows[rows], self._columns[columns]]
+    def __getitem__(self, rows):
+        """Some of the rows, (n, columns)."""
+        return self._matrix[np.ix_(self._rows[rows], self._columns)]
 
 
 def _read_works(path):

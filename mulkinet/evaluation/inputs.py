@@ -7,6 +7,7 @@ Public names: `Tracks`, `Candidates`, `open_tracks`, `listed_rows`, `network_sou
 `baseline_source`.
 """
 
+import functools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from mulkinet.data.lists import describe_left_out, drop_missing, read_list, select
 from mulkinet.data.npy_folder import open_data
 from mulkinet.data.store import FeatureStore
-from mulkinet.evaluation.baselines import check_name, run_baseline
+from mulkinet.evaluation.baselines import check_name, chroma_feature, run_baseline
 
 __all__ = [
     "Tracks",
@@ -79,7 +80,7 @@ class Candidates:
         return {name: getattr(self, name) for name in (*names, "weights")}
 
 
-def open_tracks(data_dir=None, test_ls=None, query_ls=None, *, skip_missing=False):
+def open_tracks(data_dir=None, test_ls=None, query_ls=None, *, skip_missing=False, check=None):
     """Finds the tracks to evaluate on.
 
     Args:
@@ -90,6 +91,8 @@ def open_tracks(data_dir=None, test_ls=None, query_ls=None, *, skip_missing=Fals
         query_ls: List of the queries.
         skip_missing: Leave out tracks of the lists that the store lacks, and works of which one is
             left for that reason among queries and references; `Tracks.names` says how many.
+        check: Function of a store that raises MulkinetError where it is of no use: the demo set is
+            then not made.
 
     Returns:
         Tracks.
@@ -102,7 +105,7 @@ def open_tracks(data_dir=None, test_ls=None, query_ls=None, *, skip_missing=Fals
 
         for path in filter(None, (test_ls, query_ls)):
             read_list(path)  # what is wrong with it is told before minutes of composing
-        demo = ensure_demo()
+        demo = ensure_demo(check=check)
         data_dir, test_ls = demo.store_path, test_ls or demo.lists["TEST"]
     store = open_data(data_dir)
     names = {"store": str(store.path), "test_ls": test_ls, "query_ls": query_ls}
@@ -190,9 +193,11 @@ def network_source(
         "batchsize": batch_size,
     }
 
+    check = functools.partial(check_compatible, model, feature=feature)
+
     def source(test_ls, query_ls):
-        tracks = open_tracks(data_dir, test_ls, query_ls, skip_missing=skip_missing)
-        used = check_compatible(model, tracks.store, feature=feature)
+        tracks = open_tracks(data_dir, test_ls, query_ls, skip_missing=skip_missing, check=check)
+        used = check(tracks.store)
         embeddings = embed(
             model,
             tracks.store,
@@ -226,9 +231,10 @@ def baseline_source(name, data_dir=None, *, feature=None, skip_missing=False, **
         MulkinetError: There is no such baseline.
     """
     check_name(name)
+    check = functools.partial(chroma_feature, feature=feature)
 
     def source(test_ls, query_ls):
-        tracks = open_tracks(data_dir, test_ls, query_ls, skip_missing=skip_missing)
+        tracks = open_tracks(data_dir, test_ls, query_ls, skip_missing=skip_missing, check=check)
         result = run_baseline(name, tracks, feature=feature, **options)
         system = {"baseline": name, "feature": result.feature}
         return _of_tracks(result.embeddings, result.distance, None, tracks, system)

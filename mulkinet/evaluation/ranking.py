@@ -1,13 +1,11 @@
 """Ranks of the relevant items of every query, by counting, without holding the distance matrix.
 
-The rank of a relevant item is 1 + the number of candidates before it, so it is enough to count,
-for each relevant distance, how many distances do not exceed it: no sorting, and blocks of any
-shape can be counted one after another. The query's own track and its other relevant items are
-taken off by arithmetic.
+Distances are made in blocks of whole rows, so that a query's are compared only with one another. The
+rank of a relevant item is its place among the relevant ones + the number of others that are not
+farther: no sorting. Others that tie with it count as nearer, so that a collapsed network, all
+distances equal, scores no better than chance.
 
-Ties count against the query: among candidates of equal distance the relevant ones come last.
-
-Public names: `Ranking`, `rank_relevant`, `tie_ends`, `Blocks`.
+Public names: `Ranking`, `rank_relevant`, `take_relevant`, `DEFAULT_MEMORY`.
 """
 
 import math
@@ -20,11 +18,11 @@ from tqdm import tqdm
 
 from mulkinet.errors import MulkinetError
 
-__all__ = ["Ranking", "rank_relevant", "tie_ends", "Blocks"]
+__all__ = ["DEFAULT_MEMORY", "Ranking", "rank_relevant", "take_relevant"]
 
 DEFAULT_MEMORY = 64.0
-# A chunk of a row stays in the processor's cache while all thresholds are compared with it.
-_CACHE_COLUMNS = 16384
+# A piece of a row stays in the processor's cache while all of a query's relevant keys are compared.
+_CACHED = 16384
 # Sorting so many numbers takes as long as comparing them with one key.
 _SORTED_PER_KEY = 64
 # A copy of what is left pays when it is this many times shorter.
@@ -41,115 +39,26 @@ class Ranking:
         ranks: (sum of counts,) ranks from 1, query after query, ascending within each.
         keys: (sum of counts,) float64 keys of the same items, ascending within each query.
         items: (sum of counts,) positions of the same items among the references.
-        own_keys: (Q,) key of each query's own track, NaN where that is no reference.
-        n_candidates: (Q,) candidates of each query: the references without its own track.
     """
 
     counts: np.ndarray
     ranks: np.ndarray
     keys: np.ndarray
     items: np.ndarray
-    own_keys: np.ndarray
-    n_candidates: np.ndarray
-
-    @property
-    def starts(self):
-        """(Q,) where each query's items begin."""
-        return np.cumsum(self.counts) - self.counts
 
 
-class Blocks:
-    """Walks over all pairs of queries and references, a block of keys at a time.
-
-    Args:
-        keys: What `distances.pair_keys` gives.
-        n_queries: Number of rows.
-        n_references: Number of columns.
-        memory: Bound of the blocks' size in MB.
-        workers: Threads; as many as processors by default.
-        progress: Whether to show a progress bar.
-    """
-
-    def __init__(
-        self, keys, n_queries, n_references, *, memory=DEFAULT_MEMORY, workers=None, progress=False
-    ):
-        if not 0 < memory < math.inf:
-            raise MulkinetError(f"expected memory as a number of MB above 0, found {memory}")
-        self.keys = keys
-        self.n_queries = n_queries
-        self.n_references = n_references
-        self._workers = workers or os.cpu_count() or 1
-        self._progress = progress
-        self._entries = int(memory * _MEGABYTE / 8)
-        entries = self._entries // keys.blocks_held
-        self.columns = max(1, min(n_references, _CACHE_COLUMNS, entries))
-        self.rows = max(1, min(n_queries, entries // self.columns))
-
-    def visit(self, visitor, description):
-        """Calls `visitor(block, first_row, first_column)` for parts of blocks, from several threads.
-
-        Rows are never given to two threads at once, so a visitor may add to what belongs to a row.
-
-        Args:
-            visitor: Takes a (rows, columns) float64 block, which it must not keep.
-            description: Words for the progress bar.
-        """
-        buffer = np.empty(self.rows * self.columns)
-        pairs = self.n_queries * self.n_references
-        with (
-            ThreadPoolExecutor(self._workers) as pool,
-            tqdm(
-                total=pairs,
-                desc=description,
-                unit="pair",
-                unit_scale=True,
-                disable=None if self._progress else True,  # no bar where nobody looks
-                leave=False,
-            ) as bar,
-        ):
-            for first_row in range(0, self.n_queries, self.rows):
-                rows = slice(first_row, min(first_row + self.rows, self.n_queries))
-                for first_column in range(0, self.n_references, self.columns):
-                    columns = slice(
-                        first_column, min(first_column + self.columns, self.n_references)
-                    )
-                    shape = rows.stop - rows.start, columns.stop - columns.start
-                    block = buffer[: shape[0] * shape[1]].reshape(shape)
-                    self._visit_block(pool, visitor, block, rows, columns)
-                    bar.update(block.size)
-
-    def _visit_block(self, pool, visitor, block, rows, columns):
-        if self.keys.uses_blas:
-            # BLAS has threads of its own, so the product is not divided among ours.
-            self.keys.fill(block, rows, columns)
-
-        def part(start, stop):
-            here = slice(rows.start + start, rows.start + stop)
-            if not self.keys.uses_blas:
-                self.keys.fill(block[start:stop], here, columns)
-            visitor(block[start:stop], here.start, columns.start)
-
-        bounds = np.linspace(0, len(block), min(self._workers, len(block)) + 1).astype(int)
-        for future in [pool.submit(part, *bound) for bound in zip(bounds[:-1], bounds[1:])]:
-            future.result()
-
-    def pair_keys(self, rows, columns):
-        """(n,) keys of the pairs (rows[i], columns[i]); as many as there may be."""
-        step = max(1, self._entries // self.keys.entries_a_pair)
-        parts = [
-            self.keys.pairs(rows[start : start + step], columns[start : start + step])
-            for start in range(0, len(rows), step)
-        ]
-        return np.concatenate(parts) if parts else np.empty(0)
-
-
-def rank_relevant(blocks, selection, observers=()):
+def rank_relevant(keys, selection, visitors=(), *, memory=DEFAULT_MEMORY, progress=False):
     """Ranks the relevant items of every query among its candidates.
 
     Args:
-        blocks: Blocks over the selection's queries and references.
+        keys: What `distances.compare` gives for the selection.
         selection: Selection.
-        observers: More visitors (see `Blocks.visit`) to be shown every block in the same pass.
+        visitors: Functions that are shown every block in the same pass, from several threads: of the
+            block, (rows, references) float64 in which all but the non-covers is infinite; the slice of
+            its queries; and up to where the keys of their relevant items reach, in the order of the
+            ranking. They must not keep the block.
+        memory: Size of the blocks in MB; a row is held, however long.
+        progress: Whether to show a progress bar.
 
     Returns:
         Ranking.
@@ -157,78 +66,105 @@ def rank_relevant(blocks, selection, observers=()):
     Raises:
         MulkinetError: A precomputed distance is NaN or infinite.
     """
-    keys, items = _sorted_relevant(blocks, selection)
-    own_keys = np.full(len(selection.queries), np.nan)
-    has_own = np.flatnonzero(selection.own >= 0)
-    own_keys[has_own] = blocks.pair_keys(has_own, selection.own[has_own])
-    not_above = _count_not_above(blocks, selection, keys, observers)
-
-    owner = selection.query_of_pair
-    first = selection.starts[owner]
-    relevant = tie_ends(keys, owner) - first + 1
-    # NaN, for no own track, compares as False.
-    others = not_above - (own_keys[owner] <= keys) - relevant
-    place = np.arange(len(keys)) - first + 1
-    return Ranking(
-        counts=selection.counts,
-        ranks=others + place,
-        keys=keys,
-        items=items,
-        own_keys=own_keys,
-        n_candidates=len(selection.references) - (selection.own >= 0),
+    if not 0 < memory < math.inf:
+        raise MulkinetError(f"expected memory as a number of MB above 0, found {memory}")
+    n_queries, n_references = len(selection.queries), len(selection.references)
+    ranking = Ranking(
+        selection.counts,
+        selection.places,
+        np.empty(len(selection.relevant)),
+        np.empty(len(selection.relevant), dtype=np.int64),
     )
 
+    def rank(block, rows):
+        part = selection.pairs_of(rows)
+        found = take_relevant(block, rows, selection)
+        owner, items = selection.owners[part], selection.relevant[part]
+        # The position as a last resort makes the order of equal items the same in every run.
+        order = np.lexsort((items, found, owner))
+        ranking.keys[part], ranking.items[part] = found[order], items[order]
+        reach = ranking.keys[part] + keys.slack(ranking.keys[part])
+        starts = selection.starts[rows.start : rows.stop + 1] - part.start
+        ranks = ranking.ranks[part]
+        for row, start, stop in zip(block, starts[:-1], starts[1:]):
+            _count_others(row, reach[start:stop], ranks[start:stop])
+        for visit in visitors:
+            visit(block, rows, reach)
 
-def _sorted_relevant(blocks, selection):
-    owner = selection.query_of_pair
-    keys = blocks.pair_keys(owner, selection.relevant)
-    # The position as a last resort makes the order of tied items the same in every run.
-    order = np.lexsort((selection.relevant, keys, owner))
-    return keys[order], selection.relevant[order]
+    entries = int(memory * _MEGABYTE / 8) // keys.blocks_held
+    n_rows = max(1, min(n_queries, entries // n_references))
+    buffer = np.empty((n_rows, n_references))
+    workers = os.cpu_count() or 1
+    with (
+        ThreadPoolExecutor(workers) as pool,
+        tqdm(
+            total=n_queries,
+            desc="ranking",
+            unit="query",
+            disable=None if progress else True,  # no bar where nobody looks
+            leave=False,
+        ) as bar,
+    ):
+        for start in range(0, n_queries, n_rows):
+            rows = slice(start, min(start + n_rows, n_queries))
+            _visit(pool, workers, keys, buffer[: rows.stop - start], rows, rank)
+            bar.update(rows.stop - start)
+    return ranking
 
 
-def tie_ends(keys, owner):
-    """Where each key's run of equal keys ends.
+def take_relevant(block, rows, selection):
+    """Takes the keys of a block's relevant items out of it.
 
     Args:
-        keys: (n,) keys, query after query and ascending within each.
-        owner: (n,) query of each.
+        block: (rows, references) keys; those of relevant items and of own tracks become infinite.
+        rows: Slice of the selection's queries.
+        selection: Selection.
 
     Returns:
-        (n,) position of the last of the keys that are equal to each, in the same query.
+        (relevant items of these queries,) float64, in the order of the selection.
     """
-    is_last = np.ones(len(keys), dtype=bool)
-    is_last[:-1] = (keys[1:] != keys[:-1]) | (owner[1:] != owner[:-1])
-    ends = np.flatnonzero(is_last)
-    return ends[np.searchsorted(ends, np.arange(len(keys)))]
+    part = selection.pairs_of(rows)
+    places = selection.owners[part] - rows.start, selection.relevant[part]
+    found = block[places]
+    block[places] = np.inf
+    own = selection.own[rows]
+    has_own = np.flatnonzero(own >= 0)
+    block[has_own, own[has_own]] = np.inf
+    return found
 
 
-def _count_not_above(blocks, selection, keys, observers):
-    # For every relevant key: how many of all its query's references do not exceed it.
-    not_above = np.zeros(len(keys), dtype=np.int64)
-    starts = np.append(selection.starts, len(keys))
+def _visit(pool, workers, keys, block, rows, visit):
+    if keys.uses_blas:
+        # BLAS has threads of its own, so the product is not divided among ours.
+        keys.fill(block, rows)
 
-    def count(block, first_row, first_column):
-        for observer in observers:
-            observer(block, first_row, first_column)
-        mask = np.empty(block.shape[1], dtype=bool)
-        for row, start, stop in zip(block, starts[first_row:], starts[first_row + 1 :]):
-            _count_row(row, keys[start:stop], not_above[start:stop], mask)
+    def visit_part(start, stop):
+        part = slice(rows.start + start, rows.start + stop)
+        if not keys.uses_blas:
+            keys.fill(block[start:stop], part)
+        visit(block[start:stop], part)
 
-    blocks.visit(count, "ranking")
-    return not_above
+    bounds = np.linspace(0, len(block), min(workers, len(block)) + 1).astype(int)
+    for future in [pool.submit(visit_part, *bound) for bound in zip(bounds[:-1], bounds[1:])]:
+        future.result()
 
 
-def _count_row(row, keys, counts, mask):
-    # Adds to `counts` how many of the row do not exceed each key. From the farthest key on, so that
-    # what exceeds one need not be compared with the others; the few that are left are sorted.
-    for place in range(len(keys) - 1, -1, -1):
+def _count_others(row, reach, ranks):
+    # Adds to `ranks` how many of the row do not exceed each key's reach.
+    mask = np.empty(min(len(row), _CACHED), dtype=bool)
+    for start in range(0, len(row), _CACHED):
+        _count_piece(row[start : start + _CACHED], reach, ranks, mask)
+
+
+def _count_piece(row, reach, ranks, mask):
+    # From the farthest key on, so that what exceeds one need not be compared with the others; the few
+    # that are left are sorted.
+    for place in range(len(reach) - 1, -1, -1):
         if len(row) <= _SORTED_PER_KEY * (place + 1):
-            near = keys[: place + 1]
-            counts[: place + 1] += np.searchsorted(np.sort(row), near, side="right")
+            ranks[: place + 1] += np.searchsorted(np.sort(row), reach[: place + 1], side="right")
             return
-        is_not_above = np.less_equal(row, keys[place], out=mask[: len(row)])
-        number = np.count_nonzero(is_not_above)
-        counts[place] += number
+        is_nearer = np.less_equal(row, reach[place], out=mask[: len(row)])
+        number = np.count_nonzero(is_nearer)
+        ranks[place] += number
         if number * _WORTH_A_COPY <= len(row):
-            row = row[is_not_above]
+            row = row[is_nearer]

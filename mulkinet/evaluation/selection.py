@@ -7,6 +7,7 @@ relevant candidate (a noise work's) is left out of the queries, and counted.
 Public names: `Selection`, `select_tracks`.
 """
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,15 +53,29 @@ class Selection:
     works: int
     noise_works: int
 
-    @property
+    @functools.cached_property
     def starts(self):
-        """(Q,) where each query's part of `relevant` begins."""
-        return np.cumsum(self.counts) - self.counts
+        """(Q + 1,) where each query's part of `relevant` begins, and where the last one's ends."""
+        return np.concatenate([[0], np.cumsum(self.counts)])
+
+    @functools.cached_property
+    def owners(self):
+        """(sum of counts,) position in `queries` of each relevant item's query."""
+        return np.repeat(np.arange(len(self.queries)), self.counts)
 
     @property
-    def query_of_pair(self):
-        """(sum of counts,) position in `queries` of each pair's query."""
-        return np.repeat(np.arange(len(self.queries)), self.counts)
+    def places(self):
+        """(sum of counts,) 1, 2, ... within each query."""
+        return np.arange(1, len(self.relevant) + 1) - self.starts[self.owners]
+
+    @property
+    def n_pairs(self):
+        """Number of pairs of a query and a candidate."""
+        return len(self.queries) * len(self.references) - int((self.own >= 0).sum())
+
+    def pairs_of(self, rows):
+        """The slice of `relevant` that belongs to a slice of the queries."""
+        return slice(int(self.starts[rows.start]), int(self.starts[rows.stop]))
 
 
 def select_tracks(work_ids, *, track_ids=None, queries=None, references=None):

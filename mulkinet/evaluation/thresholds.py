@@ -9,14 +9,11 @@ accuracy   the share of pairs judged rightly, at the best threshold (`accuracy_t
            distance of a cover, or below all distances), and at a threshold tau that was chosen
            on other tracks
 
-A threshold may also be asked for by the share of non-covers it may accept (`accept_threshold`).
+Up to 262144 pairs are counted one by one. More are counted in bins, as wide as a 2048th of their distance
+from the threshold of equal error that a sample of queries has: the finer, the nearer. Equal distances
+fall into one bin, and EER and accuracy come out exact to 1e-4. At tau all pairs are counted.
 
-Exact over all pairs and without holding them: distances are rounded to float32 (a relative 6e-8,
-the only tolerance there is), whose bits, in ascending order of value, are 32-bit codes. A first
-pass counts pairs by the upper bits; which of these bins hold the thresholds sought is then known,
-and another pass counts these few by the lower bits. The distances of covers are known already.
-
-Public names: `CodeHistogram`, `PairScores`, `score_pairs`, `accept_threshold`.
+Public names: `PairCounts`, `PairCounter`, `choose_tau`, `equal_error`, `score_pairs`.
 """
 
 import threading
@@ -24,292 +21,254 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["CodeHistogram", "PairScores", "score_pairs", "accept_threshold"]
+from mulkinet.evaluation.ranking import take_relevant
 
-_LOW_BITS = 14
-_N_LOW = 1 << _LOW_BITS
-_N_HIGH = 1 << (32 - _LOW_BITS)
-_LAST_CODE = (1 << 32) - 1
-# Bins refined in one pass: 64 * 2**14 counts of 8 bytes.
-_BINS_A_PASS = 64
+__all__ = ["PairCounter", "PairCounts", "choose_tau", "equal_error", "score_pairs"]
+
+_COUNTED_ONE_BY_ONE = 1 << 18
+# Of a float32's 23 bits of fraction 11 are left: 2048 bins from a power of 2 to the next.
+_DROPPED_BITS = 12
+_MAGNITUDE = 0x7FFFFFFF
+# Nearer to the origin than this share of the median, distances are equal to it.
+_FLOOR = 1e-7
+# Farther than a million times the sample's farthest, one bin holds all.
+_CEILING = 1e6
 _ENTRIES_AT_A_TIME = 1 << 20
 
 
 @dataclass(frozen=True)
-class PairScores:
-    """Scores of all pairs, and what curves are drawn from.
+class PairCounts:
+    """How many covers and non-covers there are at each distance.
 
     Attributes:
-        scores: dict: EER, EER_threshold, accuracy, accuracy_threshold, pairs, cover_pairs, and
-            with a tau also tau, accuracy@tau, precision@tau, recall@tau.
-        distances: (n,) ascending distances, upper ends of bins.
-        covers: (n,) number of covers in each bin.
-        others: (n,) number of non-covers in each bin.
+        distances: (n,) ascending; with each are counted the pairs above the one before, up to itself.
+        covers: (n,) number of covers.
+        others: (n,) number of non-covers.
+        nothing: A distance below all pairs', at which none is accepted.
     """
 
-    scores: dict
     distances: np.ndarray
     covers: np.ndarray
     others: np.ndarray
+    nothing: float
+
+    @property
+    def false_accepts(self):
+        """(n,) share of non-covers accepted at each distance; 0 where there are none."""
+        return np.cumsum(self.others) / max(self.others.sum(), 1)
+
+    @property
+    def false_rejects(self):
+        """(n,) share of covers rejected at each distance."""
+        n_covers = self.covers.sum()
+        return (n_covers - np.cumsum(self.covers)) / n_covers
 
 
-class CodeHistogram:
-    """Counts all pairs of a pass by the upper bits of their codes.
+def choose_tau(pairs, false_accept_rate=None):
+    """The threshold tau that a list of tracks gives for others: of equal error, or of a chosen rate.
+
+    The best accuracy would not do: where one pair in a hundred is of covers it accepts next to none.
 
     Args:
-        keys: What `distances.pair_keys` gives.
+        pairs: PairCounts of the list, some of them non-covers.
+        false_accept_rate: The share of non-covers to accept, in [0, 1); None for equal error.
+
+    Returns:
+        float: the distance of equal error, or the largest of `pairs` at which no more than that share
+        of non-covers is accepted.
     """
-
-    def __init__(self, keys):
-        self._keys = keys
-        self._lock = threading.Lock()
-        self.counts = np.zeros(_N_HIGH, dtype=np.int64)
-
-    def visit(self, block, _first_row, _first_column):
-        """Counts a block; to be given to `Blocks.visit`."""
-        for part in _parts(block):
-            codes = _codes(self._keys, part)
-            codes >>= _LOW_BITS
-            counts = np.bincount(codes.ravel(), minlength=_N_HIGH)
-            with self._lock:
-                self.counts += counts
+    if false_accept_rate is None:
+        return equal_error(pairs)[1]
+    excess = int(np.argmax(pairs.false_accepts > false_accept_rate))
+    return float(pairs.distances[excess - 1]) if excess else pairs.nothing
 
 
-def score_pairs(blocks, ranking, histogram, tau=None):
+def equal_error(pairs):
+    """EER and its threshold.
+
+    Args:
+        pairs: PairCounts.
+
+    Returns:
+        (rate in [0, 1], distance).
+    """
+    accepts, rejects = pairs.false_accepts, pairs.false_rejects
+    after = int(np.argmax(accepts >= rejects))
+    accepts_0, rejects_0 = (accepts[after - 1], rejects[after - 1]) if after else (0.0, 1.0)
+    gap_0, gap_1 = rejects_0 - accepts_0, accepts[after] - rejects[after]
+    rate = accepts_0 + gap_0 / (gap_0 + gap_1) * (accepts[after] - accepts_0)
+    return float(rate), float(pairs.distances[after])
+
+
+def score_pairs(pairs, cover_distances):
     """Scores all pairs by thresholds.
 
     Args:
-        blocks: Blocks over the same pairs.
-        ranking: Ranking, which holds the keys of covers and of queries' own tracks.
-        histogram: CodeHistogram that has seen every block.
-        tau: A distance chosen on other tracks, or None.
+        pairs: PairCounts.
+        cover_distances: The distances of all covers.
 
     Returns:
-        PairScores.
+        dict: EER, EER_threshold, accuracy, accuracy_threshold, pairs, cover_pairs.
     """
-    counter = _PairCounter(blocks, ranking, histogram.counts)
-    tau_code = None if tau is None else _code_of_distance(blocks.keys, tau)
-    crossing = counter.crossing_bin()
-    wanted = [crossing] if tau is None else [crossing, tau_code >> _LOW_BITS]
-    while True:
-        promising = counter.promising_bins()
-        wanted = [*wanted, *promising[: _BINS_A_PASS - len(wanted)]]
-        if not wanted:
-            break
-        counter.refine(sorted(set(wanted)))
-        wanted = []
-    scores = {**counter.equal_error(crossing), **counter.best_accuracy()}
-    scores.update(pairs=counter.n_others + counter.n_covers, cover_pairs=counter.n_covers)
-    if tau is not None:
-        scores.update(tau=float(tau), **counter.at(tau_code))
-    used = np.flatnonzero(counter.covers_in + counter.others_in)
-    ends = (used + 1) * _N_LOW - 1
-    return PairScores(
-        scores,
-        np.array([_distance_of_code(blocks.keys, code) for code in ends]),
-        counter.covers_in[used],
-        counter.others_in[used],
-    )
+    rate, threshold = equal_error(pairs)
+    n_covers, n_pairs = int(pairs.covers.sum()), int(pairs.covers.sum() + pairs.others.sum())
+    accepted = np.cumsum(pairs.covers)
+    errors = n_covers - accepted + np.cumsum(pairs.others)
+    best = int(np.argmin(errors))
+    least, best_threshold = n_covers, pairs.nothing
+    if errors[best] < n_covers:
+        # No more is accepted up to the last of the covers there.
+        least, best_threshold = errors[best], np.sort(cover_distances)[accepted[best] - 1]
+    return {
+        "EER": rate,
+        "EER_threshold": threshold,
+        "accuracy": float(1 - least / n_pairs),
+        "accuracy_threshold": float(best_threshold),
+        "pairs": n_pairs,
+        "cover_pairs": n_covers,
+    }
 
 
-def accept_threshold(blocks, ranking, rate):
-    """The largest distance at which no more than a share of the non-covers is accepted.
+class PairCounter:
+    """Counts the non-covers of all blocks of a ranking: a visitor of `ranking.rank_relevant`.
 
     Args:
-        blocks: Blocks over all pairs.
-        ranking: Ranking of the same pairs, some of them non-covers.
-        rate: The share, in [0, 1).
-
-    Returns:
-        float; below all non-covers where the nearest of them are too many.
-    """
-    histogram = CodeHistogram(blocks.keys)
-    blocks.visit(histogram.visit, "thresholds")
-    return _PairCounter(blocks, ranking, histogram.counts).accepting(rate)
-
-
-class _PairCounter:
-    """Numbers of covers and non-covers up to any code that has been refined.
-
-    Bins are those of the upper bits; `covers_in` and `others_in` are their counts.
+        keys: What `distances.compare` gives for the selection.
+        selection: Selection.
+        tau: A distance chosen on other tracks, or None.
     """
 
-    def __init__(self, blocks, ranking, counts):
-        self._blocks = blocks
-        self._codes = np.sort(_codes(blocks.keys, ranking.keys)).astype(np.int64)
-        self._own = _codes(blocks.keys, ranking.own_keys[~np.isnan(ranking.own_keys)])
-        self.covers_in = _count_bins(self._codes)
-        self.others_in = counts - self.covers_in - _count_bins(self._own)
-        self.n_covers = len(self._codes)
-        self.n_others = int(self.others_in.sum())
-        # Covers above and non-covers up to the end of each bin.
-        self._above = self.n_covers - np.cumsum(self.covers_in)
-        self._below = np.cumsum(self.others_in)
-        self._refined = {}
-        self._best = self._best_at_bin_ends()
+    def __init__(self, keys, selection, tau=None):
+        self._keys, self._tau = keys, tau
+        few = selection.n_pairs <= _COUNTED_ONE_BY_ONE
+        self._counts = _OneByOne(keys) if few else _Bins(keys, *_sample(keys, selection))
+        if tau is not None:
+            key = keys.key(tau)
+            self._limit = key + keys.slack(key)
+        self._accepted = []
 
-    def crossing_bin(self):
-        """The bin in which the false accepts overtake the false rejects."""
-        return int(np.argmax(self._accepts(self._below) >= self._rejects(self._above)))
+    def visit(self, block, *_):
+        """Counts a block's finite keys."""
+        self._counts.add(block)
+        if self._tau is not None:
+            self._accepted.append(np.count_nonzero(block <= self._limit))
 
-    def promising_bins(self):
-        """Bins that may hold a better threshold than the best known, the most promising first."""
-        below_before = self._below - self.others_in
-        least = self._above + below_before
-        better = np.flatnonzero(least < self._best[0])
-        better = better[np.argsort(least[better], kind="stable")]
-        return [bin for bin in better.tolist() if bin not in self._refined]
+    def pairs(self, cover_keys):
+        """PairCounts of what was visited and of the covers, whose keys are given."""
+        return self._counts.counts(cover_keys)
 
-    def refine(self, bins):
-        """Counts the non-covers of some bins by code."""
-        slots = np.full(_N_HIGH, -1, dtype=np.int16)
-        slots[bins] = np.arange(len(bins))
-        counts = np.zeros(len(bins) * _N_LOW, dtype=np.int64)
-        keys, lock = self._blocks.keys, threading.Lock()
-        # Most pairs are farther apart than the last of the bins.
-        farthest = keys.key_above(_measure_of_code((max(bins) + 1) * _N_LOW - 1))
-
-        def visit(block, _first_row, _first_column):
-            # Faster than a boolean index where many remain.
-            near = (part.take(np.flatnonzero(part <= farthest)) for part in _parts(block))
-            found = [_slotted(slots, _codes(keys, part)) for part in near]
-            here = np.bincount(np.concatenate(found), minlength=len(counts))
-            with lock:
-                counts[:] += here
-
-        self._blocks.visit(visit, "thresholds")
-        for known in (self._codes, self._own):
-            counts -= np.bincount(_slotted(slots, known), minlength=len(counts))
-        for bin, others in zip(bins, counts.reshape(len(bins), _N_LOW)):
-            self._refined[bin] = others
-            errors = self._above_codes(bin) + self._below_codes(bin)
-            least = int(np.argmin(errors))
-            self._best = min(self._best, (int(errors[least]), bin * _N_LOW + least))
-
-    def equal_error(self, bin):
-        """EER and its threshold, which lies in a refined bin."""
-        accepts = self._accepts(self._below_codes(bin))
-        rejects = self._rejects(self._above_codes(bin))
-        after = int(np.argmax(accepts >= rejects))
-        code = bin * _N_LOW + after
-        accepts_0, rejects_0 = self._before(bin, after, accepts, rejects)
-        gap_0, gap_1 = rejects_0 - accepts_0, accepts[after] - rejects[after]
-        share = gap_0 / (gap_0 + gap_1) if gap_0 + gap_1 > 0 else 0.0
-        rate = accepts_0 + share * (accepts[after] - accepts_0)
-        threshold = _distance_of_code(self._blocks.keys, code)
-        return {"EER": float(rate), "EER_threshold": threshold}
-
-    def accepting(self, rate):
-        """The largest threshold at which no more than this share of non-covers is accepted."""
-        bin = int(np.argmax(self._accepts(self._below) > rate))
-        self.refine([bin])
-        excess = bin * _N_LOW + int(np.argmax(self._accepts(self._below_codes(bin)) > rate))
-        keys = self._blocks.keys
-        # The last code of a lesser distance, which need not be the one before: 0 has two codes.
-        lesser = np.nextafter(_distance_of_code(keys, excess), -np.inf)
-        return _distance_of_code(keys, _code_of_distance(keys, lesser))
-
-    def best_accuracy(self):
-        """The best accuracy and its threshold."""
-        errors, code = self._best
-        accepted = int(np.searchsorted(self._codes, code, side="right"))
-        if accepted:
-            # The end of a bin accepts no more than the last cover before it does.
-            threshold = _distance_of_code(self._blocks.keys, self._codes[accepted - 1])
-        else:
-            first = np.argmax(self.covers_in + self.others_in > 0) * _N_LOW
-            threshold = np.nextafter(_distance_of_code(self._blocks.keys, first), -np.inf)
+    def at_tau(self, cover_keys, n_pairs):
+        """Accuracy, precision (0 where nothing is accepted) and recall at tau: a dict with tau."""
+        if self._tau is None:
+            return {}
+        found, wrong = int(np.count_nonzero(cover_keys <= self._limit)), sum(self._accepted)
         return {
-            "accuracy": 1 - errors / (self.n_covers + self.n_others),
-            "accuracy_threshold": float(threshold),
+            "tau": float(self._tau),
+            "accuracy@tau": 1 - (wrong + len(cover_keys) - found) / n_pairs,
+            "precision@tau": found / (found + wrong) if found + wrong else 0.0,
+            "recall@tau": found / len(cover_keys),
         }
 
-    def at(self, code):
-        """Accuracy, precision and recall at a code of a refined bin."""
-        bin, low = divmod(code, _N_LOW)
-        false_rejects = int(self._above_codes(bin)[low])
-        false_accepts = int(self._below_codes(bin)[low])
-        found = self.n_covers - false_rejects
-        accepted = found + false_accepts
-        return {
-            "accuracy@tau": 1 - (false_accepts + false_rejects) / (self.n_covers + self.n_others),
-            "precision@tau": found / accepted if accepted else 0.0,
-            "recall@tau": found / self.n_covers,
-        }
 
-    def _best_at_bin_ends(self):
-        # (errors, code); a threshold below all distances rejects every pair.
-        errors = self._above + self._below
-        used = np.flatnonzero(self.covers_in + self.others_in)
-        least = used[np.argmin(errors[used])]
-        nothing = int(used[0]) * _N_LOW - 1
-        return min((int(errors[least]), (int(least) + 1) * _N_LOW - 1), (self.n_covers, nothing))
+class _OneByOne:
+    """Keeps all keys; those that tie are counted together."""
 
-    def _below_codes(self, bin):
-        # Non-covers up to each code of a refined bin.
-        return self._below[bin] - self.others_in[bin] + np.cumsum(self._refined[bin])
+    def __init__(self, keys):
+        self._keys, self._parts = keys, []
 
-    def _above_codes(self, bin):
-        # Covers above each code of a bin.
-        first = bin * _N_LOW
-        start, end = np.searchsorted(self._codes, [first, first + _N_LOW])
-        covers = np.bincount(self._codes[start:end] - first, minlength=_N_LOW)
-        return self._above[bin] + self.covers_in[bin] - np.cumsum(covers)
+    def add(self, block):
+        self._parts.append(block[block < np.inf])
 
-    def _before(self, bin, after, accepts, rejects):
-        if after > 0:
-            return accepts[after - 1], rejects[after - 1]
-        before = self._below[bin] - self.others_in[bin]
-        return self._accepts(before), self._rejects(self._above[bin] + self.covers_in[bin])
-
-    def _accepts(self, numbers):
-        return numbers / max(self.n_others, 1)
-
-    def _rejects(self, numbers):
-        return numbers / self.n_covers
+    def counts(self, cover_keys):
+        values = self._keys.tied(np.concatenate([cover_keys, *self._parts]))
+        values, places = np.unique(values, return_inverse=True)
+        covers, others = (
+            np.bincount(part, minlength=len(values))
+            for part in (places[: len(cover_keys)], places[len(cover_keys) :])
+        )
+        return _counted(self._keys, values, covers, others, values[0])
 
 
-def _parts(block):
-    step = max(1, _ENTRIES_AT_A_TIME // block.shape[1])
-    return [block[start : start + step] for start in range(0, len(block), step)]
+class _Bins:
+    """Counts keys by the upper bits of their differences from an origin, as float32.
+
+    Args:
+        keys: What `distances.compare` gives.
+        origin: The key near which bins are narrow.
+        sample: (n,) some of the keys.
+    """
+
+    def __init__(self, keys, origin, sample):
+        self._keys, self._origin = keys, origin
+        far = np.abs(sample - origin)
+        tiny = np.finfo(np.float32).tiny
+        self._least = _upper_bits(max(_FLOOR * np.median(far), keys.tolerance, tiny))
+        farthest = max(far.max(), abs(origin), keys.tolerance, tiny)
+        largest = float(np.finfo(np.float32).max)
+        self._n = _upper_bits(min(_CEILING * farthest, largest)) - self._least
+        self._others, self._lock = np.zeros(2 * self._n + 1, dtype=np.int64), threading.Lock()
+
+    def add(self, block):
+        step = max(1, _ENTRIES_AT_A_TIME // block.shape[1])
+        for part in (block[start : start + step] for start in range(0, len(block), step)):
+            counts = np.bincount(self._bins(part).ravel(), minlength=2 * self._n + 1)
+            # What is infinite, and no pair.
+            counts[-1] -= np.count_nonzero(part == np.inf)
+            with self._lock:
+                self._others += counts
+
+    def counts(self, cover_keys):
+        covers = np.bincount(self._bins(cover_keys), minlength=2 * self._n + 1)
+        used = np.flatnonzero(covers + self._others)
+        ends = self._ends(used)
+        return _counted(
+            self._keys, ends, covers[used], self._others[used], self._ends(used[:1] - 1)[0]
+        )
+
+    def _bins(self, keys):
+        # From -n to n by sign and magnitude, and n added.
+        differences = np.empty(keys.shape, dtype=np.float32)
+        with np.errstate(over="ignore"):
+            np.subtract(keys, self._origin, out=differences, casting="same_kind")
+        bits = differences.view(np.int32)
+        sign = bits >> 31
+        bits &= _MAGNITUDE
+        bits >>= _DROPPED_BITS
+        np.clip(bits, self._least, self._least + self._n, out=bits)
+        bits -= self._least
+        bits ^= sign
+        bits -= sign
+        bits += self._n
+        return bits
+
+    def _ends(self, bins):
+        # The largest key of each bin; of the middle one the origin, which the others there equal.
+        steps = bins - self._n
+        bits = (np.abs(steps) + self._least) << _DROPPED_BITS
+        bits[steps > 0] += (1 << _DROPPED_BITS) - 1
+        magnitudes = bits.astype(np.int32).view(np.float32).astype(np.float64)
+        return self._origin + np.sign(steps) * magnitudes
 
 
-def _codes(keys, values):
-    # The bits of a float32 as an unsigned number that grows with its value: a positive number gets
-    # its sign bit set, a negative one all bits turned.
-    bits = keys.measure(values).view(np.int32)
-    turn = bits >> 31
-    turn |= np.int32(-(1 << 31))
-    turn ^= bits
-    return turn.view(np.uint32)
+def _upper_bits(value):
+    return int(np.float32(value).view(np.int32)) >> _DROPPED_BITS
 
 
-def _count_bins(codes):
-    return np.bincount(codes >> _LOW_BITS, minlength=_N_HIGH)
+def _sample(keys, selection):
+    # Of some queries, evenly spread: the key of equal error, and all keys.
+    n_rows = max(1, _COUNTED_ONE_BY_ONE // len(selection.references))
+    counter, block = _OneByOne(keys), np.empty((1, len(selection.references)))
+    covers, sample = [], []
+    for row in np.unique(np.linspace(0, len(selection.queries) - 1, n_rows).astype(int)):
+        rows = slice(row, row + 1)
+        keys.fill(block, rows)
+        covers.append(take_relevant(block, rows, selection))
+        counter.add(block)
+        sample += [covers[-1], block[block < np.inf]]
+    threshold = equal_error(counter.counts(np.concatenate(covers)))[1]
+    return keys.key(threshold), np.concatenate(sample)
 
 
-def _slotted(slots, codes):
-    slot = slots[codes >> _LOW_BITS]
-    inside = slot >= 0
-    return slot[inside].astype(np.int64) * _N_LOW + (codes[inside] & (_N_LOW - 1))
-
-
-def _measure_of_code(code):
-    code = min(max(int(code), 0), _LAST_CODE)
-    bits = code ^ (1 << 31) if code >> 31 else code ^ _LAST_CODE
-    return float(np.array([bits], dtype=np.uint32).view(np.float32)[0])
-
-
-def _distance_of_code(keys, code):
-    return float(keys.distance_of_measure(np.array([_measure_of_code(code)]))[0])
-
-
-def _code_of_distance(keys, distance):
-    # The last code whose distance does not exceed this one, so that thresholds go there and back.
-    low, high = 0, _LAST_CODE
-    while low < high:
-        middle = (low + high + 1) // 2
-        value = _distance_of_code(keys, middle)
-        is_above = value > distance or (np.isnan(value) and middle >> 31)
-        low, high = (low, middle - 1) if is_above else (middle, high)
-    return low
+def _counted(keys, values, covers, others, lowest):
+    below = np.nextafter(lowest - 2 * keys.slack(lowest), -np.inf)
+    return PairCounts(keys.distance(values), covers, others, float(keys.distance(below)))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mulkinet.evaluation.distances import pair_keys
+from mulkinet.evaluation.distances import compare
 from mulkinet.evaluation.evaluator import run_evaluation
 from mulkinet.evaluation.selection import select_tracks
 
@@ -39,9 +39,9 @@ def validate(embeddings, work_ids, *, distance="cosine", weights=None):
 
 def _distances(embeddings, works, options):
     selection = select_tracks(works)
-    keys = pair_keys(embeddings, selection, **options)
+    keys = compare(embeddings, selection, **options)
     found = np.empty((len(selection.queries), len(selection.references)))
-    keys.fill(found, slice(0, found.shape[0]), slice(0, found.shape[1]))
+    keys.fill(found, slice(0, len(found)))
     found = keys.distance(found)
     is_cover = selection.query_works[:, None] == selection.reference_works
     once = selection.queries[:, None] < selection.references

@@ -23,7 +23,7 @@ from mulkinet.data.store import FeatureStore
 from mulkinet.embedding import check_compatible
 from mulkinet.errors import MulkinetError
 from mulkinet.evaluation.evaluator import run_evaluation
-from mulkinet.evaluation.thresholds import accept_threshold
+from mulkinet.evaluation.thresholds import choose_tau
 from mulkinet.identify.updating import in_batches
 
 __all__ = [
@@ -74,18 +74,18 @@ def calibrate(embeddings, work_ids, track_ids, *, distance, weights, false_accep
     n_covers, n_others = pairs.covers.sum(), pairs.others.sum()
     if not n_others:
         raise MulkinetError("expected several works to calibrate on, found one; name a longer list")
-    if false_accept_rate is None:
-        tau, criterion = scores["EER_threshold"], "equal error"
-    else:
-        tau = _threshold_of(evaluation, n_others, false_accept_rate)
+    criterion = "equal error"
+    if false_accept_rate is not None:
+        _check_rate(false_accept_rate, n_others)
         criterion = f"false-accept rate {false_accept_rate:g}"
-    # The curve's counts are of bins; at tau pairs are counted one by one, in a pass of their own.
-    at_tau = evaluate(tau=float(tau)).scores
+    tau = choose_tau(pairs, false_accept_rate)
+    # The counts of many pairs are of bins; at tau they are counted one by one, in a pass of their own.
+    at_tau = evaluate(tau=tau).scores
     n_wrong = (1 - at_tau["accuracy@tau"]) * (n_covers + n_others)
     n_rejected = (1 - at_tau["recall@tau"]) * n_covers
     intercept, slope = _fit(pairs.distances, pairs.covers, pairs.others)
     return {
-        "tau": float(tau),
+        "tau": tau,
         "criterion": criterion,
         "false_accepts": round(n_wrong - n_rejected) / int(n_others),
         "false_rejects": round(n_rejected) / int(n_covers),
@@ -187,13 +187,12 @@ def probability(calibration, distances, n_works):
     return 0.5 + 0.5 * np.tanh(0.5 * log_odds)
 
 
-def _threshold_of(evaluation, n_others, rate):
+def _check_rate(rate, n_others):
     if 1 / n_others > rate:
         raise MulkinetError(
             f"expected at least {int(np.ceil(1 / rate))} pairs of different works for a false-accept "
             f"rate of {rate:g}, found {n_others}; name a longer list or a larger rate"
         )
-    return accept_threshold(evaluation.blocks, evaluation.ranking, rate)
 
 
 def _fit(distances, covers, others):

@@ -7,11 +7,11 @@ Public names: `Search`, `has_faiss`, `comparable`, `with_cells`.
 """
 
 import importlib.util
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from mulkinet.evaluation.distances import pair_keys
+from mulkinet.evaluation.distances import pair_distances
 from mulkinet.identify.cells import FROM_TRACKS, build_cells_index, divide, import_faiss
 
 __all__ = ["Search", "has_faiss", "comparable", "with_cells"]
@@ -22,14 +22,6 @@ _UNIT_TOLERANCE = 1e-4
 # Of 128 float64 components each, twice: 64 MB.
 _PAIRS_AT_A_TIME = 1 << 15
 _KEYS_AT_A_TIME = 1 << 22
-
-
-@dataclass(frozen=True)
-class _Pairs:
-    """Who is compared with whom: what `pair_keys` asks of a selection."""
-
-    queries: np.ndarray
-    references: np.ndarray
 
 
 def has_faiss(distance):
@@ -172,13 +164,11 @@ class Search:
         return np.stack([np.abs(base - query) @ kernel for query in queries])
 
     def _distances(self, queries, candidates):
-        rows, columns = np.unique(candidates, return_inverse=True)
-        pairs = _Pairs(np.arange(len(queries)), len(queries) + np.arange(len(rows)))
-        keys = pair_keys(
-            np.concatenate([queries, self._embeddings[rows]]),
-            pairs,
+        owners = np.repeat(np.arange(len(queries)), candidates.shape[1])
+        found = pair_distances(
+            queries[owners],
+            self._embeddings[candidates.ravel()],
             distance=self._distance,
             weights=self._weights,
         )
-        owners = np.repeat(np.arange(len(queries)), candidates.shape[1])
-        return keys.distance(keys.pairs(owners, columns.ravel())).reshape(candidates.shape)
+        return found.reshape(candidates.shape)

@@ -8,6 +8,7 @@ import pytest
 from mulkinet.cli.compare import main as compare
 from mulkinet.cli.evaluate import main as evaluate
 from mulkinet.data.store_writer import StoreWriter
+from mulkinet.errors import MulkinetError
 from mulkinet.evaluation.evaluator import run_evaluation
 from mulkinet.evaluation.files import _Works
 from mulkinet.evaluation.inputs import Candidates
@@ -124,6 +125,21 @@ def scores_of(folder, json_file, *arguments):
     result = call(folder, *arguments, "--json", json_file)
     assert result.exit_code == 0, result.stderr
     return json.loads(json_file.read_text(encoding="utf-8"))["scores"]
+
+
+def test_tau_is_that_of_calibrate(folder, tmp_path):
+    from mulkinet.identify.calibration import calibrate
+
+    scores = scores_of(
+        folder, tmp_path / "a.json", *POINTS, "--val-ls", "@val", "--test-ls", "@test"
+    )
+    alone = scores_of(folder, tmp_path / "b.json", *POINTS, "--test-ls", "@val")
+    ids = [line.split("\t") for line in (folder / "val").read_text(encoding="utf-8").splitlines()]
+    works, tracks = np.array(ids).T
+    embeddings = np.load(folder / "theirs.npy")[12:24]
+    options = {"distance": "cosine", "weights": None, "false_accept_rate": None, "known": 0.5}
+    calibration = calibrate(embeddings, works, tracks, **options)
+    assert scores["tau"] == alone["EER_threshold"] == calibration["tau"]
 
 
 def test_one_matrix_serves_every_list(folder, tmp_path, rng):
@@ -367,25 +383,31 @@ def test_errors_are_one_line_and_write_nothing(folder, tmp_path, arguments, mess
     assert not list(tmp_path.iterdir())
 
 
-def test_model_file_on_its_features(folder, tmp_path):
-    from mulkinet.data.store import FeatureStore
+def small_model(path, **metadata):
+    """Writes the file of an untrained network."""
     from mulkinet.models import build_model
     from mulkinet.models.model_file import save_model
 
     options = {"block": "simple", "ki_block_num": 1, "ki_out_channel": 4, "n_frames": 200}
     model = build_model("mulkinet", **options, embedding_len=8)
+    model.metadata.update(metadata)
+    save_model(model, path)
+
+
+def test_model_file_on_its_features(folder, tmp_path):
+    from mulkinet.data.store import FeatureStore
+
     settings = FeatureStore(folder / "songs.h5").settings("crema")
-    model.metadata.update(feature="crema", feature_settings=settings)
-    save_model(model, tmp_path / "model.h5")
+    small_model(tmp_path / "model.h5", feature="crema", feature_settings=settings)
     arguments = ("--data-dir", "@songs.h5", "--gpu", "-1", "--json", tmp_path / "scores.json")
     result = call(folder, "--model-file", tmp_path / "model.h5", *arguments)
     assert result.exit_code == 0, result.stderr
     assert result.stdout.startswith("25 tracks, 9 works, 24 queries")
     found = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))["settings"]
     assert (found["network"], found["distance"]) == ("mulkinet", "cosine")
-    assert (found["feature"], found["pad"], found["batchsize"]) == ("crema", "zero", 32)
-    model.metadata["feature_settings"] = {**settings, "hop_length": 1024}
-    save_model(model, tmp_path / "other.h5")
+    assert (found["feature"], found["pad"], found["batchsize"]) == ("crema", "wrap", 32)
+    other = {**settings, "hop_length": 1024}
+    small_model(tmp_path / "other.h5", feature="crema", feature_settings=other)
     result = call(folder, "--model-file", tmp_path / "other.h5", *arguments)
     assert result.exit_code == 1
     assert "hop_length 512 instead of 1024" in result.stderr
@@ -397,7 +419,7 @@ def test_no_data_named_is_the_demo_set(folder, tmp_path, monkeypatch):
         lists = {"TEST": folder / "test"}
 
     demo = pytest.importorskip("mulkinet.sources.demo.demo_set")
-    monkeypatch.setattr(demo, "ensure_demo", lambda: Demo)
+    monkeypatch.setattr(demo, "ensure_demo", lambda check: Demo)
     assert call(folder, "--baseline", "mean-chroma").stdout.startswith("12 tracks, 4 works")
 
 
@@ -419,6 +441,49 @@ def test_wrong_options_are_told_before_the_demo_set_is_made(
     assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"feature": "crema"}, "expected crema, found that the demo set has hpcp alone"),
+        ({"feature_settings": {"spect_len": 1000}}, "spect_len 500 instead of 1000"),
+        ({"feature_settings": {"frame_rate": 43.07}}, "frame_rate 2.77"),
+    ],
+)
+def test_the_demo_set_is_not_made_for_a_model_that_it_does_not_fit(
+    folder, tmp_path, monkeypatch, changes, message
+):
+    monkeypatch.chdir(tmp_path)
+    small_model(tmp_path / "model.h5", **{"feature": "hpcp", **changes})
+    result = invoke(evaluate, "--model-file", "model.h5", "--gpu", "-1")
+    assert result.exit_code == 1
+    assert "the demo set would not do" in result.stderr
+    assert message in result.stderr
+    assert "--data-dir" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["model.h5"]
+
+
+def test_making_the_demo_set_begins_with_a_line(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("mulkinet.sources.demo.demo_set.make_demo", _out_of_time)
+    small_model(tmp_path / "model.h5", feature="hpcp", feature_settings={"spect_len": 500})
+    result = invoke(evaluate, "--model-file", "model.h5", "--gpu", "-1")
+    assert result.exit_code == 1
+    assert "out of time" in result.stderr
+    [line] = [record.getMessage() for record in caplog.records if "demo set" in record.getMessage()]
+    for part in (
+        "making the demo set in datasets",
+        "570 recordings",
+        "1.3 GB",
+        "minutes",
+        "--data-dir",
+    ):
+        assert part in line
+
+
+def _out_of_time(*_, **__):
+    raise MulkinetError("out of time")
 
 
 def test_arguments_of_candidates_are_those_of_evaluate():

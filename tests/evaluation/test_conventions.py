@@ -54,7 +54,7 @@ def test_da_tacos_as_the_reference_has_it():
     # 0.567 (MOVE) and 0.433 (acoss).
     def of_rank(rank):
         ones = np.ones(13, dtype=np.int64)
-        return Ranking(ones, rank * ones, np.zeros(13), ones, np.zeros(13), ones)
+        return Ranking(ones, rank * ones, np.zeros(13), ones)
 
     assert conventions._move(of_rank(40), 15)["MR"] == pytest.approx(34.8)
     assert conventions._move(of_rank(2), 15)["MRR"] == pytest.approx(0.567, abs=5e-4)

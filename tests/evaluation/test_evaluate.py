@@ -13,8 +13,8 @@ from sklearn.metrics import average_precision_score
 import mulkinet
 from mulkinet.errors import MulkinetError
 from mulkinet.evaluation import evaluate
-from mulkinet.evaluation.distances import DISTANCES, pair_keys
-from mulkinet.evaluation.ranking import Blocks
+from mulkinet.evaluation.distances import DISTANCES, compare, pair_distances
+from mulkinet.evaluation.ranking import rank_relevant
 from mulkinet.evaluation.selection import select_tracks
 from tests.evaluation import naive
 
@@ -22,7 +22,7 @@ from tests.evaluation import naive
 # and, with few distances, ties and duplicates all turn up.
 WORKS = st.lists(st.integers(0, 6), min_size=2, max_size=18)
 FEW = settings(max_examples=50, deadline=None)
-# MB, so few that every row is divided among several blocks.
+# MB, so few that every block is one row.
 TINY = 5e-5
 
 
@@ -101,22 +101,22 @@ def test_blocks_keep_to_the_memory(rng, distance):
     works, limit = np.arange(1200) // 2, 2.0
     selection = select_tracks(works)
     width = len(works) if distance == "precomputed" else 12
-    embeddings = rng.random((len(works), width))
-    keys = pair_keys(embeddings, selection, distance=distance)
-    blocks = Blocks(keys, len(works), len(works), memory=limit, workers=2)
-    rows, columns = rng.integers(len(works), size=(2, 20000))
-    blocks.visit(lambda *_: None, "")  # What is loaded with the first one does not count.
+    keys = compare(rng.random((len(works), width)), selection, distance=distance)
+    rank_relevant(keys, selection, memory=limit)  # What is loaded with the first does not count.
     tracemalloc.start()
     try:
-        blocks.visit(lambda *_: None, "")
-        visited = tracemalloc.get_traced_memory()[1] / 2**20
-        tracemalloc.reset_peak()
-        blocks.pair_keys(rows, columns)
-        paired = tracemalloc.get_traced_memory()[1] / 2**20
+        rank_relevant(keys, selection, memory=limit)
+        peak = tracemalloc.get_traced_memory()[1] / 2**20
     finally:
         tracemalloc.stop()
-    assert limit / 2 < visited < limit + 0.5  # numpy has buffers besides.
-    assert paired < limit + 0.5 + 2 * 20000 * 8 / 2**20  # And the keys that were asked for.
+    # Numpy has buffers besides, and the ranking is kept.
+    assert limit / 2 < peak < limit + 0.5
+
+
+def test_a_row_is_held_however_long(rng):
+    works = np.repeat(np.arange(50), 2)
+    embeddings = rng.random((100, 3))
+    assert evaluate(embeddings, works, memory=1e-9) == evaluate(embeddings, works)
 
 
 @pytest.mark.parametrize(
@@ -145,6 +145,38 @@ def test_distances_are_what_they_are_called(rng, distance, function):
     assert found["EER"] == pytest.approx(naive.thresholds(table, works.tolist())["EER"], abs=1e-6)
     wanted = {round(value, 5) for row in table for value in row}
     assert round(found["EER_threshold"], 5) in wanted
+
+
+@pytest.mark.parametrize("distance", [name for name in DISTANCES if name != "precomputed"])
+def test_distances_of_pairs_are_those_of_rows(rng, distance):
+    embeddings = rng.standard_normal((9, 5)) * 3 + 1
+    embeddings[4] = embeddings[2]
+    embeddings[7] = 0
+    weights = (rng.random(5), 0.5) if distance == "weighted_l1" else None
+    keys = compare(embeddings, select_tracks([0] * 9), distance=distance, weights=weights)
+    rows = np.empty((9, 9))
+    keys.fill(rows, slice(0, 9))
+    left, right = np.divmod(np.arange(81), 9)
+    found = pair_distances(embeddings[left], embeddings[right], distance=distance, weights=weights)
+    np.testing.assert_allclose(found.reshape(9, 9), keys.distance(rows), atol=1e-8)
+    np.testing.assert_allclose(keys.distance(keys.key(found)), found, atol=1e-12)
+    assert found[2 * 9 + 4] == (0.5 if distance == "weighted_l1" else 0)
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean", "sqeuclidean", "transposed_cosine"])
+@pytest.mark.parametrize("n_tracks", [40, 600])
+def test_a_collapsed_network_scores_like_chance(rng, distance, n_tracks):
+    # All embeddings alike, as far as float32 tells; that of 600 tracks is counted in bins.
+    works = rng.permutation(np.repeat(np.arange(n_tracks // 4), 4))
+    embeddings = np.tile(rng.standard_normal(8), (n_tracks, 1))
+    if "cosine" in distance:  # of which float32 rounding is far below what ties
+        embeddings = (embeddings * (1 + 1e-7 * rng.standard_normal(embeddings.shape))).astype("f4")
+    scores = evaluate(embeddings, works, distance=distance)
+    last = np.arange(n_tracks - 3, n_tracks)
+    assert scores["MR1"] == last[0]
+    assert scores["MAP"] == pytest.approx(np.mean([1, 2, 3] / last))
+    assert scores["EER"] == pytest.approx(0.5)
+    assert scores["accuracy"] == pytest.approx(1 - 3 / (n_tracks - 1))
 
 
 def test_lengths_that_differ_widely_keep_their_order(rng):

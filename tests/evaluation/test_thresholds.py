@@ -1,4 +1,4 @@
-"""Thresholds over all pairs: hand-worked cases, and values that have to be refined."""
+"""Thresholds over all pairs: hand-worked cases, pairs counted one by one and in bins."""
 
 import numpy as np
 import pytest
@@ -64,30 +64,84 @@ def test_values_one_float32_apart_are_told_apart():
     assert scores["accuracy_threshold"] == values[0]
 
 
-def test_many_bins_may_hold_the_best_threshold(monkeypatch):
-    # In every bin (2**k and a little more) two others come before two covers, so that each bin's end
-    # has as many errors as any other, and only counting by code shows that its middle has no fewer;
-    # but in a late bin the covers come first.
-    n_works = 80
-    works = np.repeat(np.arange(n_works), 2)
-    bins, is_late = 2.0 ** (np.arange(n_works) - 40), np.arange(n_works) == 70
-    matrix = np.full((2 * n_works, 2 * n_works), 2.0**100)
-    for tracks in (2 * np.arange(n_works), 2 * np.arange(n_works) + 1):
-        matrix[tracks, tracks ^ 1] = bins * np.where(is_late, 1, 1 + 1e-5)
-        matrix[tracks, (tracks + 2) % (2 * n_works)] = bins * np.where(is_late, 1 + 1e-5, 1)
-    refined, refine = [], thresholds._PairCounter.refine
+@pytest.fixture(params=["one by one", "in bins"])
+def counting(request, monkeypatch):
+    """Both ways of counting pairs, whatever their number: with 2000 kept, 1 in 20 is a sample."""
+    if request.param == "in bins":
+        monkeypatch.setattr(thresholds, "_COUNTED_ONE_BY_ONE", 2000)
 
-    def watched(counter, bins):
-        refined.append(len(bins))
-        refine(counter, bins)
 
-    monkeypatch.setattr(thresholds._PairCounter, "refine", watched)
-    scores = evaluate(matrix, works, distance="precomputed")
-    rounded = matrix.astype(np.float32).astype(float)
-    expected = naive.thresholds(rounded.tolist(), works.tolist())
-    assert {name: scores[name] for name in expected} == pytest.approx(expected)
-    assert scores["accuracy_threshold"] == bins[70]
-    assert refined == [64, n_works - 64]
+@pytest.mark.usefixtures("counting")
+@pytest.mark.parametrize(
+    ("distance", "options"),
+    [
+        ("cosine", {}),
+        ("euclidean", {}),
+        ("sqeuclidean", {}),
+        ("weighted_l1", {"weights": (np.full(6, 50.0), 1000.0)}),
+        ("transposed_cosine", {}),
+    ],
+)
+@pytest.mark.parametrize("noise", [0.2, 1.0, 5.0])
+def test_eer_and_accuracy_equal_plain_loops(rng, distance, options, noise):
+    works = rng.integers(0, 40, 200)
+    embeddings = noise * rng.standard_normal((200, 6)) + rng.standard_normal((40, 6))[works]
+    evaluation = run_evaluation(embeddings, works, distance=distance, **options)
+    assert_close(evaluation)
+
+
+@pytest.mark.usefixtures("counting")
+@pytest.mark.parametrize("offset", [0.0, 1000.0, -1000.0])
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_precomputed_distances_of_any_size(rng, offset, scale):
+    works = np.repeat(np.arange(40), 4)
+    shift = np.where(works[:, None] == works, 0.0, 1.0)
+    matrix = scale * (rng.standard_normal((160, 160)) + shift + offset)
+    # Some were not compared.
+    matrix[rng.random((160, 160)) < 0.01] = scale * 1e9
+    evaluation = run_evaluation(matrix, works, distance="precomputed")
+    assert_close(evaluation)
+
+
+@pytest.mark.usefixtures("counting")
+def test_few_different_distances(rng):
+    # Ties of covers and others, which bins must not divide.
+    works = np.repeat(np.arange(30), 4)
+    shift = np.where(works[:, None] == works, 0, 2)
+    matrix = (rng.integers(0, 6, (120, 120)) + shift) / 8
+    evaluation = run_evaluation(matrix, works, distance="precomputed", tau=3 / 8)
+    expected = {**naive_thresholds(evaluation), **naive.at_tau(matrix, works, 3 / 8)}
+    found = {name: evaluation.scores[name] for name in expected}
+    assert found == pytest.approx(expected, abs=1e-12)
+
+
+def assert_close(evaluation):
+    """EER and accuracy are those of the oracle to 1e-4, and the threshold is near."""
+    expected = naive_thresholds(evaluation)
+    found = {name: evaluation.scores[name] for name in expected}
+    deviation = np.std(evaluation.keys.distance(evaluation.ranking.keys))
+    threshold = expected.pop("EER_threshold")
+    assert found.pop("EER_threshold") == pytest.approx(threshold, abs=1e-3 * deviation)
+    assert found == pytest.approx(expected, abs=1e-4)
+
+
+def naive_thresholds(evaluation):
+    """The oracle's scores of the distances that an evaluation compared."""
+    selection = evaluation.selection
+    keys = np.empty((len(selection.queries), len(selection.references)))
+    evaluation.keys.fill(keys, slice(0, len(keys)))
+    distances = evaluation.keys.distance(keys)
+    is_cover = selection.query_works[:, None] == selection.reference_works
+    is_own = selection.queries[:, None] == selection.references
+    covers, others = np.sort(distances[is_cover & ~is_own]), np.sort(distances[~is_cover])
+    tried = np.unique(np.concatenate([covers, others]))
+    accepted = np.searchsorted(others, tried, side="right")
+    rejected = len(covers) - np.searchsorted(covers, tried, side="right")
+    points = [(0.0, 1.0), *zip(accepted / len(others), rejected / len(covers))]
+    place, rate = naive._crossing(points)
+    least = min((accepted + rejected).min(), len(covers))
+    accuracy = 1 - least / (len(covers) + len(others))
+    return {"EER": rate, "EER_threshold": tried[place], "accuracy": accuracy}
 
 
 def test_distances_over_many_orders_of_magnitude(rng):
@@ -114,24 +168,26 @@ def test_one_work_has_no_false_accepts():
 @pytest.mark.parametrize("rate", [0, 0.001, 0.01, 0.2, 0.999])
 def test_the_largest_threshold_within_a_share_of_false_accepts(rng, offset, rate):
     works = np.repeat(np.arange(20), 2)
-    matrix = (rng.random((40, 40)) + offset).astype(np.float32)
-    evaluation = run_evaluation(matrix, works, distance="precomputed")
-    found = thresholds.accept_threshold(evaluation.blocks, evaluation.ranking, rate)
+    matrix = rng.random((40, 40)) + offset
+    pairs = run_evaluation(matrix, works, distance="precomputed").pairs
+    found = thresholds.choose_tau(pairs, rate)
     others = matrix[works[:, None] != works]
-    tried = np.concatenate([others, np.nextafter(others, np.float32(-np.inf))])
-    assert found == max(value for value in tried if (others <= value).mean() <= rate)
+    tried = matrix[~np.eye(40, dtype=bool)]
+    within = [value for value in tried if (others <= value).mean() <= rate]
+    assert found == max(within, default=pairs.nothing)
+    assert (others <= found).mean() <= rate
+    assert thresholds.choose_tau(pairs) == thresholds.equal_error(pairs)[1]
 
 
 def test_false_accepts_at_0_are_left_out_where_they_are_too_many():
     # 0 is the distance of two of the eight pairs of non-covers, and of no cover.
     matrix = np.array([[0, 2, 0, 3], [2, 0, 5, 6], [0, 5, 0, 4], [3, 6, 4, 0.0]])
     options = {"work_ids": ["a", "a", "b", "b"], "distance": "precomputed"}
-    evaluation = run_evaluation(matrix, **options)
-    tau = thresholds.accept_threshold(evaluation.blocks, evaluation.ranking, 0.2)
+    pairs = run_evaluation(matrix, **options).pairs
+    tau = thresholds.choose_tau(pairs, 0.2)
     assert tau < 0
     assert evaluate(matrix, tau=tau, **options)["accuracy@tau"] == pytest.approx(8 / 12)
-    tau = thresholds.accept_threshold(evaluation.blocks, evaluation.ranking, 0.25)
-    assert 2 <= tau < 3
+    assert thresholds.choose_tau(pairs, 0.25) == 2
 
 
 @pytest.mark.parametrize("distance", ["cosine", "transposed_cosine"])
@@ -145,14 +201,14 @@ def test_copies_are_at_distance_0(rng, distance):
     assert (scores["precision@tau"], scores["recall@tau"]) == (1, 1)
     assert scores["accuracy_threshold"] == 0
     evaluation = run_evaluation(embeddings, works, distance=distance)
-    assert (evaluation.blocks.keys.distance(evaluation.ranking.keys) == 0).all()
+    assert (evaluation.keys.distance(evaluation.ranking.keys) == 0).all()
 
 
-def test_what_is_0_but_for_rounding_keeps_its_rank():
-    # The third is 1.6e-8 away from the first two, which are equal: nothing to a threshold.
+def test_what_is_near_0_is_no_tie():
+    # The third is 1.6e-8 away from the first two, which are equal.
     angles = np.array([0, 0, 1.8e-4, 1.0])
     points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     scores = evaluate(points, ["a", "a", "b", "b"], tau=0.0)
     # The second of b is the last of three for its own.
     assert scores["P@1"] == 0.75
-    assert scores["precision@tau"] == 2 / 6
+    assert (scores["precision@tau"], scores["recall@tau"]) == (1, 1 / 2)

@@ -20,6 +20,7 @@ __all__ = [
 
 # The time to find axes grows with the cube of the number of tracks or components, the lesser one.
 _TRACKS_OF_AXES = 2000
+_POINTS = 5000
 
 
 def first_cover_curve(ranks, counts):
@@ -74,27 +75,32 @@ def pair_precision_recall(pairs):
     """Precision and recall of accepting all pairs up to a distance, over distances.
 
     Args:
-        pairs: thresholds.PairScores.
+        pairs: thresholds.PairCounts.
 
     Returns:
         (recall (n,), precision (n,)).
     """
     found, accepted = np.cumsum(pairs.covers), np.cumsum(pairs.covers + pairs.others)
-    return found / found[-1], found / accepted
+    return _thinned(found / found[-1], found / accepted)
 
 
 def error_curve(pairs):
     """False accepts and false rejects over distances.
 
     Args:
-        pairs: thresholds.PairScores.
+        pairs: thresholds.PairCounts.
 
     Returns:
         (false accept rate (n,), false reject rate (n,)), from accepting nothing to everything.
     """
-    accepts = np.cumsum(pairs.others) / max(pairs.others.sum(), 1)
-    rejects = 1 - np.cumsum(pairs.covers) / pairs.covers.sum()
+    accepts, rejects = _thinned(pairs.false_accepts, pairs.false_rejects)
     return np.concatenate([[0.0], accepts]), np.concatenate([[1.0], rejects])
+
+
+def _thinned(x, y):
+    # More points are more than can be seen, and a large file.
+    chosen = np.unique(np.linspace(0, len(x) - 1, min(len(x), _POINTS)).astype(int))
+    return x[chosen], y[chosen]
 
 
 def precision_by_size(ranks, counts):
@@ -162,10 +168,12 @@ def nearest(evaluation, query, n=10):
     Returns:
         (positions in the references (n,), distances (n,), whether each is a cover (n,)).
     """
-    selection, keys = evaluation.selection, evaluation.blocks.keys
+    selection, keys = evaluation.selection, evaluation.keys
+    row = np.empty((1, len(selection.references)))
+    keys.fill(row, slice(query, query + 1))
     columns = np.arange(len(selection.references))
     columns = columns[columns != selection.own[query]]
-    found = evaluation.blocks.pair_keys(np.full(len(columns), query), columns)
+    found = keys.tied(row[0, columns])
     is_cover = selection.reference_works[columns] == selection.query_works[query]
     order = np.lexsort((columns, is_cover, found))[:n]
     return columns[order], keys.distance(found[order]), is_cover[order]

@@ -196,9 +196,11 @@ def _matrix_drawing(evaluation, candidates):
         columns = [np.flatnonzero(selection.reference_works == work)[0] for work in chosen]
         names = [candidates.work_ids[selection.queries[row]] for row in rows]
         caption = "One query of each work (down) against one reference of each (across)."
-    grid = np.meshgrid(rows, columns, indexing="ij")
-    found = evaluation.blocks.pair_keys(*(part.ravel() for part in grid))
-    distances = evaluation.blocks.keys.distance(found).reshape(grid[0].shape)
+    distances = np.empty((len(rows), len(columns)))
+    whole = np.empty((1, len(selection.references)))
+    for place, row in enumerate(rows):
+        evaluation.keys.fill(whole, slice(row, row + 1))
+        distances[place] = evaluation.keys.distance(whole[0, columns])
     return _Drawing(
         "similarity_matrix",
         f"Distances within and between {len(chosen)} works",

@@ -16,6 +16,7 @@ Public names: `DEFAULT_SIZE`, `Demo`, `DemoSize`, `ensure_demo`, `make_demo`.
 import functools
 import io
 import json
+import logging
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,8 @@ from tqdm import tqdm
 
 from mulkinet.data.lists import read_list, write_list
 from mulkinet.errors import MulkinetError
+from mulkinet.features.hpcp import SETTINGS
+from mulkinet.features.resize import TrackLength
 from mulkinet.files.atomic import atomic_path, remove_leftovers
 from mulkinet.sources.audio_dir import preprocess_audio_dir
 from mulkinet.sources.demo.performer import LENGTH_SEC, perform
@@ -35,6 +38,9 @@ _GENERATOR_VERSION = 2
 
 _NAME = "demo"
 _RECORD = "generator.json"
+_SPECT_LEN = 500
+# Of one recording as FLAC.
+_MEGABYTES = 2.3
 
 
 class DemoSize(NamedTuple):
@@ -78,7 +84,7 @@ def make_demo(
     seed=0,
     length_sec=LENGTH_SEC,
     features=("hpcp",),
-    spect_len=500,
+    spect_len=_SPECT_LEN,
     downsample=1,
     n_workers=-1,
     progress=True,
@@ -129,8 +135,28 @@ def make_demo(
     return Demo(result.store_path, lists, result.skipped)
 
 
-def ensure_demo(output="datasets", list_dir="meta", *, progress=True):
+class _Planned(NamedTuple):
+    """What the store of a demo set will be, as far as it can be checked for a model."""
+
+    path: Path
+    features: tuple = ("hpcp",)
+    name: str = _NAME
+    attributes: tuple = ()
+    metadata: tuple = ()
+    work_ids: tuple = ()
+    track_ids: tuple = ()
+
+    def settings(self, feature):
+        """As those of FeatureStore."""
+        if feature not in self.features:
+            raise MulkinetError(f"expected {feature}, found that the demo set has hpcp alone")
+        return TrackLength(_SPECT_LEN).settings(SETTINGS)
+
+
+def ensure_demo(output="datasets", list_dir="meta", *, check=None, progress=True):
     """The demo set, made first where its store or a list is not there.
+
+    Making it begins with a line that says what is made, how large it is and how long it takes.
 
     What a folder already holds decides about size and seed: a set that `make_demo` was interrupted in is finished.
     A store that is there stays as it is; only the lists that lack are written.
@@ -138,13 +164,15 @@ def ensure_demo(output="datasets", list_dir="meta", *, progress=True):
     Args:
         output: Folder of the store.
         list_dir: Folder of the lists.
+        check: Function of a store (its `path`, `features` and `settings`) that raises MulkinetError where
+            that is of no use; called before anything is made.
         progress: Shows progress bars on stderr.
 
     Returns:
         Demo.
 
     Raises:
-        MulkinetError: As `make_demo`.
+        MulkinetError: As `make_demo`, or the demo set would be of no use.
     """
     store_path, lists = Path(output) / f"{_NAME}.h5", _list_paths(list_dir)
     if store_path.is_file() and all(path.is_file() for path in lists.values()):
@@ -156,6 +184,9 @@ def ensure_demo(output="datasets", list_dir="meta", *, progress=True):
         _check_lists(lists, tracks)
         _write_lists(lists, tracks)
         return Demo(store_path, lists, [])
+    if check:
+        _check_use(check, store_path)
+    _announce(output, size)
     return make_demo(
         output,
         list_dir=list_dir,
@@ -163,6 +194,24 @@ def ensure_demo(output="datasets", list_dir="meta", *, progress=True):
         seed=record["seed"],
         length_sec=tuple(record["length_sec"]),
         progress=progress,
+    )
+
+
+def _check_use(check, store_path):
+    try:
+        check(_Planned(store_path))
+    except MulkinetError as error:
+        raise MulkinetError(
+            f"no data was named, and the demo set would not do: {error}; name a store with --data-dir"
+        ) from error
+
+
+def _announce(output, size):
+    n_tracks = len(_numbers(size))
+    logging.getLogger("mulkinet").warning(
+        f"no data was named: making the demo set in {output} first, {n_tracks} recordings of composed "
+        f"music ({n_tracks * _MEGABYTES / 1000:.1f} GB; all 570 take less than 5 minutes on 2 cores); "
+        "name your own data with --data-dir"
     )
 
 

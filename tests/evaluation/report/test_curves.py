@@ -5,9 +5,9 @@ import pytest
 
 from mulkinet.evaluation.evaluator import run_evaluation
 from mulkinet.evaluation.report import curves
-from mulkinet.evaluation.thresholds import PairScores
+from mulkinet.evaluation.thresholds import PairCounts
 
-PAIRS = PairScores({}, np.array([1.0, 2, 3]), np.array([2, 1, 1]), np.array([0, 3, 5]))
+PAIRS = PairCounts(np.array([1.0, 2, 3]), np.array([2, 1, 1]), np.array([0, 3, 5]), 0.5)
 
 
 def test_pair_precision_recall():

@@ -91,16 +91,14 @@ def test_precomputed_distances_have_no_map(tmp_path):
     assert not (tmp_path / "figures" / "embedding_map.svg").exists()
 
 
-def test_the_matrix_keeps_to_the_memory(rng):
+def test_the_matrix_holds_one_row_at_a_time(rng):
     works = np.repeat([f"w{n}" for n in range(12)], 8)
     candidates = Candidates(rng.standard_normal((96, 5)), works)
-    evaluation = run_evaluation(**candidates.arguments, memory=0.01)
-    keys, sizes = evaluation.blocks.keys, []
-    pairs = keys.pairs
-    keys.pairs = lambda rows, columns: sizes.append(len(rows)) or pairs(rows, columns)
+    evaluation = run_evaluation(**candidates.arguments)
+    fill, sizes = evaluation.keys.fill, []
+    evaluation.keys.fill = lambda out, rows: sizes.append(len(out)) or fill(out, rows)
     _matrix_drawing(evaluation, candidates)
-    assert sum(sizes) == 96**2
-    assert max(sizes) * keys.entries_a_pair * 8 <= 0.01 * 2**20
+    assert sizes == [1] * 96
 
 
 def texts(figure):
