@@ -12,12 +12,12 @@ __all__ = ["main"]
 @click.command(cls=Command)
 @click.argument("a", type=click.Path(dir_okay=False))
 @click.argument("b", type=click.Path(dir_okay=False))
-@click.option("--seed", default=0, type=click.IntRange(0), help="Of the bootstrap.")
+@click.option("--seed", default=0, type=click.IntRange(0), help="Random seed of the bootstrap.")
 def main(a, b, seed):
     """Compare two runs, A and B, that evaluate.py wrote with --json.
 
-    Means over the queries that both have, B minus A with a 95 % interval of a paired bootstrap over
-    works, and p: how rarely chance alone, in the choice of works, would turn the sign.
+    Prints means over the queries that both have, the difference B - A with its 95 % confidence
+    interval (paired bootstrap over works), and p: the chance that other works would turn its sign.
     """
     from mulkinet.evaluation.compare import compare_runs
     from mulkinet.evaluation.results import read_json

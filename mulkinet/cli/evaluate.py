@@ -34,32 +34,42 @@ _FOLDER = click.Path(file_okay=False)
 
 
 @click.command(cls=Command)
-@click.option("--model-file", type=_FILE, help="Model file of the network to evaluate.")
+@click.option("--model-file", type=_FILE, help="Score this network.")
 @click.option("--baseline", help="A baseline instead: mean-chroma, 2dftm or qmax.")
-@click.option("--embeddings", type=_FILE, help="Anybody's embeddings instead: .npy, with --works.")
-@click.option("--distances", type=_FILE, help="Anybody's distances instead: .npy, with --works.")
+@click.option("--embeddings", type=_FILE, help="Score precomputed embeddings: .npy, with --works.")
+@click.option("--distances", type=_FILE, help="Score precomputed distances: .npy, with --works.")
 @click.option(
-    "--works", type=_FILE, help="One <work> or <work> TAB <track> a line, in their order."
+    "--works",
+    type=_FILE,
+    help="Text file of their tracks, in order: one <work> or <work> TAB <track> per line.",
 )
 @click.option(
     "--distance",
     default="cosine",
-    help="How --embeddings are compared: cosine, euclidean, sqeuclidean, transposed_cosine or "
+    help="Distance between --embeddings: cosine, euclidean, sqeuclidean, transposed_cosine or "
     "weighted_l1.",
 )
 @click.option(
-    "--distance-weights", type=_FILE, help="Of weighted_l1: .npz with kernel and bias.  [ones, 0]"
+    "--distance-weights",
+    type=_FILE,
+    help="Weights of weighted_l1: .npz with kernel and bias.  [ones, 0]",
 )
 @click.option(
-    "--data-dir", type=click.Path(), help="Feature store, or folder of .npy.  [the demo set]"
+    "--data-dir", type=click.Path(), help="Feature store, or folder of .npy files.  [the demo set]"
 )
-@click.option("--test-ls", type=_FILE, help="List to rank.  [all tracks; the demo's test list]")
+@click.option(
+    "--test-ls",
+    type=_FILE,
+    help="List of the tracks to rank.  [all; of the demo set its test list]",
+)
 @click.option("--query-ls", type=_FILE, help="List of the queries.  [the tracks to rank]")
-@click.option("--val-ls", type=_FILE, help="List to choose the threshold tau on.")
-@click.option("--skip-missing", is_flag=True, help="Leave out listed tracks that are not there.")
+@click.option(
+    "--val-ls", type=_FILE, help="List on which to choose the threshold tau, at equal error."
+)
+@click.option("--skip-missing", is_flag=True, help="Skip listed tracks that are missing.")
 @click.option("--feature", help="Feature.  [the model's; for a baseline the first of 12 bins]")
-@click.option("--gpu", default="0", help="0, or -1 for the CPU.")
-@click.option("--batchsize", default=32, type=click.IntRange(1), help="Tracks embedded at a time.")
+@click.option("--gpu", default="0", help="GPU to use; -1 for the CPU.")
+@click.option("--batchsize", default=32, type=click.IntRange(1), help="Batch size when embedding.")
 @click.option(
     "--pad",
     type=click.Choice(["zero", "wrap"]),
@@ -70,27 +80,28 @@ _FOLDER = click.Path(file_okay=False)
     "--memory",
     default=64.0,
     type=click.FloatRange(0, min_open=True),
-    help="Size of the blocks of distances, MB.",
+    help="Memory for a block of distances, in MB.",
 )
 @click.option(
     "--ci",
     is_flag=True,
-    help="Add 95 % intervals by bootstrap over works, to means over queries: not to totals, EER, "
-    "accuracy, precision and recall.",
+    help="Add 95 % confidence intervals (bootstrap over works) to the means over queries.",
 )
-@click.option("--conventions", is_flag=True, help="Add what published code would have printed.")
-@click.option("--json", "json_file", type=_FILE, help="Write the scores here, for compare.")
+@click.option("--conventions", is_flag=True, help="Add the scores as published code counts them.")
+@click.option(
+    "--json", "json_file", type=_FILE, help="Write the scores to this file, for mulkinet compare."
+)
 @click.option(
     "--out",
     type=_FOLDER,
-    help="Write per-query results, embeddings and their distance's weights into this folder.",
+    help="Write per-query results, embeddings and distance weights into this folder.",
 )
-@click.option("--report", type=_FOLDER, help="Write a page with figures into this folder.")
+@click.option("--report", type=_FOLDER, help="Write an HTML report with figures into this folder.")
 @click.pass_context
 def main(ctx, test_ls, query_ls, val_ls, memory, ci, conventions, json_file, out, report, **system):
     """Rank every track's candidates and score the rankings.
 
-    With no data named, the demo set and its test list are used, and made first when not there.
+    Without --data-dir the demo set is used, and made first if it is missing.
     """
     from mulkinet.evaluation.evaluator import run_evaluation
     from mulkinet.evaluation.results import describe, write_json, write_tables
@@ -203,16 +214,20 @@ def _use_gpu(gpu, with_tensorflow):
 
 
 def _summary(evaluation):
+    from mulkinet.evaluation.results import COUNTS
+
     scores, intervals = evaluation.scores, evaluation.intervals
     rows = [("metric", "value") + (("95 % interval",) if intervals else ())]
     for name in _SHOWN:
         if name in scores:
             rows.append((name, _number(scores[name])) + _interval(intervals, name))
-    return (
-        f"{scores['tracks']} tracks, {scores['works']} works, {scores['queries']} queries, "
-        f"{scores['references']} references; no queries for want of another performance: "
-        f"{scores['excluded_queries']}\n{table(rows)}"
-    )
+    counts = ", ".join(f"{scores[name]} {name}" for name in COUNTS)
+    n_excluded = scores["excluded_queries"]
+    if n_excluded:
+        one = n_excluded == 1
+        are, its = ("track is not a query", "its") if one else ("tracks are not queries", "their")
+        counts += f"; {n_excluded} {are} (no other track of {its} work)"
+    return f"{counts}\n{table(rows)}"
 
 
 def _interval(intervals, name):
@@ -231,7 +246,7 @@ def _conventions(conventions):
     ]
     width = max(len(code) for code, _ in printed)
     return "\n".join(
-        ["", "as published code would have printed it"]
+        ["", "as published code counts"]
         + [f"{code.ljust(width)}  {values}" for code, values in printed]
     )
 

@@ -44,7 +44,7 @@ _NUMBERS = {
     "works": "works",
     "queries": "queries",
     "references": "references",
-    "excluded_queries": "tracks without another performance (no queries)",
+    "excluded_queries": "tracks that are not queries (no other track of their work)",
     "noise_works": "works of such tracks",
     "pairs": "pairs",
     "cover_pairs": "pairs of covers",
