@@ -47,6 +47,15 @@ def cache_dir(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def server():
+    """A server of a small archive of one folder, "set"."""
+    from tests.archive_server import CONTENT, ArchiveServer, archive_of, serving
+
+    with serving(ArchiveServer(archive_of(CONTENT))) as server:
+        yield server
+
+
+@pytest.fixture
 def n_decoded(monkeypatch):
     """A list that grows by one with every recording that is decoded."""
     from mulkinet.features import cache

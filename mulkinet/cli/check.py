@@ -16,11 +16,15 @@ _SHOWN = 5
 @click.command("check", cls=Command)
 @click.argument("store_or_folder", type=click.Path())
 @click.option(
-    "--list", "lists", type=click.Path(), multiple=True, help="May be given several times."
+    "--list",
+    "lists",
+    type=click.Path(),
+    multiple=True,
+    help="List of tracks to check; may be given several times.",
 )
 @click.pass_context
 def main(ctx, store_or_folder, lists):
-    """Say what is in STORE_OR_FOLDER, a feature store or a folder of .npy files.
+    """Describe and check STORE_OR_FOLDER, a feature store or a folder of .npy files.
 
     Exit code 1 when something is wrong: tracks that cannot be read, are missing, silent, the same
     as others, hold NaN, or works that two of the lists share.
@@ -42,7 +46,7 @@ def main(ctx, store_or_folder, lists):
         for what, found in wrong:
             echo(f"{what}: {found}", err=True)
         ctx.exit(1)
-    echo("\nnothing is wrong")
+    echo("\nno problems found")
 
 
 def _describe(store):
@@ -95,11 +99,10 @@ def _check_features(store):
         if report.silent:
             wrong.append((f"{feature}, silent", _names(report.silent)))
         wrong += [
-            (f"{feature}, the very same values", _names(group))
-            for group in report.duplicates[:_SHOWN]
+            (f"{feature}, identical values", _names(group)) for group in report.duplicates[:_SHOWN]
         ]
         if len(report.duplicates) > _SHOWN:
-            wrong.append((f"{feature}, the very same values", f"{len(report.duplicates)} groups"))
+            wrong.append((f"{feature}, identical values", f"{len(report.duplicates)} groups"))
     echo(table(rows))
     return wrong
 
@@ -115,7 +118,7 @@ def _check_lists(store, lists):
         counts = report.n_tracks, n_works, of_one, max(report.sizes), len(report.missing)
         rows.append((str(path), *map(str, counts)))
         if report.missing:
-            wrong.append((f"{path}, not in {store.path}", _names(report.missing)))
+            wrong.append((f"{path}, missing from {store.path}", _names(report.missing)))
     echo(table(rows))
     for first, second in itertools.combinations(lists, 2):
         shared = shared_works(lists[first], lists[second])

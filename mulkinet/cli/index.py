@@ -6,12 +6,12 @@ import os
 import click
 
 from mulkinet.cli.errors import Group, report_skipped
+from mulkinet.cli.options import workers_option
 from mulkinet.cli.printing import echo
 
 __all__ = ["main"]
 
 _INDEX = click.Path(dir_okay=False)
-_workers = click.option("-n", "--n-workers", default=-1, help="Processes; -1 is one per core.")
 _batchsize = click.option(
     "--batchsize", default=16, type=click.IntRange(1), help="Tracks embedded at a time."
 )
@@ -32,7 +32,7 @@ def main():
 @click.argument("collection", type=click.Path())
 @click.option("--model-file", default="covers", type=click.Path(), help="A model's file or name.")
 @click.option("-o", "--output", required=True, type=_INDEX, help="The index to make.")
-@_workers
+@workers_option
 @_batchsize
 def build(collection, model_file, output, n_workers, batchsize):
     """Make the index of a folder of audio, or of a feature store.
@@ -56,7 +56,7 @@ def build(collection, model_file, output, n_workers, batchsize):
 @click.argument("collection", type=click.Path())
 @_index
 @_model_file
-@_workers
+@workers_option
 @_batchsize
 def add(collection, path, model_file, n_workers, batchsize):
     """Add the tracks of COLLECTION that are new or changed to an index."""

@@ -47,7 +47,7 @@ class LazyGroup(Group):
         "index": ("mulkinet.cli.index", "Make and keep the index of a collection."),
         "identify": ("mulkinet.cli.identify", "Name the works of recordings."),
         "calibrate": ("mulkinet.cli.calibrate", "Fit an index's threshold and probabilities."),
-        "check": ("mulkinet.cli.check", "Say what is in a store or folder, and what is wrong."),
+        "check": ("mulkinet.cli.check", "Describe and check a store or folder."),
         "weights": ("mulkinet.cli.weights", "List and fetch trained networks by name."),
         "import": ("mulkinet.cli.import_", "Convert published weights to a model file."),
     },

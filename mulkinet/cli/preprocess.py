@@ -5,6 +5,16 @@ from pathlib import Path
 import click
 
 from mulkinet.cli.errors import Group, report_skipped
+from mulkinet.cli.options import (
+    downsample_option,
+    feature_option,
+    force_option,
+    list_dir_option,
+    output_option,
+    spect_len_option,
+    track_length,
+    workers_option,
+)
 from mulkinet.cli.printing import echo
 from mulkinet.errors import MulkinetError
 from mulkinet.features import FEATURES
@@ -13,61 +23,6 @@ __all__ = ["main"]
 
 _DA_TACOS_FEATURES = ("crema", "hpcp", "chroma_cens")
 _DA_TACOS_SUBSETS = ("benchmark", "coveranalysis")
-
-
-class _SpectLen(click.ParamType):
-    """A number of frames, or "full", which becomes None."""
-
-    name = "frames|full"
-
-    def convert(self, value, param, ctx):
-        """Checks a value of the command line."""
-        if value is None or isinstance(value, int):
-            return value
-        if value == "full":
-            return None
-        if not value.isdecimal() or int(value) < 1:
-            self.fail(f"expected a number of frames from 1, or full, found {value!r}", param, ctx)
-        return int(value)
-
-
-def _feature_option(default, among):
-    return click.option(
-        "-p",
-        "--feature",
-        "features",
-        type=click.Choice(among),
-        multiple=True,
-        default=[default],
-        help="Feature to store; may be given several times.",
-    )
-
-
-_spect_len_option = click.option(
-    "-s",
-    "--spect-len",
-    type=_SpectLen(),
-    default="500",
-    help="Resize the first 180 s (shorter tracks repeated) to this many frames; full keeps all frames.",
-)
-_downsample_option = click.option(
-    "--downsample",
-    type=click.IntRange(1),
-    default=1,
-    metavar="K",
-    help="With -s full: keep every K-th frame.",
-)
-_workers_option = click.option(
-    "-n", "--n-workers", default=-1, help="Number of processes; -1 is one per core."
-)
-_output_option = click.option(
-    "-o", "--output", type=click.Path(), help="Folder for the store.  [the data folder]"
-)
-_force_option = click.option("--force", is_flag=True, help="Overwrite an existing store.")
-
-
-def _list_dir_option(text):
-    return click.option("--list-dir", type=click.Path(), help=f"Write {text} to this folder.")
 
 
 @click.group(cls=Group)
@@ -80,7 +35,7 @@ def main():
     "-a", "--audio-dir", required=True, type=click.Path(), help="Folder with one folder per work."
 )
 @click.option("-o", "--output", default="datasets", type=click.Path(), help="Folder for the store.")
-@_feature_option("hpcp", FEATURES)
+@feature_option("hpcp", FEATURES)
 @click.option(
     "-r",
     "--run-mode",
@@ -88,12 +43,12 @@ def main():
     default="parallel",
     help="Use several processes, or this one only.",
 )
-@_workers_option
-@_spect_len_option
-@_downsample_option
+@workers_option
+@spect_len_option
+@downsample_option
 @click.option("--name", help="Name of the data set.  [the name of the audio folder]")
 @click.option("--accept-partial", is_flag=True, help="Take what there is of truncated files.")
-@_force_option
+@force_option
 def from_audio_dir(
     audio_dir, output, features, run_mode, n_workers, spect_len, downsample, **options
 ):
@@ -107,7 +62,7 @@ def from_audio_dir(
     from mulkinet.sources.audio_dir import preprocess_audio_dir
     from mulkinet.sources.layout import describe_passed_over
 
-    _track_length(spect_len, downsample)
+    track_length(spect_len, downsample)
     result = preprocess_audio_dir(
         audio_dir,
         output,
@@ -135,10 +90,10 @@ def from_audio_dir(
     type=click.Path(),
     help="Folder that holds the da-tacos_<subset>_subset_... folders.",
 )
-@_output_option
-@_feature_option("crema", _DA_TACOS_FEATURES)
-@_spect_len_option
-@_downsample_option
+@output_option
+@feature_option("crema", _DA_TACOS_FEATURES)
+@spect_len_option
+@downsample_option
 @click.option(
     "--subset",
     "subsets",
@@ -146,11 +101,11 @@ def from_audio_dir(
     multiple=True,
     help="May be given twice.  [those found; with --download both]",
 )
-@_list_dir_option("the lists DATACOS-BENCHMARK and DATACOS-COVERANALYSIS")
+@list_dir_option("the lists DATACOS-BENCHMARK and DATACOS-COVERANALYSIS")
 @click.option(
     "--download", is_flag=True, help="Download what is missing from Zenodo (CC BY-NC-SA)."
 )
-@_force_option
+@force_option
 def convert_da_tacos(
     data_dir, output, features, spect_len, downsample, subsets, list_dir, download, force
 ):
@@ -163,7 +118,7 @@ def convert_da_tacos(
     from mulkinet.data.store import FeatureStore
     from mulkinet.sources import da_tacos
 
-    track_length = _track_length(spect_len, downsample)
+    frames = track_length(spect_len, downsample)
     if download:
         subsets = subsets or _DA_TACOS_SUBSETS
         _download(data_dir, subsets, features)
@@ -173,7 +128,7 @@ def convert_da_tacos(
     for subset in subsets:
         path = Path(output or data_dir) / f"{subset}.h5"
         made = da_tacos.convert_subset(
-            data_dir, subset, path, features=features, track_length=track_length, force=force
+            data_dir, subset, path, features=features, track_length=frames, force=force
         )
         conversions.append(made)
         _write_lists(list_dir, {f"DATACOS-{subset.upper()}": FeatureStore(path).rows_by_key})
@@ -190,9 +145,9 @@ def convert_da_tacos(
     type=click.Path(),
     help="Folder of <name>.pyjama and <name>_feat.hdf5.",
 )
-@_output_option
-@_list_dir_option("<NAME>-TRAIN and <NAME>-VAL, the tutorial's split,")
-@_force_option
+@output_option
+@list_dir_option("<NAME>-TRAIN and <NAME>-VAL, the tutorial's split,")
+@force_option
 def convert_cover1000(data_dir, output, list_dir, force):
     """Convert Cover-1000, or another set in its format.
 
@@ -236,8 +191,8 @@ def convert_cover1000(data_dir, output, list_dir, force):
     is_flag=True,
     help="Leave out listed tracks that have no file, and works left with a single track.",
 )
-@_list_dir_option("the lists without what is missing")
-@_force_option
+@list_dir_option("the lists without what is missing")
+@force_option
 def convert_npy(npy_dir, output, name, lists, skip_missing, list_dir, force):
     """Convert a folder of <song>_<version>.npy.
 
@@ -272,8 +227,8 @@ def convert_npy(npy_dir, output, name, lists, skip_missing, list_dir, force):
     type=click.Path(),
     help="The release's testset.h5, trainset.h5 or valset.h5.",
 )
-@_output_option
-@_force_option
+@output_option
+@force_option
 def convert_siamese_testset(hdf_path, output, force):
     """Convert the pandas store of the Siamese release.
 
@@ -301,8 +256,8 @@ def convert_siamese_testset(hdf_path, output, force):
     default=4,
     help="Tracks of every chart in a store.",
 )
-@_workers_option
-@_force_option
+@workers_option
+@force_option
 def collect(paths, output, performances, n_workers, force):
     """Collect lead sheets: chords and melodies to train on.
 
@@ -349,10 +304,10 @@ def collect(paths, output, performances, n_workers, force):
 @click.option("--noise-works", default=10, help="Works with a single performance in the test list.")
 @click.option("--performances", default=4, help="Performances of every other work.")
 @click.option("--seed", default=0, help="Random seed of the music.")
-@_feature_option("hpcp", FEATURES)
-@_workers_option
-@_spect_len_option
-@_downsample_option
+@feature_option("hpcp", FEATURES)
+@workers_option
+@spect_len_option
+@downsample_option
 def demo(output, list_dir, seed, features, n_workers, spect_len, downsample, **size):
     """Compose, render and extract the demo set.
 
@@ -361,7 +316,7 @@ def demo(output, list_dir, seed, features, n_workers, spect_len, downsample, **s
     """
     from mulkinet.sources.demo.demo_set import DemoSize, make_demo
 
-    _track_length(spect_len, downsample)
+    track_length(spect_len, downsample)
     made = make_demo(
         output,
         list_dir=list_dir,
@@ -375,16 +330,6 @@ def demo(output, list_dir, seed, features, n_workers, spect_len, downsample, **s
     lists = ", ".join(str(path) for path in made.lists.values())
     echo(f"{made.store_path}; lists {lists}")
     report_skipped(made.skipped)
-
-
-def _track_length(spect_len, downsample):
-    """The TrackLength of both options; that they exclude each other is a matter of usage."""
-    from mulkinet.features.resize import TrackLength
-
-    try:
-        return TrackLength(spect_len, downsample)
-    except MulkinetError as error:
-        raise click.UsageError(str(error)) from error
 
 
 def _download(data_dir, subsets, features):

@@ -1,7 +1,7 @@
 """What is in a data set, and what is wrong with it, before a long run finds out.
 
 Looked for: tracks of a list that are missing; NaN and infinite values; silent tracks, in which
-every value is 0; tracks with the very same values as another; works that two lists share, which is
+every value is 0; tracks with identical values as another; works that two lists share, which is
 leakage from training to testing.
 
 Public names: `FeatureReport`, `ListReport`, `check_feature`, `check_list`,
@@ -39,7 +39,7 @@ class FeatureReport(NamedTuple):
         unreadable: list of ((work_id, track_id), reason) of tracks that cannot be read.
         non_finite: list of (work_id, track_id) with NaN or infinite values.
         silent: list of (work_id, track_id) of which every value is 0.
-        duplicates: list of lists of (work_id, track_id) that have the very same values.
+        duplicates: list of lists of (work_id, track_id) that have identical values.
     """
 
     n_bins: int

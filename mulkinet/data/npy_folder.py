@@ -186,7 +186,7 @@ class NpyFolder(FeatureStore):
     def _check_feature(self, feature):
         if feature not in self.features:
             raise MulkinetError(
-                f"expected {feature} in {self.path}, found {self.features[0]} alone; name a folder or "
+                f"expected {feature} in {self.path}, found only {self.features[0]}; name a folder or "
                 "store that has it"
             )
 
@@ -210,7 +210,7 @@ def open_npy(path):
     except UNREADABLE as error:
         reason = " ".join(str(error).split())
         raise SkippedInput(
-            f"expected a .npy file of numbers, found otherwise ({reason})"
+            f"expected a .npy file of numbers, found something else ({reason})"
         ) from error
     if not isinstance(x, np.ndarray):
         x.close()

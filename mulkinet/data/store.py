@@ -240,7 +240,7 @@ class FeatureStore:
     def _group(self, feature):
         if feature not in self._groups:
             raise MulkinetError(
-                f"expected {feature} in {self.path}, found {', '.join(self.features)} alone; "
+                f"expected {feature} in {self.path}, found only {', '.join(self.features)}; "
                 "name a store that has it, or make this one again with it"
             )
         return self._groups[feature]

@@ -57,7 +57,7 @@ def open_hdf5(path):
     except _DAMAGE as error:
         reason = " ".join(str(error).split())
         raise SkippedInput(
-            f"expected an HDF5 file, found a truncated or damaged one ({reason}); get it again"
+            f"expected an HDF5 file, found a truncated or damaged one ({reason}); download it again"
         ) from error
 
 

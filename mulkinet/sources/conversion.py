@@ -176,7 +176,7 @@ def _kept(path, settings, made_of, skipped):
     try:
         store = FeatureStore(path)
     except MulkinetError as error:
-        raise MulkinetError(f"{error}; --force writes over it") from error
+        raise MulkinetError(f"{error}; --force overwrites it") from error
     differing = [f"one without {key}" for key in settings if key not in store.features]
     differing += [
         f"{key} {made.get(key)} of {feature}"
@@ -194,7 +194,7 @@ def _kept(path, settings, made_of, skipped):
     if differing:
         raise MulkinetError(
             f"expected no store at {path}, or one of the same files and settings, found another: "
-            f"{differing[0]}; name another folder with -o, or write over it with --force"
+            f"{differing[0]}; name another folder with -o, or overwrite it with --force"
         )
     known = [tuple(pair) for pair in json.loads(store.attributes["skipped"])]
     skipped = list(dict.fromkeys([*skipped, *known]))

@@ -171,7 +171,7 @@ def _read_entries(path):
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise MulkinetError(
             f'expected JSON with a list collection.entry of {{field: [{{"value": ...}}]}} in '
-            f"{path}, found otherwise ({type(error).__name__}: {error}); download it again"
+            f"{path}, found something else ({type(error).__name__}: {error}); download it again"
         ) from error
     seen = {}
     for number, entry in enumerate(entries):

@@ -126,7 +126,7 @@ def describe_shortfall(subset, n_tracks):
     """
     if n_tracks >= _SIZES[subset]:
         return ""
-    return f"{_SIZES[subset] - n_tracks} of the {_SIZES[subset]} tracks of {subset} are not there"
+    return f"{_SIZES[subset] - n_tracks} of the {_SIZES[subset]} tracks of {subset} are missing"
 
 
 def convert_subset(data_dir, subset, path, *, features, track_length, force=False, progress=True):
@@ -154,14 +154,14 @@ def convert_subset(data_dir, subset, path, *, features, track_length, force=Fals
     metadata = _read_metadata(Path(data_dir), subset)
     named = {(work, track) for work, tracks in metadata.items() for track in tracks}
     skipped += [
-        ("/".join(key), "named in the metadata, but there is no file of it")
+        ("/".join(key), "named in the metadata, but has no file")
         for key in sorted(named - set(files))
     ]
     items = []
     for key, paths in sorted(files.items()):
         missing = [feature for feature in features if feature not in paths]
         if missing:
-            skipped.append(("/".join(key), f"there is no file of its {', '.join(missing)}"))
+            skipped.append(("/".join(key), f"has no file of its {', '.join(missing)}"))
             continue
         try:
             signature = file_signature(*dict.fromkeys(paths.values()))
@@ -285,7 +285,7 @@ def _check_identity(file, key):
             raise SkippedInput(f"expected the attribute {attribute}, found none")
     if tuple(found) != key:
         raise SkippedInput(
-            f"expected the track its path names, found {'/'.join(found)}; it is in a wrong place"
+            f"expected the track its path names, found {'/'.join(found)}; the file is in the wrong place"
         )
 
 
@@ -302,16 +302,16 @@ def _read_metadata(data_dir, subset):
         tracks = [track for tracks in metadata.values() for track in tracks.values()]
     except OSError as error:
         raise MulkinetError(
-            f"cannot read {path}: {error.strerror or error}; move it away to do without titles"
+            f"cannot read {path}: {error.strerror or error}; move it away to convert without titles"
         ) from error
     except (ValueError, AttributeError, RecursionError) as error:
         raise MulkinetError(
-            f"expected {{work: {{track: ...}}}} as JSON in {path}, found otherwise ({error}); "
-            "get it again, or move it away to do without titles"
+            f"expected {{work: {{track: ...}}}} as JSON in {path}, found something else ({error}); "
+            "download it again, or move it away to convert without titles"
         ) from error
     if not all(isinstance(track, dict) for track in tracks):
         raise MulkinetError(
-            f"expected {{work: {{track: {{...}}}}}} as JSON in {path}; get it again"
+            f"expected {{work: {{track: {{...}}}}}} as JSON in {path}; download it again"
         )
     return metadata
 

@@ -174,7 +174,7 @@ def unpack(path, folder, *, progress=True):
         (inner if inner.is_dir() else temporary).replace(folder)
     except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, ValueError) as error:
         raise MulkinetError(
-            f"expected a whole .zip archive at {path}, found otherwise ({error}); "
+            f"expected a whole .zip archive at {path}, found something else ({error}); "
             "delete it and download it again"
         ) from error
     except OSError as error:
@@ -202,7 +202,7 @@ def _import_pooch():
 
 
 def _download(url, part, output, progress):
-    """A downloader for pooch: goes on with `part` until it is whole, then moves it to `output`."""
+    """A downloader for pooch: resumes `part` until it is whole, then moves it to `output`."""
     import requests
 
     fruitless = 0
@@ -297,7 +297,7 @@ def _total_bytes(response, there):
 def _check_entries(path, entries):
     for entry in entries:
         name = PurePosixPath(entry.filename.replace("\\", "/"))
-        # A drive ("C:") or an absolute path is as little wanted as one that goes upwards.
+        # A drive ("C:") and an absolute path lead out too, not only "..".
         leaves = name.is_absolute() or ".." in name.parts or ":" in (*name.parts, "")[0]
         kind = stat.S_IFMT(entry.external_attr >> 16)
         if leaves or kind not in (0, stat.S_IFREG, stat.S_IFDIR):
@@ -319,7 +319,7 @@ def _check_room(folder, n_bytes, purpose):
     free = shutil.disk_usage(folder).free
     if free < n_bytes:
         raise MulkinetError(
-            f"expected {n_bytes / 1e9:.1f} GB of room in {folder} to {purpose}, found "
+            f"expected {n_bytes / 1e9:.1f} GB free in {folder} to {purpose}, found "
             f"{free / 1e9:.1f} GB; choose another folder with -d"
         )
 

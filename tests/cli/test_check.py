@@ -7,8 +7,8 @@ from mulkinet.cli.check import main
 from mulkinet.data.lists import write_list
 from mulkinet.data.store_writer import StoreWriter
 from tests.commands import invoke
-from tests.data.test_store import SETTINGS
 from tests.sources.feature_files import write_npy_dir
+from tests.stores import SETTINGS
 
 PAIRS = [(f"w{i // 2}", str(i)) for i in range(8)]
 
@@ -65,8 +65,8 @@ def test_a_sick_folder(tmp_path, rng):
     assert found[2:] == [
         "hpcp, NaN or infinite: nan/0",
         "hpcp, silent: silent/0, silent/1, silent/2, silent/3, silent/4, ... (7 in all)",
-        "hpcp, the very same values: same/0, same/1, same/2, same/3",
-        "hpcp, the very same values: same/4, same/5, same/6",
+        "hpcp, identical values: same/0, same/1, same/2, same/3",
+        "hpcp, identical values: same/4, same/5, same/6",
     ]
 
 

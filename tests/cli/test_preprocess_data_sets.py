@@ -11,6 +11,7 @@ from mulkinet import FeatureStore
 from mulkinet.cli.preprocess import main
 from mulkinet.data.lists import read_list, write_list
 from mulkinet.sources import download
+from tests.archive_server import archive_of
 from tests.commands import invoke
 from tests.sources.feature_files import (
     da_tacos_path,
@@ -19,7 +20,6 @@ from tests.sources.feature_files import (
     write_pyjama,
     write_testset,
 )
-from tests.sources.test_download import archive_of, server  # noqa: F401 (a fixture)
 
 KEYS = [("W_1", "P_1"), ("W_1", "P_2"), ("W_2", "P_3")]
 
@@ -45,9 +45,9 @@ def test_da_tacos(tmp_path, rng):
     assert (done.exit_code, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         f"3 tracks: {tmp_path}/meta/DATACOS-BENCHMARK",
-        "14997 of the 15000 tracks of benchmark are not there",
+        "14997 of the 15000 tracks of benchmark are missing",
         f"2 tracks: {tmp_path}/meta/DATACOS-COVERANALYSIS",
-        "9998 of the 10000 tracks of coveranalysis are not there",
+        "9998 of the 10000 tracks of coveranalysis are missing",
         f"3 tracks of 2 works: {data_dir}/benchmark.h5",
         f"2 tracks of 1 works: {data_dir}/coveranalysis.h5",
     ]
@@ -90,7 +90,7 @@ def test_all_sets_are_checked_before_one_is_converted(tmp_path, rng):
     (tmp_path / "b.hdf5").write_bytes(b"")
     done = run("cover1000", "-d", tmp_path, "-o", tmp_path / "stores")
     assert done.exit_code == 1
-    assert "b.pyjama, found otherwise" in done.stderr
+    assert "b.pyjama, found something else" in done.stderr
     assert not (tmp_path / "stores").exists()
 
 
@@ -106,7 +106,7 @@ def test_wrong_usage(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_download(tmp_path, rng, server, monkeypatch):  # noqa: F811
+def test_download(tmp_path, rng, server, monkeypatch):
     write_da_tacos(tmp_path / "made", "benchmark", KEYS, ["crema"], rng)
     files = {
         path.relative_to(tmp_path / "made").as_posix(): path.read_bytes()
@@ -121,7 +121,7 @@ def test_download(tmp_path, rng, server, monkeypatch):  # noqa: F811
     assert done.stdout.splitlines() == [
         "Da-TACOS, Music Technology Group, UPF: licence CC BY-NC-SA 4.0",
         f"{tmp_path}/data/da-tacos_benchmark_subset_crema",
-        "14997 of the 15000 tracks of benchmark are not there",
+        "14997 of the 15000 tracks of benchmark are missing",
         f"3 tracks of 2 works: {tmp_path}/data/benchmark.h5",
     ]
 

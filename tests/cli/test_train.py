@@ -31,7 +31,7 @@ def here(tmp_path, monkeypatch):
         (["--model", "foo"], "expected one of move, .*found 'foo'"),
         (["--gpu", "x"], "expected --gpu 0"),
         (["--data-dir", "absent.h5"], "found no file"),
-        (["--feature", "crema"], "expected crema in .*, found hpcp alone"),
+        (["--feature", "crema"], "expected crema in .*, found only hpcp"),
         (["--train-ls", "absent"], "No such file"),
         (
             ["--data-dir", "x" * 300],

@@ -7,7 +7,7 @@ from mulkinet import FeatureStore
 from mulkinet.data.checks import check_feature, check_list, shared_works, sizes_of_works
 from mulkinet.data.npy_folder import NpyFolder
 from mulkinet.data.store_writer import StoreWriter
-from tests.data.test_store import SETTINGS
+from tests.stores import SETTINGS
 
 PAIRS = [("a", "1"), ("a", "2"), ("a", "3"), ("b", "1"), ("b", "2"), ("c", "1")]
 

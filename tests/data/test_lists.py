@@ -15,7 +15,7 @@ from mulkinet.data.lists import (
     tracks_of_list,
     write_list,
 )
-from tests.data.test_store import write_store
+from tests.stores import write_store
 
 IDS = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1)
 

@@ -12,19 +12,7 @@ import mulkinet
 from mulkinet import FeatureStore, MulkinetError
 from mulkinet.data.store import natural_key
 from mulkinet.data.store_writer import StoreWriter
-
-SETTINGS = {"n_bins": 12, "bin0": "A", "sr": 44100, "hop_length": 512, "frame_rate": 86.13}
-TRACKS = [("b", "1"), ("a", "10"), ("a", "9")]
-LENGTHS = [3, 4, 5]
-
-
-def write_store(path, rng, tracks=TRACKS, lengths=LENGTHS, **options):
-    frames = {track: rng.random((n, 12), np.float32) for track, n in zip(tracks, lengths)}
-    with StoreWriter(path, name="sample", tracks=tracks, **options) as writer:
-        writer.add_feature("hpcp", n_frames=lengths, settings=SETTINGS)
-        for track in tracks:
-            writer.write("hpcp", track, frames[track])
-    return frames
+from tests.stores import LENGTHS, SETTINGS, TRACKS, write_store
 
 
 @pytest.fixture
@@ -97,7 +85,7 @@ def test_unknown_track_and_feature(path, rng):
     for track in ("11", ("b", "9")):
         with pytest.raises(MulkinetError, match="expected a track"):
             store.get(track, "hpcp")
-    with pytest.raises(MulkinetError, match="expected crema in .*, found hpcp alone"):
+    with pytest.raises(MulkinetError, match="expected crema in .*, found only hpcp"):
         store.get("9", "crema")
 
 

@@ -77,7 +77,7 @@ def test_a_truncated_file(path, rng):
     with h5py.File(path, "w") as file:
         file["x"] = rng.random((100, 12))
     path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(SkippedInput, match=r"truncated or damaged one \(.*\); get it again"):
+    with pytest.raises(SkippedInput, match=r"truncated or damaged one \(.*\); download it again"):
         read(path)
 
 

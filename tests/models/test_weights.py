@@ -4,7 +4,6 @@ import hashlib
 import http.server
 import multiprocessing
 import os
-import threading
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from mulkinet import MulkinetError, build_model, load_model
 from mulkinet.cli.weights import main
 from mulkinet.models import weights
 from mulkinet.models.weights import Published, fetch, fetched, find_model, is_named
+from tests.archive_server import serving
 from tests.commands import invoke
 from tests.published_files import state_dict_of, write_pt
 
@@ -54,12 +54,8 @@ def server(content, monkeypatch):
         "a system", "data", "crema", "AGPL-3.0", url, blob_of(content), "mind this"
     )
     monkeypatch.setitem(weights.PUBLISHED, "re-move", published)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server):
+        yield server
 
 
 @pytest.fixture(autouse=True)

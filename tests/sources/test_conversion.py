@@ -21,8 +21,8 @@ from mulkinet.sources.conversion import Item, convert, file_signature
 from mulkinet.sources.da_tacos import convert_subset
 from mulkinet.sources.part_file import PartFile
 from mulkinet.workers import CRASHED
-from tests.data.test_store import SETTINGS
 from tests.sources.feature_files import copy_da_tacos, da_tacos_path, write_da_tacos
+from tests.stores import SETTINGS
 
 # Converts a subset as the command does, but slowly, so that it can be killed at any track.
 _SLOW = """
@@ -157,7 +157,7 @@ def test_a_store_of_the_same_is_kept_and_another_is_not(path):
 def test_another_file_is_not_written_over(path):
     path.parent.mkdir()
     path.write_text("precious")
-    with pytest.raises(MulkinetError, match="no HDF5 file.*--force writes over it"):
+    with pytest.raises(MulkinetError, match="no HDF5 file.*--force overwrites it"):
         make(path)
     assert path.read_text() == "precious"
 

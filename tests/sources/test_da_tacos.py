@@ -110,7 +110,7 @@ def test_titles_come_from_the_metadata(tmp_path, rng, folder):
     assert store.metadata["title"].tolist() == ["Yesterday", ""]
     assert store.metadata["work_artist"].tolist() == ["The Beatles", ""]
     assert store.metadata["year"].tolist() == ["1965", ""]
-    assert result.skipped == [("W_5/P_6", "named in the metadata, but there is no file of it")]
+    assert result.skipped == [("W_5/P_6", "named in the metadata, but has no file")]
 
 
 @pytest.mark.parametrize(
@@ -150,11 +150,11 @@ def test_bad_files_are_skipped_with_their_reason(tmp_path, rng):
     result, store = run(tmp_path, features=features)
     assert store.track_ids.tolist() == ["P_0", "P_10", "P_11"]
     expected = {
-        "W_1/P_1": "there is no file of its crema",
+        "W_1/P_1": "has no file of its crema",
         "W_1/P_2": "expected an HDF5 file, found a truncated or damaged one (",
         "W_1/P_3": "expected an HDF5 file, found a truncated or damaged one (",
         "W_1/P_4": "expected the attribute label, found none",
-        "W_1/P_5": "expected the track its path names, found W_1/P_77; it is in a wrong place",
+        "W_1/P_5": "expected the track its path names, found W_1/P_77; the file is in the wrong place",
         "W_1/P_6": "expected crema in it, found hpcp",
         "W_1/P_7": "expected crema with an axis of 12 bins, found shape (30, 13)",
         "W_1/P_8": "expected finite values, found NaN or infinity in crema",
@@ -209,7 +209,7 @@ def test_metadata_that_comes_later_is_noticed(tmp_path, rng):
 def test_shortfall():
     assert da_tacos.describe_shortfall("benchmark", 15000) == ""
     assert da_tacos.describe_shortfall("coveranalysis", 9990) == (
-        "10 of the 10000 tracks of coveranalysis are not there"
+        "10 of the 10000 tracks of coveranalysis are missing"
     )
 
 
@@ -261,7 +261,7 @@ def test_the_real_files(shared, tmp_path):
 def test_what_is_skipped_before_reading_counts_too(tmp_path, rng):
     write_da_tacos(tmp_path, "benchmark", KEYS, ["crema"], rng)
     write_da_tacos(tmp_path, "benchmark", [("W_9", "P_9")], ["hpcp"], rng)
-    with pytest.raises(MulkinetError, match="found none, 4 skipped; the first, W_1/P_10: there is"):
+    with pytest.raises(MulkinetError, match="found none, 4 skipped; the first, W_1/P_10: has no"):
         run(tmp_path, features=("crema", "hpcp"))
     da_tacos_path(tmp_path, "benchmark", KEYS[0], "crema").with_name("other.h5").touch()
     made, store = run(tmp_path)

@@ -1,95 +1,16 @@
 """Downloads from a server that cuts the connection or sends something else, and hostile archives."""
 
 import hashlib
-import http.server
-import io
 import re
 import shutil
 import stat
-import threading
-import zipfile
 
-import numpy as np
 import pytest
 
 from mulkinet import MulkinetError
 from mulkinet.sources import download
 from mulkinet.sources.download import Archive, check_room, da_tacos_archives, fetch, unpack
-
-CONTENT = {"set/W_1/P_1.h5": bytes(np.random.default_rng(0).integers(0, 256, 50_000, np.uint8))}
-
-
-def archive_of(content, **entry):
-    """Bytes of a zip of {name: bytes}."""
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in content.items():
-            info = zipfile.ZipInfo(name)
-            info.compress_type = zipfile.ZIP_DEFLATED
-            info.external_attr = entry.get("mode", 0) << 16
-            archive.writestr(info, data)
-    return file.getvalue()
-
-
-class Server(http.server.ThreadingHTTPServer):
-    """Serves `content`; after `cut` bytes of an answer it closes the connection."""
-
-    def __init__(self, content):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.content = content
-        self.cut = None
-        self.has_ranges = True
-        self.status = None
-        self.refusals = []
-        self.requests = []
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}/set.zip"
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        server, content = self.server, self.server.content
-        wanted = self.headers.get("Range")
-        server.requests.append(wanted)
-        if server.refusals:
-            status, wait = server.refusals.pop(0)
-            self.send_response(status)
-            self.send_header("Retry-After", wait)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        if server.status:
-            self.send_error(server.status)
-            return
-        start = 0
-        if wanted and server.has_ranges:
-            start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1])
-            if start >= len(content):
-                self.send_error(416)
-                return
-            self.send_response(206)
-            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        else:
-            self.send_response(200)
-        self.send_header("Content-Length", str(len(content) - start))
-        self.end_headers()
-        self.wfile.write(content[start:][: server.cut])
-
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture
-def server():
-    server = Server(archive_of(CONTENT))
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+from tests.archive_server import CONTENT, archive_of
 
 
 @pytest.fixture(autouse=True)
@@ -213,7 +134,7 @@ def test_no_server(tmp_path):
 def test_no_room(server, tmp_path, monkeypatch):
     usage = type("Usage", (), {"free": 60_000})
     monkeypatch.setattr(download.shutil, "disk_usage", lambda folder: usage)
-    with pytest.raises(MulkinetError, match=r"GB of room in .* to download and unpack set.zip"):
+    with pytest.raises(MulkinetError, match=r"GB free in .* to download and unpack set.zip"):
         run(server, tmp_path)
     assert names(tmp_path) == []
 

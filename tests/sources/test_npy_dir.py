@@ -133,20 +133,20 @@ def write_bad_files(folder):
     with open(folder / "bad_zip.npy", "wb") as file:
         np.savez(file, x=np.zeros((30, 12)))
     np.save(folder / "nounderscore.npy", np.zeros((30, 12)))
-    otherwise = "expected a .npy file of numbers, found otherwise ("
+    otherwise = "expected a .npy file of numbers, found something else ("
     return {
         **{f"bad/{name}": otherwise for name in (*BAD_HEADERS, "folder")},
         "bad/link": "cannot read ",
         "nounderscore.npy": "expected a name such as <song>_<version>.npy",
-        "bad/empty": "expected a .npy file of numbers, found otherwise (No data left in file)",
+        "bad/empty": "expected a .npy file of numbers, found something else (No data left in file)",
         "bad/integers": "expected floating point, found int64",
         "bad/line": "expected an array of two axes, found shape (12,)",
         "bad/nan": "expected finite values, found NaN or infinity in hpcp",
         "bad/none": "expected an array of two axes, found shape (0, 12)",
-        "bad/objects": "expected a .npy file of numbers, found otherwise (",
+        "bad/objects": "expected a .npy file of numbers, found something else (",
         "bad/shape": "expected hpcp with an axis of 12 bins, found shape (30, 13)",
-        "bad/text": "expected a .npy file of numbers, found otherwise (",
-        "bad/truncated": "expected a .npy file of numbers, found otherwise (",
+        "bad/text": "expected a .npy file of numbers, found something else (",
+        "bad/truncated": "expected a .npy file of numbers, found something else (",
         "bad/zip": "expected a .npy file, found an .npz archive of that name",
     }
 
@@ -195,7 +195,7 @@ def test_folders_that_are_none(tmp_path, folder, rng):
         open_data(folder)
     write_npy_dir(folder, KEYS, rng)
     store = open_data(folder)
-    with pytest.raises(MulkinetError, match="expected cqt in .*, found hpcp alone"):
+    with pytest.raises(MulkinetError, match="expected cqt in .*, found only hpcp"):
         store.settings("cqt")
     with pytest.raises(MulkinetError, match="make a store of it with preprocess.py npy-dir"):
         store.frames("hpcp")

@@ -11,7 +11,7 @@ from mulkinet.data.store_writer import StoreWriter
 from mulkinet.losses.plans import Plan, class_plan, clique_plan, labels_of, pair_plan
 from mulkinet.training.augment import Augmentation, RollTime
 from mulkinet.training.pipeline import batches
-from tests.data.test_store import SETTINGS
+from tests.stores import SETTINGS
 
 LENGTHS = [3, 8, 20, 21]
 

@@ -1,0 +1,91 @@
+"""Options that several commands share.
+
+Public names: `downsample_option`, `feature_option`, `force_option`, `list_dir_option`,
+`output_option`, `spect_len_option`, `track_length`, `workers_option`.
+"""
+
+import click
+
+from mulkinet.errors import MulkinetError
+
+__all__ = [
+    "downsample_option",
+    "feature_option",
+    "force_option",
+    "list_dir_option",
+    "output_option",
+    "spect_len_option",
+    "track_length",
+    "workers_option",
+]
+
+
+class _SpectLen(click.ParamType):
+    """A number of frames, or "full", which becomes None."""
+
+    name = "frames|full"
+
+    def convert(self, value, param, ctx):
+        """Checks a value of the command line."""
+        if value is None or isinstance(value, int):
+            return value
+        if value == "full":
+            return None
+        if not value.isdecimal() or int(value) < 1:
+            self.fail(f"expected a number of frames from 1, or full, found {value!r}", param, ctx)
+        return int(value)
+
+
+spect_len_option = click.option(
+    "-s",
+    "--spect-len",
+    type=_SpectLen(),
+    default="500",
+    help="Resize the first 180 s (shorter tracks repeated) to this many frames; full keeps all frames.",
+)
+downsample_option = click.option(
+    "--downsample",
+    type=click.IntRange(1),
+    default=1,
+    metavar="K",
+    help="With -s full: keep every K-th frame.",
+)
+workers_option = click.option(
+    "-n", "--n-workers", default=-1, help="Number of processes; -1 is one per core."
+)
+output_option = click.option(
+    "-o", "--output", type=click.Path(), help="Folder for the store.  [the data folder]"
+)
+force_option = click.option("--force", is_flag=True, help="Overwrite an existing file.")
+
+
+def feature_option(default, among):
+    """`-p`, repeatable: one of the features `among`; `default` where none is named."""
+    return click.option(
+        "-p",
+        "--feature",
+        "features",
+        type=click.Choice(among),
+        multiple=True,
+        default=[default],
+        help="Feature to store; may be given several times.",
+    )
+
+
+def list_dir_option(text):
+    """`--list-dir`: the folder that lists are written to, which `text` describes."""
+    return click.option("--list-dir", type=click.Path(), help=f"Write {text} to this folder.")
+
+
+def track_length(spect_len, downsample):
+    """The mulkinet.features.resize.TrackLength of both options.
+
+    Raises:
+        click.UsageError: They exclude each other.
+    """
+    from mulkinet.features.resize import TrackLength
+
+    try:
+        return TrackLength(spect_len, downsample)
+    except MulkinetError as error:
+        raise click.UsageError(str(error)) from error
