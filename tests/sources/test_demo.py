@@ -40,6 +40,18 @@ def test_it_has_what_was_asked_for(demo):
     assert made.skipped == []
 
 
+def test_a_store_of_full_lengths(demo, tmp_path):
+    """Tracks of 1.5 to 2 s at 86.13 frames/s, every 2nd frame of which is kept."""
+    folder, made = demo
+    full = make_demo(folder, list_dir=folder / "meta", spect_len=None, downsample=2, **SMALL)
+    n_frames = FeatureStore(full.store_path).n_frames("hpcp")
+    assert len(n_frames) == 13
+    assert len(set(n_frames)) > 1
+    assert 1.5 * 43 < min(n_frames) <= max(n_frames) < 2 * 44
+    make_demo(folder, list_dir=folder / "meta", **SMALL)
+    assert set(FeatureStore(made.store_path).n_frames("hpcp")) == {500}
+
+
 def test_the_same_seed_makes_the_same_files_in_any_number_of_processes(demo, tmp_path):
     folder, _ = demo
     make_demo(tmp_path, list_dir=tmp_path / "meta", **{**SMALL, "n_workers": 2})
