@@ -287,6 +287,7 @@ def test_a_recipe_is_shown_with_the_network_it_trains(recipe):
         "move": {"n-filters": "256", "sum-method": "adaptive-attention"},
         "siamese": {},
         "rescnn": {"width": "64", "depth": "3"},
+        "covers": {"n-filters": "128"},
     }[recipe]
     assert network.items() <= shown.items()
 
