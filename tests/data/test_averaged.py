@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from mulkinet.identify.extraction import Extraction
+from mulkinet.identify.embedder import Embedder
 
 from mulkinet import MulkinetError, build_model, embed
 from mulkinet.data.averaged import AveragedStore, at_rate_of
@@ -70,9 +70,9 @@ def test_a_lower_rate_is_refused_and_so_is_any_other_by_a_model_of_one_rate(tmp_
 
 def test_recordings_are_averaged_as_stores_are(model):
     x = np.random.default_rng(1).random((12, 861), np.float32)
-    extraction = Extraction(model)
-    assert extraction.track_length == TrackLength(frame_rate=2.0)
-    prepared = extraction.track_length.apply(x, 86.1)
+    embedder = Embedder(model)
+    assert embedder.track_length == TrackLength(frame_rate=2.0)
+    prepared = embedder.track_length.apply(x, 86.1)
     assert prepared.shape == (12, 20)
     np.testing.assert_allclose(prepared.mean(), x.mean(), atol=1e-6)
 
