@@ -57,7 +57,7 @@ def from_audio_dir(
     The audio is <dir>/<work>/<track>.<ext>. Makes <output>/<name>.h5, the store, and
     <name>_annotations.csv. Extracted features are kept in ~/.cache/mulkinet/features (or
     $MULKINET_CACHE/features) and used again, also by mulkinet index: an interrupted run resumes. You may
-    delete that folder. --force is needed to replace a store of other features or another length.
+    delete that folder. --force is needed where a store would lose features or change their length.
     """
     from mulkinet.sources.audio_dir import preprocess_audio_dir
     from mulkinet.sources.layout import describe_passed_over

@@ -33,7 +33,7 @@ def test_nothing_is_wrong(path, tmp_path):
     assert ["2", "4"] in lines
     assert ["hpcp", "12", "A", "86.130", "10", "14", "17", "0", "0", "0"] in lines
     assert [str(tmp_path / "TEST"), "4", "2", "0", "2", "0"] in lines
-    assert lines[-1] == ["nothing", "is", "wrong"]
+    assert lines[-1] == ["no", "problems", "found"]
 
 
 def test_leakage_and_missing_tracks(path, tmp_path):
@@ -42,7 +42,7 @@ def test_leakage_and_missing_tracks(path, tmp_path):
     done = invoke(main, path, "--list", tmp_path / "TRAIN", "--list", tmp_path / "TEST")
     assert done.exit_code == 1
     assert done.stderr.splitlines() == [
-        f"{tmp_path}/TEST, not in {path}: w9/1",
+        f"{tmp_path}/TEST, missing from {path}: w9/1",
         f"{tmp_path}/TRAIN and {tmp_path}/TEST share works (leakage): w2",
     ]
 
