@@ -94,7 +94,7 @@ def convert(
         name: Name of the data set.
         settings: dict of feature to its settings.
         attributes: dict of what made the store; a store that is there is kept if it has the same.
-        metadata: dict of field to {key: str}; tracks it does not know get an empty str.
+        metadata: dict of field to {key: value}; None, and tracks it does not know, become "".
         skipped: (input, reason) pairs of what the converter skipped before reading.
         force: Make the store again, whatever is there.
         progress: Show a progress bar.
@@ -106,7 +106,11 @@ def convert(
         MulkinetError: There is another store or file, no track can be used, another run is making
             the same store, or it cannot be written.
     """
-    path, metadata = Path(path), metadata or {}
+    path = Path(path)
+    metadata = {
+        field: {key: "" if value is None else str(value) for key, value in by_key.items()}
+        for field, by_key in (metadata or {}).items()
+    }
     items, unnamed = _apart(items)
     skipped = [(str(what), reason) for what, reason in [*skipped, *unnamed]]
     titles = [

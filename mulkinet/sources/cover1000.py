@@ -120,7 +120,7 @@ def convert_pair(name, hdf5_path, pyjama_path, path, *, force=False, progress=Tr
         settings={_FEATURE: _settings()},
         attributes={"source": "cover1000", "annotations": annotations},
         metadata={
-            field: {key: _text(entry.get(name)) for key, entry in keys.items()}
+            field: {key: entry.get(name) for key, entry in keys.items()}
             for field, name in _METADATA.items()
         },
         skipped=skipped,
@@ -190,7 +190,3 @@ def _read_entries(path):
 
 def _first(values):
     return values[0]["value"] if values else None
-
-
-def _text(value):
-    return "" if value is None else str(value)

@@ -317,19 +317,10 @@ def _read_metadata(data_dir, subset):
 
 
 def _fields(metadata):
-    """{field of the store: {key: str}}."""
-    if not metadata:
-        return {}
-    tracks = [
-        ((work, track), about)
-        for work, tracks in metadata.items()
-        for track, about in tracks.items()
-    ]
+    """{field of the store: {key: value}}; empty where there is no metadata."""
+    about = {(work, track): a for work, tracks in metadata.items() for track, a in tracks.items()}
     return {
-        field: {key: _text(about.get(name)) for key, about in tracks}
+        field: {key: fields.get(name) for key, fields in about.items()}
         for field, name in _METADATA.items()
+        if about
     }
-
-
-def _text(value):
-    return "" if value is None else str(value)
