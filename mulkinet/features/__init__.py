@@ -15,11 +15,12 @@ import functools
 import importlib
 
 from mulkinet.errors import MulkinetError
-from mulkinet.features import cqt
 
 __all__ = ["FEATURES", "extractor"]
 
-FEATURES = ("crema", "hpcp", "chroma_cens", *cqt.FRONT_ENDS)
+# The front ends of `mulkinet.features.cqt`, named here too: that module needs numpy, which help does not.
+_CQTS = ("cqt", "cqt_cqtnet", "cqt_vinet")
+FEATURES = ("crema", "hpcp", "chroma_cens", *_CQTS)
 
 
 @functools.cache
@@ -41,6 +42,8 @@ def extractor(feature):
         raise MulkinetError(
             f"expected a feature ({', '.join(FEATURES)}), found {feature!r}; name one with -p"
         )
-    if feature in cqt.FRONT_ENDS:
-        return cqt.Extractor(feature)
+    if feature in _CQTS:
+        from mulkinet.features.cqt import Extractor
+
+        return Extractor(feature)
     return importlib.import_module(f"mulkinet.features.{feature}").Extractor()
