@@ -2,10 +2,12 @@
 
 A message is one line that says what was expected, what was found and what to try.
 
-Public names: `MulkinetError`, `SkippedInput`.
+Public names: `MulkinetError`, `SkippedInput`, `import_extra`.
 """
 
-__all__ = ["MulkinetError", "SkippedInput"]
+import importlib
+
+__all__ = ["MulkinetError", "SkippedInput", "import_extra"]
 
 
 class MulkinetError(Exception):
@@ -14,3 +16,26 @@ class MulkinetError(Exception):
 
 class SkippedInput(MulkinetError):
     """One input among many cannot be used: it is listed with this reason and the run goes on."""
+
+
+def import_extra(module, extra):
+    """Imports what only an extra of this package brings.
+
+    Args:
+        module: Name of the module.
+        extra: Name of the extra, as in setup.cfg.
+
+    Returns:
+        The module.
+
+    Raises:
+        MulkinetError: It is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise MulkinetError(
+            f"expected the package {package}, found it is not installed; "
+            f"try pip install 'mulkinet[{extra}]'"
+        ) from error

@@ -21,7 +21,7 @@ from mulkinet.data.averaged import at_rate_of
 from mulkinet.data.lists import read_list, select
 from mulkinet.data.store import FeatureStore
 from mulkinet.embedding import check_compatible
-from mulkinet.errors import MulkinetError
+from mulkinet.errors import MulkinetError, import_extra
 from mulkinet.evaluation.evaluator import run_evaluation
 from mulkinet.evaluation.thresholds import choose_tau
 from mulkinet.identify.updating import in_batches
@@ -197,13 +197,13 @@ def _check_rate(rate, n_others):
 
 def _fit(distances, covers, others):
     """Maximum-likelihood (intercept, slope) of log-odds over the distance."""
-    LogisticRegression = _import_logistic_regression()
+    linear_model = import_extra("sklearn.linear_model", "index")
     # Platt's targets: as if one more pair of either kind had been seen, so that no number is infinite.
     positive, negative = (covers.sum() + 1) / (covers.sum() + 2), 1 / (others.sum() + 2)
     as_covers = covers * positive + others * negative
     centre, width = distances.mean(), distances.std() or 1.0
     x = np.tile((distances - centre) / width, 2)[:, None]
-    curve = LogisticRegression(penalty=None, solver="newton-cholesky", tol=_TOLERANCE)
+    curve = linear_model.LogisticRegression(penalty=None, solver="newton-cholesky", tol=_TOLERANCE)
     curve.fit(
         x,
         np.repeat([1, 0], len(distances)),
@@ -216,17 +216,6 @@ def _fit(distances, covers, others):
             "contrary; use a trained model, or check the list's works"
         )
     return float(curve.intercept_[0] - slope * centre), float(slope)
-
-
-def _import_logistic_regression():
-    try:
-        from sklearn.linear_model import LogisticRegression
-    except ImportError as error:
-        raise MulkinetError(
-            "expected scikit-learn to fit probabilities with, found it is not installed; "
-            "try pip install 'mulkinet[index]'"
-        ) from error
-    return LogisticRegression
 
 
 def _log_odds(p):

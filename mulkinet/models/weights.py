@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from mulkinet.errors import MulkinetError
+from mulkinet.errors import MulkinetError, import_extra
 from mulkinet.files.locks import locked
 
 __all__ = [
@@ -157,7 +157,7 @@ def find_model(model_file):
 def cache_folder():
     """pathlib.Path of the folder for fetched weights."""
     given = os.environ.get(CACHE)
-    return Path(given) if given else Path(_import_pooch().os_cache("mulkinet"))
+    return Path(given) if given else Path(import_extra("pooch", "download").os_cache("mulkinet"))
 
 
 def fetched(name, folder=None):
@@ -215,7 +215,7 @@ def _download(name, weights, folder, report):
     report(f"fetching {weights.system} ({weights.licence}) from {weights.url}")
     if weights.warning:
         report(f"{name}: {weights.warning}")
-    pooch = _import_pooch()
+    pooch = import_extra("pooch", "download")
     import requests
 
     pooch.get_logger().setLevel("WARNING")
@@ -267,14 +267,3 @@ def _convert(published, path, name, weights):
     model.metadata["published"] = {**source, "url": weights.url, "blob": weights.blob}
     save_model(model, path)
     published.unlink()
-
-
-def _import_pooch():
-    try:
-        import pooch
-    except ImportError as error:
-        raise MulkinetError(
-            "expected the package pooch to download with, found it is not installed; "
-            "try pip install 'mulkinet[download]'"
-        ) from error
-    return pooch

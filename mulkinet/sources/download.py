@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from mulkinet.errors import MulkinetError
+from mulkinet.errors import MulkinetError, import_extra
 
 __all__ = ["Archive", "check_room", "da_tacos_archives", "fetch", "unpack"]
 
@@ -115,7 +115,7 @@ def fetch(archive, data_dir, *, progress=True):
         MulkinetError: The server does not answer, the disk has no room, the checksum is wrong, or
             the archive is not what it should be.
     """
-    pooch = _import_pooch()
+    pooch = import_extra("pooch", "download")
     data_dir = Path(data_dir)
     folder = data_dir / archive.name
     if folder.is_dir():
@@ -188,17 +188,6 @@ def unpack(path, folder, *, progress=True):
 
 def _archive(name, record, md5):
     return Archive(name, f"{_ZENODO}/record/{record}/files/{name}.zip?download=1", md5)
-
-
-def _import_pooch():
-    try:
-        import pooch
-    except ImportError as error:
-        raise MulkinetError(
-            "expected the package pooch to download with, found it is not installed; "
-            "try pip install 'mulkinet[download]'"
-        ) from error
-    return pooch
 
 
 def _download(url, part, output, progress):

@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from mulkinet.errors import MulkinetError, SkippedInput
+from mulkinet.errors import MulkinetError, SkippedInput, import_extra
 from mulkinet.sources.charts.chart import Chart
 from mulkinet.sources.charts.chord_text import read_chord_text
 from mulkinet.sources.charts.harmony import chords_of_notes
@@ -69,20 +69,15 @@ def _chart(record):
 
 def _scores(content, ending):
     """The music21 scores of a file."""
-    try:
-        from music21 import converter, stream
-    except ImportError as error:
-        raise MulkinetError(
-            "expected the package music21, found it is not installed; try pip install 'mulkinet[scores]'"
-        ) from error
+    music21 = import_extra("music21", "scores")
     if ending == ".mxl":
         content = _unzipped(content)
     kind = _FORMATS[ending]
     if kind == "musicxml":
         _refuse_entities(content)
     data = content if kind == "midi" else content.decode("utf-8-sig", "replace")
-    parsed = _trying("expected a score", lambda: converter.parseData(data, format=kind))
-    return list(parsed.scores) if isinstance(parsed, stream.Opus) else [parsed]
+    parsed = _trying("expected a score", lambda: music21.converter.parseData(data, format=kind))
+    return list(parsed.scores) if isinstance(parsed, music21.stream.Opus) else [parsed]
 
 
 def _trying(expected, function):
