@@ -166,8 +166,8 @@ def check_compatible(model, store, *, feature=None):
     ]
     if differences:
         raise MulkinetError(
-            f"the model expects {feature} made otherwise than in {store.path}: found "
-            f"{', '.join(differences)}; extract the features with the model's settings"
+            f"{store.path}'s {feature} was extracted with other settings than the model's: found "
+            f"{', '.join(differences)}; extract it with the model's settings"
         )
     return feature
 

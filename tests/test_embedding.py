@@ -6,10 +6,18 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from mulkinet import FeatureStore, MulkinetError, build_model, embed
 from mulkinet.data.store_writer import StoreWriter
-from mulkinet.embedding import check_compatible, prepare_track
+from mulkinet.embedding import (
+    _warn_once,
+    check_compatible,
+    least_frames,
+    prepare_track,
+    trained_frames,
+)
+from mulkinet.identify.embedder import Embedder
 
 SETTINGS = {
     "n_bins": 12,
@@ -62,7 +70,7 @@ def forget_metadata(move, mulkinet, rescnn):
         model.metadata = {}
 
 
-def one_by_one(model, store, pad="zero"):
+def one_by_one(model, store, pad="wrap"):
     tracks = [store.get(("work", track_id), "crema") for track_id in store.track_ids]
     return np.concatenate([model.embed_batch(prepare_track(model, x, pad)[None]) for x in tracks])
 
@@ -101,14 +109,14 @@ def test_rows_in_their_order(move, store):
 
 def test_prepare_track_by_hand(mulkinet, move):
     x = np.arange(12 * 3, dtype=np.float64).reshape(12, 3)
-    zeros = prepare_track(mulkinet, x)
+    zeros = prepare_track(mulkinet, x, "zero")
     assert zeros.shape == (12, 400)
     assert zeros.dtype == np.float32
     np.testing.assert_array_equal(zeros[:, :3], x)
     assert not zeros[:, 3:].any()
-    tiled = prepare_track(mulkinet, x, "wrap")
-    np.testing.assert_array_equal(tiled[0], [0, 1, 2] * 133 + [0])
-    assert prepare_track(move, x, "wrap").shape == (12, 320)
+    repeated = prepare_track(mulkinet, x)
+    np.testing.assert_array_equal(repeated[0], [0, 1, 2] * 133 + [0])
+    assert prepare_track(move, x).shape == (12, 320)
     long = np.ones((12, 700))
     assert prepare_track(mulkinet, long).shape == (12, 400)
     assert prepare_track(move, long).shape == (12, 700)
@@ -116,26 +124,54 @@ def test_prepare_track_by_hand(mulkinet, move):
     assert prepare_track(move, long).shape == (12, 350)
 
 
-def test_wrap_is_said_once_and_zero_is_the_default(mulkinet, store, caplog):
-    zero = embed(mulkinet, store)
+def test_a_network_of_any_length_repeats_to_what_it_was_trained_on(move):
+    x = np.arange(12 * 330, dtype=np.float32).reshape(12, 330)
+    move.metadata = {"training": {"settings": {"n_frames": 500}}}
+    assert (trained_frames(move), least_frames(move)) == (500, 500)
+    np.testing.assert_array_equal(prepare_track(move, x), np.hstack([x, x[:, :170]]))
+    # Published systems pad no further than the network needs.
+    np.testing.assert_array_equal(prepare_track(move, x, "zero"), x)
+    assert prepare_track(move, np.ones((12, 700))).shape == (12, 700)
+
+
+def test_a_short_track_is_embedded_alike_by_evaluate_and_identify(move, tmp_path, rng):
+    store = make_store(tmp_path / "short.h5", rng, [120])
+    move.metadata = {
+        "feature": "crema",
+        "feature_settings": dict(SETTINGS),
+        "training": {"settings": {"n_frames": 400}},
+    }
+    embedder = Embedder(move)
+    recording = embedder.from_features(store.get("0", "crema"))
+    np.testing.assert_allclose(embed(move, store), embedder.embed([recording]), atol=1e-6)
+    assert np.abs(embed(move, store, pad="zero") - embed(move, store)).max() > 1e-4
+
+
+def test_a_keras_model_is_one_line(store):
+    model = tf.keras.Sequential([tf.keras.layers.Dense(1)])
+    with pytest.raises(MulkinetError, match=r"found keras.*Sequential; make one with .*load_model"):
+        embed(model, store)
+
+
+def test_that_tracks_are_repeated_is_said_once(mulkinet, store, caplog):
+    zero = embed(mulkinet, store, pad="zero")
     assert not caplog.records
+    _warn_once.cache_clear()
     with caplog.at_level(logging.WARNING):
-        wrapped = embed(mulkinet, store, pad="wrap")
-        embed(mulkinet, store, pad="wrap")  # as after the next epoch of a training
+        wrapped = embed(mulkinet, store)
+        embed(mulkinet, store)  # as after the next epoch of a training
     assert caplog.messages == [
-        "4 of 7 tracks are shorter than 400 frames and were tiled to that length"
+        "4 of 7 tracks are shorter than 400 frames and were repeated to that length"
     ]
     short = store.n_frames("crema") < 400
     np.testing.assert_allclose(wrapped[~short], zero[~short], rtol=1e-5)
     assert (np.abs(wrapped[short] - zero[short]).max(axis=1) > 1e-4).all()
-    mulkinet.metadata = {"pad": "wrap"}
-    np.testing.assert_array_equal(embed(mulkinet, store), wrapped)
     with pytest.raises(MulkinetError, match="pad: expected one of zero, wrap; found 'same'"):
         embed(mulkinet, store, pad="same")
 
 
 def test_short_tracks_are_no_covers_of_silence(mulkinet, tmp_path, rng):
-    """Tiling keeps a short track near its own repetition, which zeros do not."""
+    """Repeating keeps a short track near its own repetition, which zeros do not."""
     x = rng.random((12, 80), np.float32)
     full = np.tile(x, 5)
     for pad, is_same in (("wrap", True), ("zero", False)):

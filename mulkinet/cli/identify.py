@@ -23,27 +23,33 @@ _SECONDS = click.FloatRange(0, min_open=True)
 @click.argument("queries", nargs=-1, required=True, type=click.Path(), metavar="QUERY...")
 @click.option("--index", "path", required=True, type=_FILE, help="The index.")
 @click.option(
-    "--top", default=10, type=click.IntRange(1), help="Tracks and works to name; of a span, one."
+    "--top",
+    default=10,
+    type=click.IntRange(1),
+    help="How many works and tracks to show; of a span, one.",
 )
-@click.option("--tau", type=float, help="Distance up to which it is a cover.  [calibrate's]")
+@click.option("--tau", type=float, help="Largest distance of a cover.  [from mulkinet calibrate]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @click.option(
-    "--segments", "segment_sec", type=_SECONDS, help="Cut into windows of so many seconds."
+    "--segments",
+    "segment_sec",
+    type=_SECONDS,
+    help="Answer by spans of time, from windows of so many seconds.",
 )
 @click.option(
     "--hop",
     "hop_sec",
     type=_SECONDS,
-    help="Seconds from window to window.  [a quarter of a window]",
+    help="Seconds from one window to the next.  [a quarter of a window]",
 )
 @click.option("-n", "--n-workers", default=-1, help="Processes; -1 is one per core.")
-@click.option("--model-file", type=_FILE, help="The index's model.  [where it was]")
+@click.option("--model-file", type=_FILE, help="The index's model, if it has moved.")
 def main(queries, path, model_file, as_json, as_csv, **options):
-    """Name the works that recordings are performances of.
+    """Find out which songs recordings are.
 
-    A QUERY is an audio file, or a folder: all audio in it and below. With --segments, long recordings and
-    medleys are answered with spans of time.
+    A QUERY is an audio file, or a folder with all audio in it and below. With --segments, the answer for a
+    long recording or a medley says what is played when.
     """
     if as_json and as_csv:
         raise click.UsageError("expected --json or --csv, found both")
@@ -58,10 +64,10 @@ def main(queries, path, model_file, as_json, as_csv, **options):
     for line in warnings[:_WARNINGS_SHOWN]:
         click.echo(line, err=True)
     if len(warnings) > _WARNINGS_SHOWN:
-        click.echo(f"and so for {len(warnings) - _WARNINGS_SHOWN} more queries", err=True)
+        click.echo(f"the same for {len(warnings) - _WARNINGS_SHOWN} more queries", err=True)
     if index.data.calibration is None:
         click.echo(
-            "the index is not calibrated, so there is no probability; see mulkinet calibrate",
+            "no probabilities: the index is not calibrated; see mulkinet calibrate",
             err=True,
         )
     if as_json:
@@ -100,7 +106,7 @@ def _text(answer):
         headings = ("nearest works", "by track")
     lines = [f"{answer.query} ({_clock(answer.seconds)})"]
     if not rows:
-        return f"{lines[0]}\nno part of it is within tau of a work of the index"
+        return f"{lines[0]}\nno part of it is within tau of any work in the index"
     lines.append(table([headings + _HEADINGS, *rows]))
     if answer.tracks:
         rows = [(match.track_id, match.work_id) + _numbers(match) for match in answer.tracks]

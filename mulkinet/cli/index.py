@@ -19,13 +19,13 @@ _index = click.option("--index", "path", required=True, type=_INDEX, help="The i
 _model_file = click.option(
     "--model-file",
     type=click.Path(dir_okay=False),
-    help="The index's model.  [where it was when the index was built]",
+    help="The index's model, if it has moved.",
 )
 
 
 @click.group(cls=Group)
 def main():
-    """Make and keep the index of a collection, for mulkinet identify."""
+    """Build and update the index that mulkinet identify searches."""
 
 
 @main.command()
@@ -37,9 +37,10 @@ def main():
 def build(collection, model_file, output, n_workers, batchsize):
     """Make the index of a folder of audio, or of a feature store.
 
-    A folder is <dir>/<work>/<track>.<ext>, or flat: every file its own work. A run that was interrupted
-    goes on where it was. With FAISS installed, search is exact up to 200000 tracks; beyond, it is
-    approximate, and its measured recall is printed.
+    A folder is <dir>/<work>/<track>.<ext>, or flat: every file is a work of its own. Extracted features are
+    kept in ~/.cache/mulkinet/features (or $MULKINET_CACHE/features): an interrupted run resumes, and another
+    model of the same feature extracts nothing again. You may delete that folder. With FAISS installed,
+    search is exact up to 200000 tracks; beyond, it is approximate, and its measured recall is printed.
     """
     index = _import_index().build(
         output,
@@ -59,7 +60,7 @@ def build(collection, model_file, output, n_workers, batchsize):
 @workers_option
 @_batchsize
 def add(collection, path, model_file, n_workers, batchsize):
-    """Add the tracks of COLLECTION that are new or changed to an index."""
+    """Add new and changed tracks of COLLECTION to an index."""
     index = _import_index().open(path, model_file, report=_say)
     index.add(collection, n_workers=n_workers, batch_size=batchsize)
     _report(index)
@@ -70,7 +71,7 @@ def add(collection, path, model_file, n_workers, batchsize):
 @_index
 @_model_file
 def remove(names, path, model_file):
-    """Take works, or single tracks of them, out of an index."""
+    """Remove works or single tracks from an index."""
     index = _import_index().open(path, model_file, report=_say)
     index.remove(names)
     _report(index)
@@ -79,7 +80,7 @@ def remove(names, path, model_file):
 @main.command()
 @click.argument("path", type=_INDEX, metavar="INDEX")
 def info(path):
-    """Show what an index holds and what it was made with."""
+    """Show what an index holds and how it was made."""
     echo(_facts(_import_index().open(path).info()))
 
 
@@ -103,8 +104,8 @@ def _report(index):
     if changes.repeated:
         least_sec = index.embedder.least_sec
         click.echo(
-            f"{changes.repeated} of them are shorter than the {least_sec:.0f} s that the model sees, and "
-            "were repeated to that length",
+            f"{changes.repeated} of them are shorter than the {least_sec:.0f} s that the model was trained "
+            "on; they were repeated to that length",
             err=True,
         )
     report_skipped(changes.skipped)
@@ -116,10 +117,10 @@ def _facts(info):
     scalars = {k: v for k, v in settings.items() if not isinstance(v, (str, list, dict))}
     info["feature"] += " (" + ", ".join(f"{k} {v:g}" for k, v in scalars.items()) + ")"
     if info["trained_sec"] is None:
-        info["trained_sec"] = "unknown: the model does not say what length it was trained on"
+        info["trained_sec"] = "unknown: the model does not say"
     lines = list(info.items())
     if calibration is None:
-        lines.append(("calibration", "none: no probabilities; see mulkinet calibrate"))
+        lines.append(("calibration", "none, so no probabilities; see mulkinet calibrate"))
     else:
         source = calibration.pop("source")
         lines.append(("calibrated on", f"{source['data_dir']}, {source['val_ls']}"))

@@ -51,7 +51,8 @@ def atomic_path(path):
             "check that the folder is writable and the disk has room"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it may be why there is nothing to remove
+            temporary.unlink()
 
 
 def remove_leftovers(folder):

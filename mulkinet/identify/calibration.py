@@ -155,7 +155,7 @@ def warn_of_trained_works(model, work_ids, report):
     if trained:
         report(
             f"warning: {len(trained)} of the {len(set(work_ids))} works have names of works that the "
-            "model was trained on; of those it knows more than of others, and promises too much"
+            "model was trained on, which it knows better than others: probabilities will be too high"
         )
 
 

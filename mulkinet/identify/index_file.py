@@ -145,7 +145,7 @@ def locked(path, report):
     path = Path(path)
     return locks.locked(
         path.with_name(path.name + ".lock"),
-        lambda: report(f"another process is writing {path}; waiting for it to end"),
+        lambda: report(f"another process is writing {path}; waiting"),
     )
 
 

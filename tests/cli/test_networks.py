@@ -96,7 +96,7 @@ def test_another_number_of_bins_is_one_line(untrained, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_short_tracks_are_tiled_and_it_is_said(store_path, tmp_path, caplog):
+def test_short_tracks_are_repeated_and_it_is_said(store_path, tmp_path, caplog):
     model_file, scores = tmp_path / "move.h5", tmp_path / "scores.json"
     save_model(build_model("move", n_filters=2, embedding_len=4), model_file)
     arguments = ("--model-file", model_file, "--data-dir", store_path, "--gpu", "-1")
@@ -109,7 +109,7 @@ def test_short_tracks_are_tiled_and_it_is_said(store_path, tmp_path, caplog):
             assert content["settings"]["pad"] == pad
             values[pad] = content["scores"]["EER_threshold"]
     assert caplog.messages == [
-        "32 of 32 tracks are shorter than 320 frames and were tiled to that length"
+        "32 of 32 tracks are shorter than 320 frames and were repeated to that length"
     ]
     assert values["zero"] != values["wrap"]
     result = invoke(evaluate, "--baseline", "2dftm", "--data-dir", store_path, "--pad", "wrap")

@@ -4,11 +4,13 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
 from mulkinet import MulkinetError
+from mulkinet.files import atomic
 from mulkinet.files.atomic import atomic_path, remove_leftovers
 
 _KILLED = """
@@ -98,3 +100,44 @@ def test_what_is_no_leftover_stays(tmp_path):
     remove_leftovers(tmp_path)
     assert sorted(os.listdir(tmp_path)) == sorted(names)
     remove_leftovers(tmp_path / "absent")
+
+
+def test_a_path_below_a_file_is_one_line(path):
+    path.parent.write_text("no folder")
+
+    def write():
+        with atomic_path(path):
+            pass
+
+    with pytest.raises(MulkinetError, match="^cannot write .*; check that the folder is writable"):
+        write()
+
+
+def test_two_threads_write_one_file_each_whole(path):
+    both = threading.Barrier(2)
+
+    def write(letter):
+        with atomic_path(path) as temporary:
+            temporary.write_text(letter * 9)
+            both.wait()
+            with open(temporary, "a") as file:
+                file.write(letter)
+
+    threads = [threading.Thread(target=write, args=(letter,)) for letter in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert path.read_text() in ("a" * 10, "b" * 10)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_container_is_another_machine(path, left, monkeypatch):
+    monkeypatch.setattr("os.readlink", lambda path: "pid:[another]")
+    atomic._machine.cache_clear()
+    remove_leftovers(path.parent)
+    monkeypatch.undo()
+    atomic._machine.cache_clear()
+    assert left.exists()
+    remove_leftovers(path.parent)
+    assert not left.exists()

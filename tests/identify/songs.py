@@ -1,6 +1,7 @@
 """Works that are told apart by the shape of their chord: one of each class of four pitches under transposition.
 
-A performance repeats four seconds, a second in each of four keys, at a loudness of its own.
+A performance repeats four seconds, a second in each of four keys, at a loudness of its own. Odd ones play the next
+work's chord in the last key: performances of a work are near each other, but not equal.
 """
 
 import itertools
@@ -26,11 +27,13 @@ CHORDS = [chord for chord in itertools.combinations(range(12), 4) if chord == mi
 def play(work, performance, seconds):
     """Samples of a performance: (n_samples,) float32 at 44.1 kHz."""
     keys = np.random.default_rng(work).choice(12, (4, 1), replace=False)
-    notes = (np.array(CHORDS[work]) + keys) % 12
+    chords = np.tile(CHORDS[work], (4, 1))
+    if performance % 2:
+        chords[-1] = CHORDS[(work + 1) % len(CHORDS)]
+    hz = 440 * 2 ** ((chords + keys) % 12 / 12)
     time_sec = np.arange(int(SR * _CHORD_SEC)) / SR
-    hz = 440 * 2 ** (notes / 12)
-    chords = np.sin(2 * np.pi * hz[..., None] * time_sec).sum(axis=1).ravel()
-    y = np.resize(chords, int(SR * seconds))
+    loop = np.sin(2 * np.pi * hz[..., None] * time_sec).sum(axis=1).ravel()
+    y = np.resize(loop, int(SR * seconds))
     return ((0.05 + 0.01 * performance) * y).astype(np.float32)
 
 

@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -20,11 +22,11 @@ def test_the_tour(tmp_path, model_file):
     done = invoke(main, "index", "build", library, "--model-file", model_file, "-o", path, "-n", 1)
     assert done.exit_code == 0, done.stderr
     assert f"8 tracks of 4 works: {path} (8 added, 8 embedded)" in done.stdout
-    assert "8 of them are shorter than the 30 s that the model sees" in done.stderr
+    assert "8 of them are shorter than the 30 s that the model was trained on" in done.stderr
     done = invoke(main, "calibrate", "--index", path)
     assert done.exit_code == 0, done.stderr
     assert "8 tracks of 4 works: 56 pairs, 8 of them covers" in done.stdout
-    assert "probabilities take 50% of queries to be of one of its 4 works" in done.stdout
+    assert "probabilities assume that 50% of queries are of one of its 4 works" in done.stdout
     write_song(tmp_path / "unknown.wav", 2, 9)
     done = invoke(main, "identify", tmp_path / "unknown.wav", "--index", path)
     assert done.exit_code == 0, done.stderr
@@ -52,7 +54,7 @@ def test_json_holds_the_whole_answer(built, library):
     assert second["works"][0]["work_id"] == "w1"
     assert len(first["works"]) == len(first["tracks"]) == 2
     assert first["works"][0]["probability"] is None
-    assert "no probability" in done.stderr
+    assert "no probabilities: the index is not calibrated" in done.stderr
 
 
 def test_csv_has_a_row_for_each_match(built, library):
@@ -68,7 +70,7 @@ def test_csv_has_a_row_for_each_match(built, library):
 def medley(tmp_path_factory):
     """Twelve seconds of w5, then of w0."""
     path = tmp_path_factory.mktemp("medley") / "medley.wav"
-    y = np.concatenate([play(work, 9, 12) for work in (5, 0)])
+    y = np.concatenate([play(work, 8, 12) for work in (5, 0)])
     soundfile.write(path, y, 44100, subtype="FLOAT")
     return path
 
@@ -107,10 +109,46 @@ def test_spans_in_json_and_csv_are_the_same(built, medley):
     assert 0 <= first["match"]["distance"] < 2
 
 
-def test_nothing_is_printed_where_all_queries_are_skipped(built, tmp_path):
+def test_where_all_queries_are_skipped_the_command_has_failed(built, tmp_path):
     done = invoke(main, "identify", tmp_path / "absent.wav", "--index", built, "-n", 1)
-    assert done.exit_code == 3
+    assert done.exit_code == 1
     assert done.stdout == ""
+    assert done.stderr.splitlines()[-2:] == [
+        "1 skipped:",
+        f"  {tmp_path / 'absent.wav'}: cannot read it: No such file or directory",
+    ]
+
+
+def test_skipped_tracks_are_named_as_the_folder_was(tmp_path, model_file, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_library(tmp_path / "library", [0], [0])
+    for name in ("empty.wav", "text.wav"):
+        (tmp_path / "library" / "w0" / name).write_text("no audio" * (name == "text.wav"))
+    arguments = ("--model-file", model_file, "-o", "x.index", "-n", 1)
+    done = invoke(main, "index", "build", "library", *arguments)
+    assert done.exit_code == 3
+    names = [line.split(":")[0] for line in done.stderr.splitlines()[-2:]]
+    assert names == ["  library/w0/empty.wav", "  library/w0/text.wav"]
+
+
+def test_mulkinet_is_a_module_that_runs(repository):
+    command = [sys.executable, "-m", "mulkinet", "--version"]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("mulkinet, version ")
+
+
+def test_a_broken_faiss_is_one_line(built, library, tmp_path, monkeypatch):
+    pytest.importorskip("faiss")
+    monkeypatch.delitem(sys.modules, "faiss")
+    (tmp_path / "faiss.py").write_text("raise ImportError('numpy.core\\n failed')")
+    monkeypatch.syspath_prepend(tmp_path)
+    done = invoke(main, "identify", library / "w0" / "p0.wav", "--index", built, "-n", 1)
+    assert done.exit_code == 1
+    [*_, line] = done.stderr.splitlines()
+    assert line.startswith(
+        "Error: expected a faiss that can be imported, found one that fails (numpy"
+    )
+    assert "--force-reinstall" in line
 
 
 def test_hidden_files_and_folders_of_queries_are_passed_over(built, tmp_path):

@@ -156,7 +156,7 @@ def test_titles_of_tags_and_stores_are_in_the_answer(tmp_path, model_file):
 
 
 def test_the_works_of_a_medley_are_found_where_they_are(opened):
-    medley = np.concatenate([play(work, 9, n) for work, n in ((4, 20), (1, 19), (2, 21))])
+    medley = np.concatenate([play(work, 8, n) for work, n in ((4, 20), (1, 19), (2, 21))])
     answer = opened.identify(medley, segment_sec=8, hop_sec=3)
     assert answer.works == []
     assert [span.match.work_id for span in answer.spans] == ["w4", "w1", "w2"]

@@ -169,6 +169,7 @@ def test_a_run_clears_away_what_a_killed_one_left(store_path, here):
     for folder, name in ((models, "last.{}.tmp.h5"), (logs, "epochs.{}.tmp.csv")):
         folder.mkdir(parents=True)
         (folder / f".{name.format(process.pid)}").touch()
+        os.utime(folder / f".{name.format(process.pid)}", (0, 0))
     run(store_path, max_epoch=0)
     assert not list(here.glob("*/t/.*.tmp*"))
 
