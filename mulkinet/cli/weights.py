@@ -15,7 +15,7 @@ __all__ = ["main"]
 _cache_dir = click.option(
     "--cache-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for fetched weights.  [MULKINET_CACHE, or the system's]",
+    help="Folder for fetched weights.  [$MULKINET_CACHE or ~/.cache/mulkinet]",
 )
 
 
@@ -28,9 +28,10 @@ def main():
 @_cache_dir
 def list_(cache_dir):
     """Show the names, what they were trained on, their licences, and which are here."""
-    from mulkinet.models.weights import PUBLISHED, cache_folder, fetched, shipped_names
+    from mulkinet.files.cache import cache_root
+    from mulkinet.models.weights import PUBLISHED, fetched, shipped_names
 
-    folder = cache_dir or cache_folder()
+    folder = cache_dir or cache_root()
     rows = [("name", "system", "trained on", "feature", "licence", "MB", "here")]
     rows += [
         (name, "this package's own", "see covers.md", "see covers.md", "MIT", "", "yes")

@@ -1,20 +1,19 @@
-"""Where files are kept that can be made again. Public names: `cache_folder`."""
+"""Where files are kept that can be made or fetched again. Public names: `CACHE`, `cache_root`, `cache_folder`."""
 
 import os
 from pathlib import Path
 
-__all__ = ["cache_folder"]
+__all__ = ["CACHE", "cache_root", "cache_folder"]
+
+# The variable that names another place.
+CACHE = "MULKINET_CACHE"
+
+
+def cache_root():
+    """`$MULKINET_CACHE`, or `~/.cache/mulkinet` where that is not set: pathlib.Path, not made yet."""
+    return Path(os.environ.get(CACHE) or Path.home() / ".cache" / "mulkinet")
 
 
 def cache_folder(kind):
-    """The folder of one kind of files; the user may delete it at any time.
-
-    Args:
-        kind: Name of the folder, such as "features".
-
-    Returns:
-        pathlib.Path in `$MULKINET_CACHE`, or in `~/.cache/mulkinet` where that is not set. It need not
-        exist.
-    """
-    place = os.environ.get("MULKINET_CACHE") or Path.home() / ".cache" / "mulkinet"
-    return Path(place) / kind
+    """The folder of one kind of files, such as "features"; the user may delete it at any time."""
+    return cache_root() / kind

@@ -1,9 +1,9 @@
 """Trained networks by name: the package's own, and those that others published, fetched at first use.
 
 What is fetched is checked by its git blob hash, the one checksum that its publisher gives, and converted to a model
-file beside it in the cache: the folder that `MULKINET_CACHE` names, or the system's. Once there it needs no network.
+file beside it in the cache (`mulkinet.files.cache`). Once there it needs no network.
 
-Public names: `PUBLISHED`, `Published`, `cache_folder`, `fetch`, `fetched`, `find_model`, `is_named`, `shipped_names`.
+Public names: `PUBLISHED`, `Published`, `fetch`, `fetched`, `find_model`, `is_named`, `shipped_names`.
 """
 
 import hashlib
@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mulkinet.errors import MulkinetError, import_extra
+from mulkinet.files.cache import CACHE, cache_root
 from mulkinet.files.locks import locked
 
 __all__ = [
     "PUBLISHED",
     "Published",
-    "cache_folder",
     "fetch",
     "fetched",
     "find_model",
@@ -26,7 +26,6 @@ __all__ = [
     "shipped_names",
 ]
 
-CACHE = "MULKINET_CACHE"
 _SHIPPED = Path(__file__).parent.parent / "pretrained"
 _GITHUB = "https://raw.githubusercontent.com"
 _MOVE = "furkanyesiler/move/f86d27160407d6f47c3db2bbc77e518de8564054/saved_models"
@@ -154,21 +153,15 @@ def find_model(model_file):
     return path
 
 
-def cache_folder():
-    """pathlib.Path of the folder for fetched weights."""
-    given = os.environ.get(CACHE)
-    return Path(given) if given else Path(import_extra("pooch", "download").os_cache("mulkinet"))
-
-
 def fetched(name, folder=None):
     """Where the model file of published weights is, or will be: pathlib.Path.
 
     Args:
         name: A key of `PUBLISHED`.
-        folder: The cache; `cache_folder()` by default.
+        folder: The cache; `cache_root()` by default.
     """
     blob = PUBLISHED[name].blob or "given"
-    return Path(folder or cache_folder()) / f"{name}-{blob[:8]}.h5"
+    return Path(folder or cache_root()) / f"{name}-{blob[:8]}.h5"
 
 
 def fetch(name, folder=None, *, report=_report):
@@ -176,7 +169,7 @@ def fetch(name, folder=None, *, report=_report):
 
     Args:
         name: One of `shipped_names()` or of `PUBLISHED`.
-        folder: The cache; `cache_folder()` by default.
+        folder: The cache; `cache_root()` by default.
         report: Takes a line on what is fetched, from where and under which licence, before it is.
 
     Returns:
