@@ -10,32 +10,26 @@ hardly any is the query's. The odds are therefore moved from the list's base rat
 a share `known` of all queries is taken to be of a work of the index, any of them equally likely, so
 that a track is the query's cover with probability known / works before it is heard.
 
-Public names: `calibrate`, `stored_tracks`, `listed_rows`, `warn_of_trained_works`, `probability`, `base_rate`.
+Public names: `calibrate`, `listed_rows`, `warn_of_trained_works`, `probability`, `base_rate`.
 """
 
 import functools
 
 import numpy as np
 
-from mulkinet.data.averaged import at_rate_of
 from mulkinet.data.lists import read_list, select
-from mulkinet.data.store import FeatureStore
-from mulkinet.embedding import check_compatible
 from mulkinet.errors import MulkinetError, import_extra
 from mulkinet.evaluation.evaluator import run_evaluation
 from mulkinet.evaluation.thresholds import choose_tau
-from mulkinet.identify.updating import in_batches
 
 __all__ = [
     "base_rate",
     "calibrate",
     "listed_rows",
     "probability",
-    "stored_tracks",
     "warn_of_trained_works",
 ]
 
-_BATCH = 64
 # The numbers of an index are the same to 6 digits wherever they are fitted.
 _TOLERANCE = 1e-8
 
@@ -98,30 +92,6 @@ def calibrate(embeddings, work_ids, track_ids, *, distance, weights, false_accep
         "tracks": int(scores["tracks"]),
         "works": int(scores["works"]),
     }
-
-
-def stored_tracks(data_dir, val_ls, embedder):
-    """Embeds tracks of a store as the index's own were embedded.
-
-    Args:
-        data_dir: A feature store.
-        val_ls: List of its tracks, or None for all.
-        embedder: Embedder of the index's model.
-
-    Returns:
-        (embeddings, work_ids, track_ids): (N, embedding_len) float32 and (N,) arrays of str.
-
-    Raises:
-        MulkinetError: The store or the list cannot be used, or was not made for the model.
-    """
-    store = at_rate_of(embedder.model, FeatureStore(data_dir))
-    feature = check_compatible(embedder.model, store)
-    rows = listed_rows(store, val_ls)
-    store.check_finite(feature, rows)
-    works, tracks = store.work_ids[rows], store.track_ids[rows]
-    recordings = (embedder.from_features(store.get(key, feature)) for key in zip(works, tracks))
-    parts = [embedder.embed(part) for part in in_batches(recordings, _BATCH)]
-    return np.concatenate(parts), works, tracks
 
 
 def listed_rows(tracks, val_ls):

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mulkinet.data.store import FeatureStore
+from mulkinet.embedding import embed
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.files.atomic import remove_leftovers
 from mulkinet.identify import calibration, updating
@@ -367,7 +369,9 @@ class Index:
             rows = calibration.listed_rows(self, val_ls)
             works, tracks = (self.data.ids[name][rows].astype(str) for name in IDS[:2])
             return self.data.embeddings[rows], works, tracks
-        return calibration.stored_tracks(data_dir, val_ls, self.embedder)
+        store = FeatureStore(data_dir)
+        rows = calibration.listed_rows(store, val_ls)
+        return embed(self.model, store, rows=rows), store.work_ids[rows], store.track_ids[rows]
 
 
 def _load(model_file):
