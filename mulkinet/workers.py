@@ -125,8 +125,8 @@ def _call(function, item):
 def _prepare_worker(parent, threads):
     """Runs once in every worker. joblib limits OpenMP and numba there; TensorFlow has its own variables."""
     _end_with(parent)
-    os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads)
-    os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(threads))
     # Several workers cannot share a GPU, of which TensorFlow takes all the memory.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     # C libraries write past `sys.stderr`; here nobody else's output is lost with theirs.
