@@ -1,25 +1,24 @@
 """Evaluation: embeddings -> ranking -> metrics -> report.
 
-    distances    keys of pairs that are the same to the last bit in every block
     selection    queries, references, relevant items
-    ranking      ranks by counting, a block at a time
+    distances    between queries and references, whole rows at a time
+    ranking      ranks of the relevant items, by counting, in one pass over the rows
+    thresholds   EER and accuracy over all pairs, counted in the same pass; the choice of tau
     metrics      MAP, MR1, MRR, P@k, TOP10, NDCG ... of ranks
-    thresholds   EER and accuracy over all pairs
     bootstrap    confidence intervals over works
-    conventions  the same ranking as published code would have printed it
+    conventions  the same ranking as published code counts it
     evaluator    one evaluation, from embeddings to all of these
 
-    inputs       what there is to evaluate: a network, a baseline, anybody's files
-    embeddings   embeddings of a store's tracks
+    inputs       what there is to evaluate: a network, a baseline; files has precomputed embeddings
     baselines    what a network has to beat; qmax
     results      an evaluation as files; compare sets two side by side
     report       a page about it: curves, figures
     validation   the little that training asks after every epoch
 
-The definitions are those of MIREX and Da-TACOS. A query's own track is never a candidate. A query
-without another performance among its candidates is no query, but its tracks are candidates for
-others. Among equal distances the relevant items come last, so that a collapsed network, all
-distances equal, scores no better than chance.
+The definitions are those of MIREX and Da-TACOS. A query is never compared with itself. A track with
+no other of its work among the candidates is not a query, but a candidate for others. Among distances
+that tie (see `distances`) the relevant items come last, so that a collapsed network, all distances
+equal, scores no better than chance.
 
 Public names: `evaluate`, `validate`.
 """
@@ -65,14 +64,14 @@ def evaluate(
             shifts) or "precomputed".
         weights: For "weighted_l1": ((embedding,) kernel, bias); ones and 0 by default.
         ks: Cut-offs of P@k, hit@k, recall@k, mAP@k, NDCG@k, DCG@k and CG@k.
-        thresholds: Whether to score all pairs by thresholds too (a second pass).
-        tau: A distance chosen on other tracks, such as their `accuracy_threshold`, at which to
-            report accuracy, precision and recall.
+        thresholds: Whether to score all pairs by thresholds too.
+        tau: A distance chosen on other tracks, such as their `EER_threshold`, at which to report
+            accuracy, precision and recall.
         ci: Whether to add 95 % confidence intervals, by bootstrap over works.
-        seed: Of the bootstrap. Its intervals are the same for every order of tracks to a relative
-            1e-12, all scores to the last bit.
-        conventions: Whether to add what published code would have printed.
-        memory: Size of the blocks of distances in MB. It changes the speed, not the scores.
+        seed: Random seed of the bootstrap.
+        conventions: Whether to add the scores as published code counts them.
+        memory: Size of the blocks of distances in MB; a row is held, however long. It changes the
+            speed, not the scores.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -96,22 +95,6 @@ def evaluate(
         >>> [round(scores[name], 4) for name in ("MAP", "MR1", "P@1", "queries")]
         [0.7083, 1.75, 0.5, 4]
     """
-    evaluation = run_evaluation(
-        embeddings,
-        work_ids,
-        track_ids=track_ids,
-        queries=queries,
-        references=references,
-        distance=distance,
-        weights=weights,
-        ks=ks,
-        thresholds=thresholds,
-        tau=tau,
-        ci=ci,
-        seed=seed,
-        conventions=conventions,
-        memory=memory,
-        progress=progress,
-    )
+    evaluation = run_evaluation(**locals())
     found = {"intervals": evaluation.intervals, "conventions": evaluation.conventions}
     return {**evaluation.scores, **{name: part for name, part in found.items() if part}}

@@ -1,4 +1,4 @@
-"""The same ranking as each published code would have printed it.
+"""The same ranking as each published code counts it.
 
 Published code differs in what it does with the query's own track, with queries that have nothing to
 find, and in divisors, so that one ranking gives different tables. These are what their code
@@ -67,7 +67,7 @@ class Conventions:
             self._negative[part] = np.searchsorted(np.sort(found), reached, side="right")
 
     def printed(self, ranking, rerank):
-        """What published code would have printed.
+        """The scores as published code counts them.
 
         Args:
             ranking: Ranking of the selection.
@@ -133,7 +133,7 @@ class Conventions:
         precisions = metrics.average_precision(ranks, ranking.counts)
         found = _total(metrics.precision_at(ranks, ranking.counts, 10))
         return {
-            "mAP": np.nan if len(selection.excluded) else metrics.mean(precisions),
+            "mAP": np.nan if selection.numbers["excluded_queries"] else metrics.mean(precisions),
             "P@10": found / len(selection.asked),
             "MR1": metrics.mean(metrics.first_rank(ranks, ranking.counts)),
         }

@@ -87,14 +87,7 @@ def run_evaluation(
         pairs = counter.pairs(ranking.keys)
         scores.update(score_pairs(pairs, keys.distance(ranking.keys)))
         scores.update(counter.at_tau(ranking.keys, selection.n_pairs))
-    scores.update(
-        tracks=selection.tracks,
-        works=selection.works,
-        queries=len(selection.queries),
-        references=len(selection.references),
-        excluded_queries=len(selection.excluded),
-        noise_works=selection.noise_works,
-    )
+    scores.update(selection.numbers)
     bounds, run_with = None, {"distance": distance, "memory": memory}
     if ci:
         run_with["seed"] = seed

@@ -1,4 +1,4 @@
-"""Anybody's embeddings or distances, as files, to be evaluated.
+"""Precomputed embeddings or distances, as files, to be evaluated.
 
     W.txt  one track a line, `<work>` or `<work> TAB <track>`
     X.npy  (N, embedding), rows in the order of W.txt
@@ -75,7 +75,7 @@ def file_source(
 
 
 def read_weights(path):
-    """The weights of "weighted_l1" that `results.write_tables` wrote, or anybody.
+    """The weights of "weighted_l1", as `results.write_tables` writes them.
 
     Args:
         path: .npz file of `kernel` (embedding,) and `bias` (one number).

@@ -1,4 +1,4 @@
-"""What there is to evaluate: a network's embeddings or a baseline's; `files` has anybody's.
+"""What there is to evaluate: embeddings of a network or a baseline; `files` has precomputed ones.
 
 A source is a function of (test_ls, query_ls), two list files or None, that gives `Candidates`; so
 that the same network can be asked about the tracks to test and those to choose a threshold on.

@@ -1,8 +1,8 @@
 """Who is compared with whom: queries, references, relevant items.
 
 Conventions: rows are positions in the embeddings. A query's own track, recognised by its row or,
-where track_ids are given, by its pair (work_id, track_id), is never a candidate. A query without a
-relevant candidate (a noise work's) is left out of the queries, and counted.
+where track_ids are given, by its pair (work_id, track_id), is never a candidate. A track without a
+relevant candidate (a noise work's) is not a query, and counted.
 
 Public names: `Selection`, `select_tracks`.
 """
@@ -27,31 +27,26 @@ class Selection:
         asked: (Q + E,) rows of the queries asked for.
         queries: (Q,) rows of those that have a relevant candidate.
         positions: (Q,) their positions in `asked`.
-        excluded: (E,) rows of those that have none.
         references: (M,) rows of the references.
         own: (Q,) position of each query's own track in `references`, -1 where it is not there.
         counts: (Q,) number of relevant candidates of each query, at least 1.
         relevant: (sum of counts,) their positions in `references`, query after query.
         query_works: (Q,) work of each query, as a number.
         reference_works: (M,) work of each reference, as the same numbers.
-        tracks: Number of different tracks among queries and references.
-        works: Number of their works.
-        noise_works: Number of works whose every query was excluded.
+        numbers: dict of `tracks` and `works` among queries and references, `queries`, `references`,
+            `excluded_queries` (E) and `noise_works`, whose every query was excluded.
     """
 
     asked: np.ndarray
     queries: np.ndarray
     positions: np.ndarray
-    excluded: np.ndarray
     references: np.ndarray
     own: np.ndarray
     counts: np.ndarray
     relevant: np.ndarray
     query_works: np.ndarray
     reference_works: np.ndarray
-    tracks: int
-    works: int
-    noise_works: int
+    numbers: dict
 
     @functools.cached_property
     def starts(self):
@@ -110,8 +105,8 @@ def select_tracks(work_ids, *, track_ids=None, queries=None, references=None):
     both = np.union1d(query_rows, reference_rows)
     if not is_query.any():
         raise MulkinetError(
-            f"expected at least one query with another performance among its candidates, found "
-            f"none in {len(query_rows)} queries and {len(reference_rows)} references of "
+            f"expected at least one query with another track of its work among its candidates, "
+            f"found none in {len(query_rows)} queries and {len(reference_rows)} references of "
             f"{len(np.unique(works[both]))} works; add covers or check the work ids"
         )
     asked = works[query_rows]
@@ -119,16 +114,20 @@ def select_tracks(work_ids, *, track_ids=None, queries=None, references=None):
         asked=query_rows,
         queries=query_rows[is_query],
         positions=np.flatnonzero(is_query),
-        excluded=query_rows[~is_query],
         references=reference_rows,
         own=own[is_query],
         counts=counts[is_query],
         relevant=relevant,
         query_works=asked[is_query],
         reference_works=works[reference_rows],
-        tracks=len(np.unique(tracks[both])),
-        works=len(np.unique(works[both])),
-        noise_works=len(np.setdiff1d(asked[~is_query], asked[is_query])),
+        numbers={
+            "tracks": len(np.unique(tracks[both])),
+            "works": len(np.unique(works[both])),
+            "queries": int(is_query.sum()),
+            "references": len(reference_rows),
+            "excluded_queries": int((~is_query).sum()),
+            "noise_works": len(np.setdiff1d(asked[~is_query], asked[is_query])),
+        },
     )
 
 

@@ -1,4 +1,4 @@
-"""The report's figures, drawn with matplotlib: arrays in, `Figure` out.
+"""The report's figures, drawn with matplotlib: arrays in, `matplotlib.figure.Figure` out.
 
 Colours are Okabe and Ito's, told apart by the colour-blind, and never the only difference: lines
 differ in style and points in shape as well. Nothing global is touched (no pyplot).
@@ -41,9 +41,6 @@ def first_cover(ranks, shares):
     Args:
         ranks: (n,) ascending ranks from 1.
         shares: (n,) shares in (0, 1].
-
-    Returns:
-        matplotlib.figure.Figure.
     """
     figure, axes = _axes("rank of the first cover", "share of queries (%)")
     axes.step([*ranks, ranks[-1] * 1.2], [*(100 * shares), 100], where="post", color=_BLUE)
@@ -60,22 +57,13 @@ def first_cover(ranks, shares):
     return figure
 
 
-def precision_recall(by_query, pooled=None):
-    """Precision against recall.
-
-    Args:
-        by_query: (recall, precision) of the rankings, mean over queries.
-        pooled: (recall, precision) of all pairs up to a distance, or None.
-
-    Returns:
-        matplotlib.figure.Figure.
-    """
+def precision_recall(by_query, pooled):
+    """(recall, precision) of the rankings, mean over queries, and of all pairs by one threshold."""
     figure, axes = _axes("recall (%)", "precision (%)")
     recall, precision = by_query
     axes.plot(100 * recall, 100 * precision, color=_BLUE, label="rankings, mean over queries")
-    if pooled is not None:
-        recall, precision = pooled
-        axes.plot(100 * recall, 100 * precision, "--", color=_RED, label="all pairs, one threshold")
+    recall, precision = pooled
+    axes.plot(100 * recall, 100 * precision, "--", color=_RED, label="all pairs, one threshold")
     axes.set_xlim(0, 100)
     axes.set_ylim(0, 103)
     axes.legend()
@@ -90,9 +78,6 @@ def error_trade_off(accepts, rejects, eer, at_tau=None):
         rejects: (n,) false reject rates.
         eer: Equal error rate.
         at_tau: (false accept rate, false reject rate) at tau, or None.
-
-    Returns:
-        matplotlib.figure.Figure.
     """
     figure, axes = _axes("false accepts (% of non-covers)", "false rejects (% of covers)")
     axes.plot(_deviate(accepts), _deviate(rejects), color=_BLUE)
@@ -122,9 +107,6 @@ def distance_histograms(distances, covers, others, eer_threshold, tau=None):
         others: (n,) number of non-covers at each.
         eer_threshold: Distance of the equal error rate.
         tau: Threshold chosen on other tracks, or None.
-
-    Returns:
-        matplotlib.figure.Figure.
     """
     figure, axes = _axes("distance", "density")
     low, high = float(distances[0]), float(distances[-1])
@@ -146,16 +128,7 @@ def distance_histograms(distances, covers, others, eer_threshold, tau=None):
 
 
 def precision_by_size(sizes, values, numbers):
-    """MAP of the queries of each number of covers.
-
-    Args:
-        sizes: (n,) covers to be found.
-        values: (n,) MAP.
-        numbers: (n,) queries.
-
-    Returns:
-        matplotlib.figure.Figure.
-    """
+    """(n,) MAP of the queries of each size of work: (n,) covers to be found, (n,) queries."""
     figure, axes = _axes("covers to be found by a query (tracks of its work - 1)", "MAP")
     axes.plot(sizes, values, "-", color=_GREY, linewidth=1, zorder=1)
     area = 20 + 180 * np.asarray(numbers) / np.max(numbers)
@@ -175,15 +148,7 @@ def precision_by_size(sizes, values, numbers):
 
 
 def similarity_matrix(distances, works):
-    """Distances between the tracks of a sample of works.
-
-    Args:
-        distances: (n, n), tracks of a work side by side.
-        works: (n,) what to call each track's work.
-
-    Returns:
-        matplotlib.figure.Figure.
-    """
+    """(n, n) distances between tracks, those of a work side by side; (n,) names of their works."""
     figure = Figure((SIZE[0], SIZE[0] * 0.75), layout="constrained")
     axes = figure.add_subplot()
     image = axes.imshow(distances, cmap="cividis", interpolation="nearest")
@@ -209,9 +174,6 @@ def embedding_map(points, shares, works):
         points: (N, 2).
         shares: (2,) share of the variance of each component.
         works: (N,) what to call each track's work, None where it is grey.
-
-    Returns:
-        matplotlib.figure.Figure.
     """
     labels = [f"component {i + 1} ({100 * shares[i]:.0f} % of the variance)" for i in (0, 1)]
     figure, axes = _axes(*labels)
@@ -230,16 +192,7 @@ def embedding_map(points, shares, works):
 
 
 def training_curves(epochs, losses, maps):
-    """Training loss and validation MAP by epoch.
-
-    Args:
-        epochs: (n,) epochs from 1.
-        losses: (n,) mean training loss.
-        maps: (n,) validation MAP.
-
-    Returns:
-        matplotlib.figure.Figure.
-    """
+    """(n,) mean training losses and (n,) validation MAPs by (n,) epochs from 1."""
     figure, axes = _axes("epoch", "training loss")
     lines = axes.plot(epochs, losses, "--", color=_ORANGE, label="training loss")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
