@@ -40,8 +40,8 @@ def average_precision(ranks, counts, k=None):
     """Average precision: mean over the relevant items of (relevant so far / rank).
 
     Args:
-        ranks: Ranks of the relevant items, query after query.
-        counts: (Q,) relevant items of each query.
+        ranks: See above.
+        counts: See above.
         k: Only the first k of the ranking count, and the divisor is min(k, relevant items), as in
             the Siamese release's mAP@k. The whole ranking by default.
 
@@ -153,14 +153,9 @@ def mean(values):
 def query_scores(ranks, counts, ks=(1, 5, 10)):
     """All metrics that are means over queries, by query.
 
-    Args:
-        ranks: Ranks of the relevant items, query after query.
-        counts: (Q,) relevant items of each query.
-        ks: Cut-offs of the metrics "@k".
-
     Returns:
         dict of name to (Q,) float64: MAP, MR1, MRR, TOP10; NDCG, DCG, CG of the whole ranking;
-        P@k, hit@k, recall@k, mAP@k, NDCG@k, DCG@k, CG@k for every k.
+        P@k, hit@k, recall@k, mAP@k, NDCG@k, DCG@k, CG@k for every cut-off k.
     """
     scores = {
         "MAP": average_precision(ranks, counts),
@@ -187,11 +182,6 @@ def query_scores(ranks, counts, ks=(1, 5, 10)):
 
 def ranking_scores(ranks, counts, ks=(1, 5, 10)):
     """All ranking metrics, averaged over the queries.
-
-    Args:
-        ranks: Ranks of the relevant items, query after query.
-        counts: (Q,) relevant items of each query.
-        ks: Cut-offs of the metrics "@k".
 
     Returns:
         dict of name to float: the means of `query_scores`, and TOP10_total (MIREX).

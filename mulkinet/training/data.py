@@ -66,7 +66,7 @@ class TrainingData:
                 read_list(path)  # what is wrong with it is told before minutes of composing
             from mulkinet.sources.demo.demo_set import ensure_demo
 
-            demo = ensure_demo()
+            demo = ensure_demo(check=lambda store: _choose_feature(store, feature))
             data_dir = demo.store_path
             train_ls = train_ls or demo.lists["TRAIN"]
             val_ls = val_ls or demo.lists["VAL"]

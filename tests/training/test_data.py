@@ -87,3 +87,10 @@ def test_evaluation_leaves_out_the_same_and_says_so(folder):
     assert tracks.store.track_ids[tracks.rows].tolist() == ["0", "1", "0", "1"]
     assert tracks.names["missing"] == MISSING.format(folder / "TRAIN", 4)
     assert "missing" not in open_tracks(folder / "npy", folder / "VAL").names
+
+
+def test_the_demo_set_is_not_made_for_a_feature_that_it_lacks(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MulkinetError, match="the demo set would not do: expected crema"):
+        TrainingData.open(feature="crema")
+    assert not list(tmp_path.iterdir())

@@ -1,5 +1,7 @@
 """What the report draws, as arrays: curves, groups and neighbours.
 
+Conventions: `ranks` and `counts` are those of `metrics`, `pairs` is a thresholds.PairCounts.
+
 Public names: `first_cover_curve`, `ranking_precision_recall`, `pair_precision_recall`, `error_curve`,
 `precision_by_size`, `principal_plane`, `nearest`.
 """
@@ -26,10 +28,6 @@ _POINTS = 5000
 def first_cover_curve(ranks, counts):
     """Share of queries whose first cover is within a rank.
 
-    Args:
-        ranks: Ranks of the relevant items, query after query.
-        counts: (Q,) relevant items of each query.
-
     Returns:
         (ranks (n,) ascending, shares (n,) in (0, 1]).
 
@@ -45,13 +43,8 @@ def ranking_precision_recall(ranks, counts, n_levels=101):
 
     A query's precision at a recall level is the best at that recall or a higher one.
 
-    Args:
-        ranks: Ranks of the relevant items, query after query.
-        counts: (Q,) relevant items of each query.
-        n_levels: Number of levels from 0 to 1.
-
     Returns:
-        (recall (n_levels,), precision (n_levels,)).
+        (recall from 0 to 1 (n_levels,), precision (n_levels,)).
 
     >>> ranking_precision_recall([1, 3, 2], [2, 1], n_levels=3)
     (array([0. , 0.5, 1. ]), array([0.75      , 0.75      , 0.58333333]))
@@ -74,9 +67,6 @@ def ranking_precision_recall(ranks, counts, n_levels=101):
 def pair_precision_recall(pairs):
     """Precision and recall of accepting all pairs up to a distance, over distances.
 
-    Args:
-        pairs: thresholds.PairCounts.
-
     Returns:
         (recall (n,), precision (n,)).
     """
@@ -86,9 +76,6 @@ def pair_precision_recall(pairs):
 
 def error_curve(pairs):
     """False accepts and false rejects over distances.
-
-    Args:
-        pairs: thresholds.PairCounts.
 
     Returns:
         (false accept rate (n,), false reject rate (n,)), from accepting nothing to everything.
@@ -105,10 +92,6 @@ def _thinned(x, y):
 
 def precision_by_size(ranks, counts):
     """Mean average precision of the queries of each number of covers.
-
-    Args:
-        ranks: Ranks of the relevant items, query after query.
-        counts: (Q,) relevant items of each query.
 
     Returns:
         (covers to be found (n,), MAP (n,), number of queries (n,)).

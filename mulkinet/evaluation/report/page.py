@@ -133,21 +133,21 @@ def _ranking_drawings(evaluation):
     yield _Drawing(
         "first_cover",
         "Rank of the first cover",
-        "For how many queries a cover is found when so many candidates are looked at.",
+        "Share of the queries that have a cover among the first so many candidates.",
         figures.first_cover(*curves.first_cover_curve(ranks, counts)),
     )
     pooled = curves.pair_precision_recall(evaluation.pairs)
     yield _Drawing(
         "precision_recall",
         "Precision and recall",
-        "Going down each query's ranking (interpolated), and accepting all pairs up to a distance.",
+        "Along the ranking of each query (interpolated), and of all pairs up to a distance.",
         figures.precision_recall(curves.ranking_precision_recall(ranks, counts), pooled),
     )
     yield _Drawing(
         "work_size",
         "MAP against size of work",
-        "Works with more performances are easier to find one of, and harder to find all of. Area and "
-        "figure of a point are its number of queries.",
+        "The more tracks a work has, the easier it is to find one of them, and the harder to find all. "
+        "The area and the label of a point give its number of queries.",
         figures.precision_by_size(*curves.precision_by_size(ranks, counts)),
     )
 
@@ -162,15 +162,15 @@ def _pair_drawings(evaluation):
         at_tau = (errors - false_rejects * scores["cover_pairs"]) / max(n_others, 1), false_rejects
     yield _Drawing(
         "error_trade_off",
-        "Are these two covers? Errors of a threshold",
+        "Errors of a distance threshold",
         "Each point is a threshold on the distance of a pair; lower left is better.",
         figures.error_trade_off(*curves.error_curve(pairs), scores["EER"], at_tau),
     )
     yield _Drawing(
         "distances",
         "Distances of covers and non-covers",
-        "What does not overlap can be told apart by a threshold. Each histogram has area 1: there "
-        "are far more pairs of non-covers.",
+        "A threshold separates what does not overlap. Each histogram has area 1, although there are far "
+        "more pairs of non-covers.",
         figures.distance_histograms(
             pairs.distances, pairs.covers, pairs.others, scores["EER_threshold"], scores.get("tau")
         ),
@@ -189,9 +189,9 @@ def _matrix_drawing(evaluation, candidates):
         rows += queries.tolist()
         columns += selection.own[queries].tolist()
         names += [candidates.work_ids[selection.queries[query]] for query in queries]
-    caption = "Dark squares on the diagonal are works whose performances are near each other."
+    caption = "Dark squares on the diagonal are works whose tracks are close to each other."
     if not rows:
-        # Queries that are no references: against the references of their works.
+        # Queries that are not references: against the references of their works.
         rows = [np.flatnonzero(selection.query_works == work)[0] for work in chosen]
         columns = [np.flatnonzero(selection.reference_works == work)[0] for work in chosen]
         names = [candidates.work_ids[selection.queries[row]] for row in rows]
@@ -220,7 +220,7 @@ def _map_drawing(evaluation, candidates):
     return _Drawing(
         "embedding_map",
         "Map of the embeddings",
-        f"The two principal components; the {len(largest)} largest works have colours.",
+        f"The two principal components; the {len(largest)} largest works are coloured.",
         figures.embedding_map(points, shares, names),
     )
 
