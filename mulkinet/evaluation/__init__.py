@@ -9,7 +9,8 @@
     conventions  the same ranking as published code counts it
     evaluator    one evaluation, from embeddings to all of these
 
-    inputs       what there is to evaluate: a network, a baseline; files has precomputed embeddings
+    inputs       what there is to evaluate: a network, a baseline, anybody's files
+    embeddings   embeddings of a store's tracks
     baselines    what a network has to beat; qmax
     results      an evaluation as files; compare sets two side by side
     report       a page about it: curves, figures

@@ -95,23 +95,26 @@ def compare(embeddings, selection, *, distance, weights=None):
         raise MulkinetError(f"weights belong to the distance weighted_l1, found {distance!r}")
     if distance == "precomputed":
         return _MatrixKeys(embeddings, selection)
+    # A copy of our own, which is changed in place: large embeddings are gigabytes.
     embeddings = check_embeddings(embeddings)
-    size = embeddings.shape[1]
-    left, right = embeddings[selection.queries], embeddings[selection.references]
+    queries, references, size = selection.queries, selection.references, embeddings.shape[1]
     if distance == "weighted_l1":
         kernel, bias = _checked_weights(weights, size)
-        return _DirectKeys(left, right, kernel, zero=-bias)
+        return _DirectKeys(embeddings[queries], embeddings[references], kernel, zero=-bias)
     if distance in ("cosine", "transposed_cosine"):
         keys = _ProductKeys if distance == "cosine" else _TransposedKeys
-        return keys(_units(left), -_units(right), zero=-1.0)
-    middle, scale, spread = _extent(left, right)
-    left, right = (left - middle) / scale, (right - middle) / scale
+        left, right = _to_units(embeddings)[queries], embeddings[references]
+        return keys(left, np.negative(right, out=right), zero=-1.0)
+    # The median, which a few far tracks do not move.
+    embeddings -= np.median(embeddings[references], axis=0, overwrite_input=True)
+    scale, spread = _extent(embeddings, np.union1d(queries, references))
+    embeddings /= scale
     form = {"unit": scale, "root": True}
     if distance == "sqeuclidean":
         form = {"unit": scale**2 / size}
     if spread > _MAX_SPREAD:
-        return _DirectKeys(left, right, None, **form)
-    return _ProductKeys(*_euclidean_factors(left, right), **form)
+        return _DirectKeys(embeddings[queries], embeddings[references], None, **form)
+    return _ProductKeys(*_euclidean_factors(embeddings, queries, references), **form)
 
 
 def pair_distances(left, right, *, distance, weights=None):
@@ -126,9 +129,9 @@ def pair_distances(left, right, *, distance, weights=None):
     Returns:
         (n,) float64.
     """
-    left, right = np.asarray(left, dtype=np.float64), np.asarray(right, dtype=np.float64)
+    left, right = np.array(left, dtype=np.float64), np.array(right, dtype=np.float64)
     if distance in ("cosine", "transposed_cosine"):
-        left, right = _units(left), _units(right)
+        left, right = _to_units(left), _to_units(right)
         shifts = range(left.shape[1] if distance == "transposed_cosine" else 1)
         shifted = (np.roll(left, shift, axis=1) for shift in shifts)
         found = np.min([1 - np.einsum("ij,ij->i", part, right) for part in shifted], axis=0)
@@ -278,37 +281,41 @@ class _MatrixKeys(_Keys):
             )
 
 
-def _units(vectors):
-    # Dividing by the largest component first keeps the squares in range.
-    largest = np.abs(vectors).max(axis=1, keepdims=True)
-    units = vectors / np.where(largest > 0, largest, 1)
-    return units / np.where(largest > 0, np.linalg.norm(units, axis=1, keepdims=True), 1)
+def _to_units(vectors):
+    # In place. Dividing by the largest component first keeps the squares in range.
+    for length in (_largest, _lengths):
+        lengths = length(vectors)
+        vectors /= np.where(lengths > 0, lengths, 1)[:, None]
+    return vectors
 
 
-def _euclidean_factors(left, right):
+def _largest(vectors):
+    return np.maximum(vectors.max(axis=1), -vectors.min(axis=1))
+
+
+def _lengths(vectors):
+    return np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+
+
+def _euclidean_factors(points, queries, references):
     # |q|^2 + |r|^2 - 2 q.r as one product: (q, |q|^2, 1) . (-2 r, 1, |r|^2).
-    squares = [np.einsum("ij,ij->i", points, points)[:, None] for points in (left, right)]
-    return (
-        np.hstack([left, squares[0], np.ones_like(squares[0])]),
-        np.hstack([-2 * right, np.ones_like(squares[1]), squares[1]]),
-    )
+    size, squares = points.shape[1], np.square(_lengths(points))
+    left, right = np.ones((len(queries), size + 2)), np.ones((len(references), size + 2))
+    left[:, :size], left[:, size] = points[queries], squares[queries]
+    np.multiply(points[references], -2, out=right[:, :size])
+    right[:, size + 1] = squares[references]
+    return left, right
 
 
-def _extent(left, right):
-    # The median, which a few far tracks do not move; the power of 2 that brings the longest into
-    # (1/2, 1]; how much longer that is than the median length.
-    middle = np.median(right, axis=0)
-    lengths = np.concatenate([_lengths(left - middle), _lengths(right - middle)])
-    longest = lengths.max()
-    if longest == 0:
-        return middle, 1.0, 1.0
-    spread = longest / np.median(lengths[lengths > 0])
-    return middle, float(2.0 ** np.ceil(np.log2(longest))), spread
-
-
-def _lengths(points):
-    largest = np.abs(points).max()
-    return largest * np.linalg.norm(points / (largest or 1), axis=1)
+def _extent(points, rows):
+    # The power of 2 that brings the longest of some rows into (1/2, 1], and how much longer it is
+    # than their median.
+    largest = _largest(points)[rows].max()
+    if largest == 0:
+        return 1.0, 1.0
+    lengths = largest * _lengths(points / largest)[rows]
+    spread = lengths.max() / np.median(lengths[lengths > 0])
+    return float(2.0 ** np.ceil(np.log2(lengths.max()))), spread
 
 
 def _checked_weights(weights, size):

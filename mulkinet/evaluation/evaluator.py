@@ -85,7 +85,7 @@ def run_evaluation(
     pairs = None
     if counter:
         pairs = counter.pairs(ranking.keys)
-        scores.update(score_pairs(pairs, keys.distance(ranking.keys)))
+        scores.update(score_pairs(pairs, keys.distance(keys.tied(ranking.keys))))
         scores.update(counter.at_tau(ranking.keys, selection.n_pairs))
     scores.update(selection.numbers)
     bounds, run_with = None, {"distance": distance, "memory": memory}
