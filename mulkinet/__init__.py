@@ -19,6 +19,7 @@ _PUBLIC = {
     "embed": "mulkinet.embedding",
     "evaluate": "mulkinet.evaluation",
     "Index": "mulkinet.identify.index",
+    "match": "mulkinet.identify.match",
 }
 
 __all__ = [*_PUBLIC, "losses"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mulkinet.alignment.chroma import Chroma, prepare
+from mulkinet.alignment.chroma import STACKED, Chroma, prepare
 from mulkinet.alignment.path import matching_paths
 from mulkinet.alignment.recurrence import recurrence_in_key
 from mulkinet.alignment.transposition import ranked_transpositions
@@ -24,7 +24,8 @@ __all__ = ["Alignment", "align"]
 _TEMPOS = 2.0 ** (np.arange(-4, 5) / 8)
 _KEYS = 2
 _REFINEMENTS = 2
-_STACKED = 9
+# Share of a path that the tempo is taken from.
+_ON_THE_WAY = 0.8
 # A further span has to share so many seconds of frames.
 _LEAST_SEC = 8.0
 
@@ -82,12 +83,12 @@ def align(x, y, *, frame_rate):
 
 def _tempos(y):
     # y sped up has fewer frames; some have to be left.
-    return [tempo for tempo in _TEMPOS if len(y) * tempo >= _STACKED + 3]
+    return [tempo for tempo in _TEMPOS if len(y) * tempo >= STACKED + 3]
 
 
 def _at_tempo(y, tempo):
     """Plays y at 1 / tempo of its speed, so that it runs at that of x; linearly interpolated."""
-    times = np.arange(max(_STACKED + 3, int(len(y) * tempo))) / tempo
+    times = np.arange(max(STACKED + 3, int(len(y) * tempo))) / tempo
     places = np.arange(len(y))
     return Chroma(np.stack([np.interp(times, places, row) for row in y.columns]).astype(np.float32))
 
@@ -106,27 +107,28 @@ class _Attempt:
 
     @functools.cached_property
     def paths(self):
-        """(path, score) of all spans."""
+        """The paths of all spans."""
         return matching_paths(self.recurrence, _LEAST_SEC * self.frame_rate)
 
     def slope(self):
-        """Columns per row along the best path; of a short one, 1."""
-        path = self.paths[0][0] if self.paths else ()
-        if len(path) < 2 * _STACKED:
+        """Columns per row along the longest path; of a short one, 1."""
+        path = max(self.paths, key=len, default=())
+        if len(path) < 2 * STACKED:
             return 1.0
-        rows, columns = path[:, 0], path[:, 1]
-        # The median of slopes between cells a third of the path apart (Theil 1950), which one detour does not turn.
-        gap = len(path) // 3
-        return float(np.median((columns[gap:] - columns[:-gap]) / (rows[gap:] - rows[:-gap])))
+        rows, columns = path.T
+        slope, start = np.polyfit(rows, columns, 1)
+        # Once more without detours, which would turn it.
+        off = np.abs(columns - start - slope * rows)
+        near = off <= np.quantile(off, _ON_THE_WAY)
+        return float(np.polyfit(rows[near], columns[near], 1)[0])
 
     def alignment(self, x):
         """What it found, in seconds."""
         row_sec, column_sec = 1 / self.frame_rate, 1 / (self.frame_rate * self.tempo)
         scale = np.array([row_sec, column_sec])
-        paths = [path for path, _ in self.paths]
-        spans = [_span(path, scale) for path in paths]
+        spans = [_span(path, scale) for path in self.paths]
         spans.sort(key=lambda span: span[0] - span[1])
-        cells = np.concatenate(paths) if paths else np.empty((0, 2), dtype=np.int64)
+        cells = np.concatenate(self.paths) if self.paths else np.empty((0, 2), dtype=np.int64)
         cells = cells[np.argsort(cells[:, 0], kind="stable")]
         return Alignment(
             score=self.score,
@@ -134,7 +136,7 @@ class _Attempt:
             tempo_ratio=self.tempo / self.slope(),
             similarity=_similarity(x, self.y, cells),
             spans=spans,
-            path=(cells + _STACKED / 2) * scale,
+            path=(cells + STACKED / 2) * scale,
             recurrence=self.recurrence,
             cell_sec=(row_sec, column_sec),
         )
@@ -142,14 +144,14 @@ class _Attempt:
 
 def _span(path, scale):
     # From the first stack's first frame to the last stack's last.
-    (start_a, start_b), (end_a, end_b) = path[0] * scale, (path[-1] + _STACKED) * scale
+    (start_a, start_b), (end_a, end_b) = path[0] * scale, (path[-1] + STACKED) * scale
     return float(start_a), float(end_a), float(start_b), float(end_b)
 
 
 def _similarity(x, y, cells):
     if not len(cells):
         return 0.0
-    middle = cells + _STACKED // 2
+    middle = cells + STACKED // 2
     a, b = x.frames[middle[:, 0]], y.frames[middle[:, 1]]
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     heard = lengths > 0

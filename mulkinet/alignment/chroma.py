@@ -1,6 +1,6 @@
 """What is aligned: a track's chroma, checked, in both layouts that the loops read.
 
-Public names: `MIN_FRAMES`, `FRAME_SEC`, `Chroma`, `prepare`, `coarsen`.
+Public names: `STACKED`, `MIN_FRAMES`, `FRAME_SEC`, `Chroma`, `prepare`, `coarsen`.
 """
 
 import functools
@@ -9,10 +9,12 @@ import numpy as np
 
 from mulkinet.errors import MulkinetError
 
-__all__ = ["FRAME_SEC", "MIN_FRAMES", "Chroma", "coarsen", "prepare"]
+__all__ = ["FRAME_SEC", "MIN_FRAMES", "STACKED", "Chroma", "coarsen", "prepare"]
 
 # Frames of 20480 samples at 44.1 kHz, as in the papers' experiments.
 FRAME_SEC = 0.464
+# Frames of a stack. n frames make n - 9 of them: essentia leaves the last one out.
+STACKED = 9
 # Three stacks of 9 frames, of which the last is left out.
 MIN_FRAMES = 12
 _BINS = 12
@@ -86,18 +88,19 @@ def prepare(chroma, name="chroma"):
     return Chroma(columns)
 
 
-def coarsen(chroma, frame_rate, frame_sec=FRAME_SEC):
-    """Chroma in longer frames: medians of as many as come nearest to `frame_sec`.
+def coarsen(chroma, frame_rate, frame_sec=FRAME_SEC, reduce=np.median):
+    """Chroma in longer frames: medians (or means) of as many as come nearest to `frame_sec`.
 
     Args:
         chroma: (12, n_frames).
         frame_rate: Its frames per second.
         frame_sec: Length to come near to; frames that are longer stay as they are.
+        reduce: What makes one frame of several, np.median or np.mean.
 
     Returns:
         ((12, n) float32, frames per second); a rest shorter than a frame is left out.
     """
     factor = min(max(1, round(frame_sec * frame_rate)), chroma.shape[1])
     whole = chroma[:, : chroma.shape[1] // factor * factor]
-    coarse = np.median(whole.reshape(len(chroma), -1, factor), axis=2)
+    coarse = reduce(whole.reshape(len(chroma), -1, factor), axis=2)
     return coarse.astype(np.float32), frame_rate / factor

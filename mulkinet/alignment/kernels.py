@@ -7,14 +7,15 @@ processor's vectors, since rows of the plot depend on earlier rows only.
 Chroma is (n_frames, 12) or (12, n_frames) float32, C order, as each function says. A stack is `STACKED` frames, and
 n frames make n - `STACKED` stacks: essentia leaves the last one out.
 
-Public names: `STACKED`, `stack_norms`, `stack_distances`, `recurrence_of`, `qmax_scores`, `dmax_scores`.
+Public names: `stack_norms`, `stack_distances`, `recurrence_of`, `qmax_scores`, `dmax_scores`.
 """
 
 import numba
 import numpy as np
 
+from mulkinet.alignment.chroma import STACKED
+
 __all__ = [
-    "STACKED",
     "best_dmax",
     "best_qmax",
     "dmax_scores",
@@ -24,7 +25,6 @@ __all__ = [
     "stack_norms",
 ]
 
-STACKED = 9
 _BINS = 12
 # Share of the cells of a row or column that may recur (kappa of the paper).
 _SHARE = np.float32(0.095)

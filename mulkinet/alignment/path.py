@@ -12,6 +12,8 @@ import numpy as np
 
 __all__ = ["best_path", "matching_paths"]
 
+_GAP = 9
+
 
 def best_path(recurrence):
     """The path of Qmax.
@@ -43,11 +45,11 @@ def matching_paths(recurrence, least, most=12):
 
     Args:
         recurrence: (n_x, n_y) uint8.
-        least: Score below which a path is no match.
+        least: Score, and cells, below which a path is no match.
         most: Paths to look for.
 
     Returns:
-        list of (path, score) as of `best_path`, best first.
+        list of paths as of `best_path`, those of the best score first.
     """
     left = recurrence.copy()
     found = []
@@ -55,7 +57,17 @@ def matching_paths(recurrence, least, most=12):
         path, score = best_path(left)
         if len(path) == 0 or score < least:
             break
-        found.append((path, score))
-        left[path[0, 0] : path[-1, 0] + 1] = 0
-        left[:, path[0, 1] : path[-1, 1] + 1] = 0
+        pieces = [piece for piece in _pieces(path, left) if len(piece) >= least] or [path]
+        found += pieces
+        for piece in pieces:
+            (top, start), (bottom, end) = piece[0], piece[-1]
+            left[top : bottom + 1] = 0
+            left[:, start : end + 1] = 0
     return found
+
+
+def _pieces(path, recurrence):
+    """The path without stretches of more than `_GAP` stacks that do not recur: it went on there, the music did not."""
+    recurs = np.flatnonzero(recurrence[path[:, 0], path[:, 1]])
+    breaks = np.flatnonzero(np.diff(path[recurs], axis=0).max(axis=1) > _GAP) + 1
+    return [path[part[0] : part[-1] + 1] for part in np.split(recurs, breaks)]

@@ -13,7 +13,7 @@ Public names: `MEASURES`, `qmax`, `dmax`, `score_pair`, `score_distance`.
 
 import numpy as np
 
-from mulkinet.alignment.chroma import prepare
+from mulkinet.alignment.chroma import STACKED, prepare
 from mulkinet.alignment.recurrence import recurrence_in_key
 from mulkinet.alignment.transposition import ranked_transpositions
 
@@ -83,8 +83,6 @@ def score_distance(scores, n_frames):
     Returns:
         float64 array > 0.
     """
-    from mulkinet.alignment.kernels import STACKED
-
     scores = np.asarray(scores, dtype=np.float64)
     stacks = np.asarray(n_frames) - STACKED
     return np.sqrt(stacks) / np.where(scores > 0, scores, _SCORE_OF_NOTHING)

@@ -64,6 +64,13 @@ def test_a_path_by_hand():
     assert matching_paths(cells, least=6) == []
 
 
+def test_a_path_is_cut_where_nothing_matches():
+    cells = np.eye(80, dtype=np.uint8)
+    cells[35:46] = 0
+    first, second = matching_paths(cells, least=20)
+    assert [first[0, 0], first[-1, 0], second[0, 0], second[-1, 0]] == [2, 34, 46, 79]
+
+
 def test_nothing_recurs():
     path, score = best_path(np.zeros((5, 6), dtype=np.uint8))
     assert path.shape == (0, 2)
