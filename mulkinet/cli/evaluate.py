@@ -35,7 +35,7 @@ _FOLDER = click.Path(file_okay=False)
 
 @click.command(cls=Command)
 @click.option("--model-file", type=_FILE, help="Score this network.")
-@click.option("--baseline", help="A baseline instead: mean-chroma, 2dftm or qmax.")
+@click.option("--baseline", help="A baseline instead: mean-chroma, 2dftm, qmax or dmax.")
 @click.option("--embeddings", type=_FILE, help="Score precomputed embeddings: .npy, with --works.")
 @click.option("--distances", type=_FILE, help="Score precomputed distances: .npy, with --works.")
 @click.option(
@@ -67,7 +67,9 @@ _FOLDER = click.Path(file_okay=False)
     "--val-ls", type=_FILE, help="List on which to choose the threshold tau, at equal error."
 )
 @click.option("--skip-missing", is_flag=True, help="Skip listed tracks that are missing.")
-@click.option("--feature", help="Feature.  [the model's; for a baseline the first of 12 bins]")
+@click.option(
+    "--feature", help="Feature.  [the model's; for a baseline crema, or the first of 12 bins]"
+)
 @click.option("--gpu", default="0", help="GPU to use; -1 for the CPU.")
 @click.option("--batchsize", default=32, type=click.IntRange(1), help="Batch size when embedding.")
 @click.option(
@@ -75,7 +77,9 @@ _FOLDER = click.Path(file_okay=False)
     type=click.Choice(["zero", "wrap"]),
     help="Fill short tracks with zeros, as published, or repeat them.  [wrap]",
 )
-@click.option("-n", "--n-workers", default=-1, help="Processes of qmax, -1 for all processors.")
+@click.option(
+    "-n", "--n-workers", default=-1, help="Threads of qmax and dmax, -1 for all processors."
+)
 @click.option(
     "--memory",
     default=64.0,
@@ -128,6 +132,8 @@ def main(ctx, test_ls, query_ls, val_ls, memory, ci, conventions, json_file, out
         progress=True,
     )
     click.echo(_summary(evaluation))
+    if system["baseline"]:
+        echo(f"{system['baseline']} of the feature {candidates.settings['feature']}")
     for name in ("missing", "val_missing"):
         if name in candidates.settings:
             echo(candidates.settings[name])

@@ -5,7 +5,7 @@ mean-chroma  the mean of each track's chroma, compared by cosine in the best of 
 2dftm        magnitudes of the 2-D Fourier transform of patches of 75 frames, which do not change
              when a patch is transposed or shifted; their median over the track, compared by
              Euclidean distance (Bertin-Mahieux & Ellis, ISMIR 2012, without its beats and PCA)
-qmax         cross recurrence and its longest trace, pair by pair (Serra, Serra & Andrzejak 2009)
+qmax, dmax   the best path through the cross-recurrence plot, pair by pair (see `mulkinet.alignment`)
 
 Public names: `BASELINES`, `BaselineResult`, `check_name`, `chroma_feature`, `run_baseline`,
 `mean_chroma`, `fourier_magnitude`.
@@ -15,8 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mulkinet.alignment.chroma import coarsen
+from mulkinet.alignment.scores import MEASURES
 from mulkinet.errors import MulkinetError
-from mulkinet.evaluation.qmax import coarse_chroma, qmax_distances
+from mulkinet.evaluation.aligned import alignment_distances
 
 __all__ = [
     "BASELINES",
@@ -29,12 +31,14 @@ __all__ = [
 ]
 
 _N_BINS = 12
+# Of the features that a store has: it finds most covers.
+_PREFERRED = "crema"
 # About a beat, which is what the 2-D Fourier transform was proposed for.
 _BEAT_SECONDS = 0.5
 _PATCH_FRAMES = 75
 _CONTRAST = 1.96
 
-BASELINES = ("mean-chroma", "2dftm", "qmax")
+BASELINES = ("mean-chroma", "2dftm", *MEASURES)
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,19 @@ def mean_chroma(chroma):
         (n_bins,) float64, to be compared by "transposed_cosine".
     """
     return np.mean(chroma, axis=1, dtype=np.float64)
+
+
+def beats(chroma, frame_rate):
+    """Chroma in frames about as long as a beat, means.
+
+    Args:
+        chroma: (12, n_frames).
+        frame_rate: Its frames per second.
+
+    Returns:
+        (12, n) float32.
+    """
+    return coarsen(chroma, frame_rate, _BEAT_SECONDS, np.mean)[0]
 
 
 def fourier_magnitude(chroma):
@@ -95,8 +112,8 @@ def run_baseline(name, tracks, *, feature=None, n_workers=-1, progress=False, re
     Args:
         name: One of `BASELINES`.
         tracks: inputs.Tracks.
-        feature: The store's feature; by default its first of 12 bins.
-        n_workers: Processes of qmax, which compares pair by pair; -1 for all processors.
+        feature: The store's feature; by default crema, or its first of 12 bins.
+        n_workers: Threads of qmax and dmax, which compare pair by pair; -1 for all processors.
         progress: Whether to show a progress bar.
         report: Called with a line to show to the user, such as how long it will take.
 
@@ -109,16 +126,17 @@ def run_baseline(name, tracks, *, feature=None, n_workers=-1, progress=False, re
     check_name(name)
     feature = chroma_feature(tracks.store, feature)
     tracks.store.check_finite(feature, tracks.rows)
-    if name == "qmax":
-        embeddings = qmax_distances(
-            tracks, feature, n_workers=n_workers, progress=progress, report=report
+    if name in MEASURES:
+        embeddings = alignment_distances(
+            tracks, feature, name, n_workers=n_workers, progress=progress, report=report
         )
         return BaselineResult(embeddings, "precomputed", feature)
     if name == "mean-chroma":
         embeddings = [mean_chroma(tracks.store.read(feature, row).T) for row in tracks.rows]
         return BaselineResult(np.stack(embeddings), "transposed_cosine", feature)
-    chromas = (coarse_chroma(tracks.store, feature, row, _BEAT_SECONDS) for row in tracks.rows)
-    embeddings = [fourier_magnitude(chroma) for chroma in chromas]
+    rate = tracks.store.settings(feature)["frame_rate"]
+    tracks_frames = (tracks.store.read(feature, row).T for row in tracks.rows)
+    embeddings = [fourier_magnitude(beats(frames, rate)) for frames in tracks_frames]
     return BaselineResult(np.stack(embeddings), "euclidean", feature)
 
 
@@ -130,7 +148,7 @@ def _with_contrast(chroma):
 
 
 def chroma_feature(store, feature=None):
-    """The named feature, or the first of 12 bins.
+    """The named feature, or crema, or the first of 12 bins.
 
     Args:
         store: FeatureStore.
@@ -142,7 +160,7 @@ def chroma_feature(store, feature=None):
     Raises:
         MulkinetError: It has not 12 bins, or there is none.
     """
-    candidates = [feature] if feature else store.features
+    candidates = [feature] if feature else sorted(store.features, key=_PREFERRED.__ne__)
     for name in candidates:
         if store.settings(name)["n_bins"] == _N_BINS:
             return name

@@ -220,7 +220,7 @@ def baseline_source(name, data_dir=None, *, feature=None, skip_missing=False, **
     Args:
         name: One of `baselines.BASELINES`.
         data_dir: A feature store; without one the demo set.
-        feature: The store's feature; by default its first of 12 bins.
+        feature: The store's feature; by default crema, or its first of 12 bins.
         skip_missing: As for `open_tracks`.
         **options: n_workers, progress and report of `baselines.run_baseline`.
 

@@ -5,12 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
+from mulkinet.alignment.scores import score_pair
 from mulkinet.data.store_writer import StoreWriter
 from mulkinet.errors import MulkinetError
 from mulkinet.evaluation import evaluate
-from mulkinet.evaluation.baselines import fourier_magnitude, mean_chroma
+from mulkinet.evaluation.aligned import alignment_distances
+from mulkinet.evaluation.baselines import beats, fourier_magnitude, mean_chroma
 from mulkinet.evaluation.inputs import baseline_source, open_tracks
-from mulkinet.evaluation.qmax import _rounds, coarse_chroma
 
 WORKS = {"one": 3, "two": 3, "three": 2, "noise": 1}
 SETTINGS = {"bin0": "A", "sr": 44100, "hop_length": 512, "frame_rate": 4.0}
@@ -33,7 +34,7 @@ def store(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("name", ["mean-chroma", "2dftm", "qmax"])
+@pytest.mark.parametrize("name", ["mean-chroma", "2dftm", "qmax", "dmax"])
 def test_transposed_performances_are_found(store, name):
     lines = []
     options = {"report": lines.append, "n_workers": 1}
@@ -43,7 +44,7 @@ def test_transposed_performances_are_found(store, name):
     assert scores["excluded_queries"] == 1
     assert candidates.settings["feature"] == "hpcp"
     if name == "qmax":
-        assert lines[0].startswith("qmax: 36 alignments in 1 processes, about ")
+        assert lines[0].startswith("qmax: 36 alignments in 1 threads, about ")
 
 
 def test_qmax_of_a_query_list(store, tmp_path):
@@ -95,7 +96,6 @@ def test_qmax_of_a_folder_of_npy(tmp_path, rng):
 
 
 def test_qmax_of_a_store_that_was_made_again(tmp_path, rng):
-    pytest.importorskip("essentia.standard")
     names = [("a", "1"), ("a", "2"), ("b", "1")]
     frames = rng.random((2, 3, 60, 12))
 
@@ -116,17 +116,71 @@ def write_store(path, names, frames, frame_rate):
             writer.write("hpcp", key, part)
 
 
-def test_qmax_aligns_every_pair_once(store, monkeypatch):
-    monkeypatch.setattr("mulkinet.evaluation.qmax._PAIRS_A_ROUND", 5)
+@pytest.fixture
+def aligned(monkeypatch):
+    """A list of the pairs that are aligned; made to fail after a number of them by `aligned.stop_after`."""
+
+    class Pairs(list):
+        stop_after = 1000
+
+    pairs = Pairs()
+
+    def noting(x, y, measure):
+        if len(pairs) == pairs.stop_after:
+            raise KeyboardInterrupt
+        pairs.append((x, y))
+        return score_pair(x, y, measure)
+
+    monkeypatch.setattr("mulkinet.alignment.pairs.score_pair", noting)
+    return pairs
+
+
+def test_every_pair_is_aligned_once(store, monkeypatch, aligned):
+    monkeypatch.setattr("mulkinet.evaluation.aligned._TILE", 2)
     tracks = open_tracks(store)
     queries, references = np.array([4, 0, 6, 2]), np.array([2, 4, 5, 8, 0])
-    tracks = dataclasses.replace(tracks, queries=queries, references=references)
-    parts = list(_rounds(tracks))
-    assert len(parts) > 1
-    pairs = [(queries[q], references[r]) for part in parts for q, r in zip(*part)]
+    part = dataclasses.replace(tracks, queries=queries, references=references)
+    found = alignment_distances(part, "hpcp", "qmax", n_workers=1)
     wanted = {frozenset((q, r)) for q in queries for r in references if q != r}
-    assert {frozenset(pair) for pair in pairs} == wanted
-    assert len(pairs) == len(wanted)
+    assert len(aligned) == len(wanted)
+    whole = alignment_distances(tracks, "hpcp", "qmax", n_workers=2)
+    np.testing.assert_allclose(found, whole[np.ix_(queries, references)])
+
+
+def test_an_interrupted_run_resumes(store, monkeypatch, tmp_path, aligned):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    tracks = open_tracks(store)
+    expected = alignment_distances(tracks, "hpcp", "dmax", n_workers=1)
+    assert len(aligned) == 36
+    aligned.clear()
+    aligned.stop_after = 20
+    with pytest.raises(KeyboardInterrupt):
+        alignment_distances(tracks, "hpcp", "dmax", n_workers=1)
+    aligned.clear()
+    found = alignment_distances(tracks, "hpcp", "dmax", n_workers=1)
+    # What a task had not finished is done again.
+    assert 16 <= len(aligned) <= 20
+    np.testing.assert_array_equal(found, expected)
+    assert list((tmp_path / "mulkinet").iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written_to(store, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert np.isfinite(alignment_distances(open_tracks(store), "hpcp", "qmax")).sum() == 72
+
+
+def test_crema_is_preferred(tmp_path, rng):
+    tracks = [("a", "1"), ("a", "2"), ("b", "1")]
+    with StoreWriter(tmp_path / "s.h5", name="s", tracks=tracks) as writer:
+        for feature in ("hpcp", "crema"):
+            writer.add_feature(feature, n_frames=[40] * 3, settings={"n_bins": 12, **SETTINGS})
+            for key in tracks:
+                writer.write(feature, key, rng.random((40, 12)))
+    candidates = baseline_source("mean-chroma", tmp_path / "s.h5")(None, None)
+    assert candidates.settings["feature"] == "crema"
+    candidates = baseline_source("mean-chroma", tmp_path / "s.h5", feature="hpcp")(None, None)
+    assert candidates.settings["feature"] == "hpcp"
 
 
 def test_mean_chroma():
@@ -154,18 +208,15 @@ def test_fourier_magnitude_of_short_and_silent_tracks(rng):
     assert (fourier_magnitude(np.zeros((12, 100))) == 0).all()
 
 
-def test_coarse_chroma(store):
-    tracks = open_tracks(store)
-    fine = tracks.store.get(("one", "p0"), "hpcp")
-    row = tracks.store.row(("one", "p0"))
-    coarse = coarse_chroma(tracks.store, "hpcp", row, 0.5)
+def test_beats(rng):
+    fine = rng.random((12, 200))
+    coarse = beats(fine, 4.0)
     np.testing.assert_allclose(coarse[:, 3], fine[:, 6:8].mean(axis=1), rtol=1e-6)
     assert coarse.shape == (12, 100)
-    assert coarse_chroma(tracks.store, "hpcp", row, 0.01).shape == (12, 200)
 
 
 def test_wrong_baseline_or_feature(store):
-    with pytest.raises(MulkinetError, match="mean-chroma, 2dftm, qmax, found 'chroma'"):
+    with pytest.raises(MulkinetError, match="mean-chroma, 2dftm, qmax, dmax, found 'chroma'"):
         baseline_source("chroma", store)(None, None)
     with pytest.raises(MulkinetError, match="12 bins.*found cqt"):
         baseline_source("2dftm", store, feature="cqt")(None, None)
