@@ -27,7 +27,9 @@ _GOES_WITH = {
     "feature": ("model_file", "baseline"),
     "batchsize": ("model_file",),
     "pad": ("model_file",),
-    "n_workers": ("baseline",),
+    "n_workers": ("model_file", "baseline"),
+    "rerank": ("model_file", "baseline"),
+    "rerank_feature": ("model_file", "baseline"),
 }
 _FILE = click.Path(dir_okay=False)
 _FOLDER = click.Path(file_okay=False)
@@ -78,8 +80,13 @@ _FOLDER = click.Path(file_okay=False)
     help="Fill short tracks with zeros, as published, or repeat them.  [wrap]",
 )
 @click.option(
-    "-n", "--n-workers", default=-1, help="Threads of qmax and dmax, -1 for all processors."
+    "--rerank",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Align the N nearest of each query, and order them by both. The weight is chosen on --val-ls.  [0.65]",
 )
+@click.option("--rerank-feature", help="Feature to align.  [crema, or the first of 12 bins]")
+@click.option("-n", "--n-workers", default=-1, help="Threads of alignment; -1 for all processors.")
 @click.option(
     "--memory",
     default=64.0,
@@ -108,6 +115,7 @@ def main(ctx, test_ls, query_ls, val_ls, memory, ci, conventions, json_file, out
     Without --data-dir the demo set is used, and made first if it is missing.
     """
     from mulkinet.evaluation.evaluator import run_evaluation
+    from mulkinet.evaluation.reranking import DEFAULT_WEIGHT
     from mulkinet.evaluation.results import describe, write_json, write_tables
     from mulkinet.evaluation.thresholds import choose_tau
 
@@ -115,12 +123,19 @@ def main(ctx, test_ls, query_ls, val_ls, memory, ci, conventions, json_file, out
         from mulkinet.evaluation.report.page import write_report
     _check_usage(ctx, system)
     source = _source(**system)
-    tau, chosen_on = None, {}
+    tau, weight, chosen_on = None, None, {}
     if val_ls:
         validation = source(val_ls, None)
+        if system["rerank"]:
+            validation, weight = _rerank(validation, system, memory)
         tau = choose_tau(run_evaluation(**validation.arguments, memory=memory).pairs)
         chosen_on = {"val_ls": val_ls, "val_missing": validation.settings.get("missing")}
-    candidates = source(test_ls, query_ls)
+    candidates, alone = source(test_ls, query_ls), None
+    if system["rerank"]:
+        alone = run_evaluation(**candidates.arguments, ci=ci, memory=memory)
+        candidates, _ = _rerank(
+            candidates, system, memory, DEFAULT_WEIGHT if weight is None else weight
+        )
     settings = {name: value for name, value in chosen_on.items() if value}
     candidates = dataclasses.replace(candidates, settings={**candidates.settings, **settings})
     evaluation = run_evaluation(
@@ -131,6 +146,8 @@ def main(ctx, test_ls, query_ls, val_ls, memory, ci, conventions, json_file, out
         memory=memory,
         progress=True,
     )
+    if alone:
+        click.echo(f"by embedding alone\n{_summary(alone)}\n\n{_rerank_line(candidates.settings)}")
     click.echo(_summary(evaluation))
     if system["baseline"]:
         echo(f"{system['baseline']} of the feature {candidates.settings['feature']}")
@@ -148,6 +165,33 @@ def main(ctx, test_ls, query_ls, val_ls, memory, ci, conventions, json_file, out
         echo(f"report: {page}")
 
 
+def _rerank(candidates, system, memory, weight=None):
+    """Candidates re-ranked, and the weight: chosen on them where none is given."""
+    from mulkinet.evaluation.evaluator import run_evaluation
+    from mulkinet.evaluation.reranking import choose_weight, find_nearest
+
+    nearest = find_nearest(
+        candidates,
+        system["rerank"],
+        feature=system["rerank_feature"],
+        n_workers=system["n_workers"],
+        progress=True,
+    )
+
+    def score(fused):
+        return run_evaluation(**fused.arguments, thresholds=False, memory=memory).scores["MAP"]
+
+    weight = choose_weight(nearest, score) if weight is None else weight
+    return nearest.fused(weight), weight
+
+
+def _rerank_line(settings):
+    return (
+        f"the {settings['rerank']} nearest re-ranked by alignment ({settings['rerank_feature']}, weight "
+        f"{settings['rerank_weight']:g}, {settings['rerank_seconds_per_query']:.2f} s per query)"
+    )
+
+
 def _check_usage(ctx, system):
     names = ("model_file", "baseline", "embeddings", "distances")
     given = [name for name in names if system[name]]
@@ -163,6 +207,12 @@ def _check_usage(ctx, system):
             raise click.UsageError(f"{_option(name)} goes with {owners}")
     if given[0] in _GOES_WITH["works"] and not system["works"]:
         raise click.UsageError(f"{_option(given[0])} goes with --works")
+    if system["rerank_feature"] and not system["rerank"]:
+        raise click.UsageError("--rerank-feature goes with --rerank")
+    if system["rerank"] and system["baseline"] in ("qmax", "dmax"):
+        raise click.UsageError(
+            f"--rerank goes with embeddings, {system['baseline']} aligns all pairs"
+        )
     if system["distance_weights"] and system["distance"] != "weighted_l1":
         raise click.UsageError("--distance-weights goes with --distance weighted_l1")
 

@@ -12,6 +12,7 @@
     inputs       what there is to evaluate: a network, a baseline, anybody's files
     embeddings   embeddings of a store's tracks
     baselines    what a network has to beat; aligned has Qmax and Dmax
+    reranking    a second stage: the nearest by embedding, aligned
     results      an evaluation as files; compare sets two side by side
     report       a page about it: curves, figures
     validation   the little that training asks after every epoch

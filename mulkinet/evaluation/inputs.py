@@ -61,6 +61,7 @@ class Candidates:
         weights: (kernel, bias) of "weighted_l1", or None.
         titles: (N,) what a person calls each track, or None.
         settings: dict of where all this came from, to be shown beside the scores.
+        tracks: Tracks of the store that it was made from, or None.
     """
 
     embeddings: np.ndarray
@@ -72,6 +73,7 @@ class Candidates:
     weights: tuple = None
     titles: np.ndarray = None
     settings: dict = field(default_factory=dict)
+    tracks: Tracks = None
 
     @property
     def arguments(self):
@@ -254,6 +256,7 @@ def _of_tracks(embeddings, distance, weights, tracks, system):
         weights=weights,
         titles=_titles(store, rows),
         settings={**system, **tracks.names},
+        tracks=tracks,
     )
 
 
