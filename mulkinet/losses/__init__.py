@@ -9,6 +9,7 @@ as pure functions, which the training loop uses, and as thin serialisable Keras 
 Public names:
     triplet_loss, triplet_loss_and_statistics, TripletLoss: mined triplets (triplet.py, mining.py).
     nt_xent_loss, nt_xent_loss_and_statistics, NTXentLoss: all other works as negatives (nt_xent.py).
+    clews_loss: tracks by the best matches among their segments (clews.py).
     twin_loss, contrastive_loss, ContrastiveLoss: pairs (twin.py).
     register_loss: makes a class an objective of training, known by a name (objective.py, plans.py, softmax.py).
     pairwise_distances, paired_distances: differentiable distances (distances.py).
@@ -41,6 +42,7 @@ _PUBLIC = {
     "nt_xent_loss": "mulkinet.losses.nt_xent",
     "nt_xent_loss_and_statistics": "mulkinet.losses.nt_xent",
     "NTXentLoss": "mulkinet.losses.nt_xent",
+    "clews_loss": "mulkinet.losses.clews",
     "ContrastiveLoss": "mulkinet.losses.twin",
     "pairwise_distances": "mulkinet.losses.distances",
     "paired_distances": "mulkinet.losses.distances",

@@ -81,6 +81,36 @@ class CQTNet(EmbeddingNetwork):
         MulkinetError: An option's value is not possible; the message says which are.
     """
 
+    # Of the published trainings: CQTNet's without weight decay (1e-5), its three lengths of crops (200, 300 and 400, a
+    # batch of each in turn) and its 8-bit rounding; Discogs-VINet's without AdamW's decay (0.01).
+    recipes = {
+        "cqtnet": {
+            "loss": "softmax",
+            "n_frames": 400,
+            "batchsize": 32,
+            "max_epoch": 100,
+            "optimizer": "adam",
+            "lr": 1e-3,
+            "schedule": "plateau",
+            "augment": "stretch+masks",
+        },
+        "discogs-vinet": {
+            "loss": "triplet",
+            "mining": "random_hard",
+            "margin": 0.1,
+            "n_frames": 400,
+            "batchsize": 96,
+            "tracks_per_work": 2,
+            "max_epoch": 50,
+            "optimizer": "adam",
+            "lr": 1e-3,
+            "schedule": "exponential",
+            "embedding_len": 512,
+            "bias": False,
+            "normalized": True,
+            "divide": True,
+        },
+    }
     distance = "cosine"
     padded_frames = PADDED_FRAMES
     classifier_bias = True
@@ -102,6 +132,9 @@ class CQTNet(EmbeddingNetwork):
         head = tf.keras.layers.Activation("linear", dtype="float32", name="embedding")(x)
         embedding = L2Normalize(name="unit")(head) if normalized else head
         super().__init__(inputs, embedding, options=options, min_frames=MIN_FRAMES)
+        if normalized:
+            # Of unit vectors the same order as by cosine, and the distance of Discogs-VINet's triplets.
+            self.distance = "euclidean"
 
     def head_output(self):
         return self.get_layer("embedding").output

@@ -212,8 +212,12 @@ def _run_phase(network, settings, data, folder, *, init_from, patience, strategy
             "augment": _augmentation(settings["augment"]),
         },
         optimizer=optimizer,
-        schedule=lambda epoch: schedule_rate(
-            settings["schedule"], learning_rate=settings["lr"], epoch=epoch, epochs=max_epoch
+        schedule=lambda epoch, losses: schedule_rate(
+            settings["schedule"],
+            learning_rate=settings["lr"],
+            epoch=epoch,
+            epochs=max_epoch,
+            losses=losses,
         ),
         settings={
             **settings,

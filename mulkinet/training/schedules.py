@@ -9,6 +9,9 @@ makes of it is stated here.
     warmup-decay: in a line from half of learning_rate to all of it at epoch 5, then
         learning_rate * (0.01 + 0.99 * 0.95^(epoch - 5)). A learning_rate of 1e-4 gives the Siamese
         release's 5e-5 -> 1e-4, then 1e-6 + 0.000099 * 0.95^(epoch - 5).
+    exponential: learning_rate * 0.95^epoch (Discogs-VINet).
+    plateau: learning_rate, times 0.8 whenever the epoch's training loss has not fallen below its least for more than
+        2 epochs, but never below 0.005 of it (CQTNet: 1e-3, and 5e-6).
 
 Public names: `SCHEDULES`, `schedule_rate`.
 """
@@ -18,6 +21,9 @@ import math
 from mulkinet.errors import MulkinetError
 
 __all__ = ["SCHEDULES", "schedule_rate"]
+
+
+_PATIENCE, _FALL, _FLOOR = 2, 0.8, 0.005
 
 
 def _constant(learning_rate, epoch, epochs):
@@ -38,16 +44,30 @@ def _warmup_decay(learning_rate, epoch, epochs):
     return learning_rate * (0.01 + 0.99 * 0.95 ** (epoch - 5))
 
 
+def _exponential(learning_rate, epoch, epochs):
+    return learning_rate * 0.95**epoch
+
+
+def _plateau(learning_rate, losses):
+    rate, least, waited = learning_rate, math.inf, 0
+    for loss in losses:
+        least, waited = (loss, 0) if loss < least else (least, waited + 1)
+        if waited > _PATIENCE:
+            rate, waited = max(rate * _FALL, learning_rate * _FLOOR), 0
+    return rate
+
+
 _SCHEDULES = {
     "constant": _constant,
     "cosine": _cosine,
     "steps": _steps,
     "warmup-decay": _warmup_decay,
+    "exponential": _exponential,
 }
-SCHEDULES = tuple(_SCHEDULES)
+SCHEDULES = (*_SCHEDULES, "plateau")
 
 
-def schedule_rate(schedule, *, learning_rate, epoch, epochs):
+def schedule_rate(schedule, *, learning_rate, epoch, epochs, losses=()):
     """Learning rate of one epoch.
 
     Args:
@@ -55,6 +75,7 @@ def schedule_rate(schedule, *, learning_rate, epoch, epochs):
         learning_rate: The run's base rate, > 0.
         epoch: From 0 to `epochs`.
         epochs: Length of the run in epochs, >= 1.
+        losses: Training loss of each epoch so far, for "plateau".
 
     Returns:
         float: the rate.
@@ -66,7 +87,7 @@ def schedule_rate(schedule, *, learning_rate, epoch, epochs):
         >>> schedule_rate("cosine", learning_rate=1e-3, epoch=50, epochs=100)
         0.0005
     """
-    if schedule not in _SCHEDULES:
+    if schedule not in SCHEDULES:
         raise MulkinetError(
             f"expected a schedule of {', '.join(SCHEDULES)}, found {schedule!r}; "
             "try one of these names"
@@ -77,4 +98,6 @@ def schedule_rate(schedule, *, learning_rate, epoch, epochs):
             f"found rate {learning_rate}, epoch {epoch} of {epochs}; "
             "try --lr 0.001 and --max-epoch 100"
         )
+    if schedule == "plateau":
+        return _plateau(learning_rate, losses)
     return _SCHEDULES[schedule](learning_rate, epoch, epochs)

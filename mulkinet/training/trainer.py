@@ -180,7 +180,7 @@ class Trainer:
     def _run_epoch(self, epoch, log):
         """Trains, validates, saves and logs one epoch -> the validation tracks' embeddings."""
         began = time.monotonic()
-        lr = self._schedule(epoch)
+        lr = self._schedule(epoch, [row["loss"] for row in self.history if "loss" in row])
         self._optimizer.learning_rate = lr
         plan = self._objective.plan(epoch)
         trained, steps = self._train_epoch(epoch, plan)

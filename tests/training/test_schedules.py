@@ -43,6 +43,25 @@ def test_warmup_decay_is_the_siamese_releases():
     assert rates("warmup-decay", 1e-4, 100, (6, 30, 99)) == pytest.approx(decay)
 
 
+def test_exponential_is_discogs_vinets():
+    assert rates("exponential", 1e-3, 50, [0, 1, 49]) == pytest.approx(
+        [1e-3, 9.5e-4, 1e-3 * 0.95**49]
+    )
+
+
+def test_plateau_is_cqtnets():
+    def rate(losses):
+        return schedule_rate(
+            "plateau", learning_rate=1e-3, epoch=len(losses), epochs=100, losses=losses
+        )
+
+    assert [rate(losses) for losses in ([], [3], [3, 2, 2, 2], [3, 2, 4, 5, 1])] == [1e-3] * 4
+    assert rate([3, 2, 2, 2.5, 3]) == pytest.approx(8e-4)
+    assert rate([3, 2, 2, 2.5, 3, 3, 3]) == pytest.approx(8e-4)
+    assert rate([3, 2, 2, 2.5, 3, 3, 3, 2]) == pytest.approx(6.4e-4)
+    assert rate([1.0] * 99) == pytest.approx(5e-6)
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_never_negative(schedule):
     assert min(rates(schedule, 1.0, 7, range(8))) >= 0
