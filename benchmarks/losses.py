@@ -9,11 +9,11 @@ than 5 percent of the step.
 """
 
 import os
-import platform
 import time
 
 import click
 import numpy as np
+from machine import processor
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -35,7 +35,7 @@ def main(tracks, frames, embedding_len, steps):
     from mulkinet.losses import MININGS
 
     print(
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
+        f"{processor()}, {os.cpu_count()} cores, "
         f"TensorFlow {tf.__version__}, {tracks} tracks x {frames} frames, embedding {embedding_len}"
     )
     works = tf.constant(np.arange(tracks) // TRACKS_OF_A_WORK)

@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import click
 import numpy as np
 import tensorflow as tf
+from machine import processor
 
 from mulkinet.models import build_model
 from mulkinet.models.layers import RowWeightedBatchNorm
@@ -100,6 +101,7 @@ def medians(functions):
 @click.argument("block", default="wider", type=click.Choice(["simple", "bottleneck", "wider"]))
 def main(block):
     """Measure and print."""
+    print(processor())
     training = {
         "training step": training_step(block),
         "  batch moments taken as fixed": training_step(block, moments=False),

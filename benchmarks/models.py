@@ -20,7 +20,6 @@ Inference is that of `embed`: kernels are transformed once, before.
 import argparse
 import dataclasses
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -32,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 import tensorflow as tf
+from machine import processor
 
 from mulkinet.losses import triplet_loss, twin_loss
 from mulkinet.models import build_model
@@ -71,6 +71,7 @@ ROWS = {
     "simple-4": Row("mulkinet", {"block": "simple"}, 400, 32, "adam", (3, 3.5)),
     "bottleneck-4": Row("mulkinet", {"block": "bottleneck"}, 400, 32, "adam", (2, 2.5)),
     "move": Row("move", {}, 1800, 16, "sgd", (1.9, 2.2)),
+    "cqtnet": Row("cqtnet", {}, 400, 8, "adam", (1.3, 1.3)),
     "siamese": Row("siamese", {}, 500, 128, "lookahead-adam", (1.5, 1.5)),
 }
 
@@ -101,7 +102,7 @@ class Contender:
         prepare_optimizer(self.optimizer, self.variables)
         rng = np.random.default_rng(0)
         n_tracks = 2 * row.batch if row.network == "siamese" else row.batch
-        self.x = tf.constant(rng.random((n_tracks, 12, row.n_frames), np.float32))
+        self.x = tf.constant(rng.random((n_tracks, self.network.n_bins, row.n_frames), np.float32))
         self.works = tf.constant(np.arange(row.batch) // 4, tf.int32)
         self._step = tf.function(self._training_step)
         self._embed = self._inference(form)
@@ -137,7 +138,7 @@ class Contender:
             return tf.reduce_mean(
                 tf.nn.sparse_softmax_cross_entropy_with_logits(self.works, output)
             )
-        if self.row.network == "move":
+        if self.row.network in ("move", "cqtnet"):
             return triplet_loss(
                 output, self.works, margin=1.0, mining="hard", distance="sqeuclidean"
             )
@@ -161,6 +162,8 @@ class Contender:
                 else:
                     tracks.append(layer.output_shape[1] * n_out * np.prod(layer.kernel.shape))
                 n_frames = n_out
+            elif layer.name.startswith(("pool", "max_pooling")):
+                n_frames = n_frames // 2 + 1
             elif isinstance(layer, tf.keras.layers.Dense):
                 tracks.append(np.prod(layer.kernel.shape))
         if measure == "inference":
@@ -271,7 +274,7 @@ def main():
         return
     rate = matrix_product_rate()
     devices = [device.name for device in tf.config.list_physical_devices()]
-    print(f"TensorFlow {tf.__version__}, {platform.machine()}, {os.cpu_count()} cores, {devices}")
+    print(f"TensorFlow {tf.__version__}, {processor()}, {os.cpu_count()} cores, {devices}")
     print(f"matrix product: {rate / 1e9:.0f} thousand million multiplications a second", flush=True)
     lines = [line for name in arguments.rows or ROWS for line in measure_row(name, rate)]
     print(f"\n{HEADER}")

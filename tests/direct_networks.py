@@ -20,17 +20,43 @@ def direct_network(network):
     """The published form of one of the package's networks.
 
     Args:
-        network: MulKINet, MOVE with its paper's options, or Siamese.
+        network: MulKINet, MOVE with its paper's options, Siamese, or CQTNet without division.
 
     Returns:
         tf.keras.Model: with the weights of `network`.
     """
+    inputs = keras.Input((network.n_bins, network.n_frames))
+    if network.network == "cqtnet":
+        model = keras.Model(inputs, _cqtnet(inputs[..., None], network.options))
+        copy_weights(network, model)
+        return model
     build = {"mulkinet": _mulkinet, "move": _move, "siamese": _siamese}[network.network]
-    inputs = keras.Input((12, network.n_frames))
     rows = keras.layers.Lambda(lambda x: tf.concat([x, x[:, :11]], 1)[..., None])(inputs)
     model = keras.Model(inputs, build(rows, network.options))
     copy_weights(network, model)
     return model
+
+
+def _cqtnet(x, options):
+    """Convolutions, norms and maxima one by one, as in its table."""
+    kernels = [(12, 3), (13, 3), (13, 3)] + 7 * [(3, 3)]
+    x = keras.layers.ZeroPadding2D((6, 0))(x)
+    for i, kernel in enumerate(kernels):
+        x = keras.layers.Conv2D(
+            options["width"] * 2 ** ((i + 1) // 2),
+            kernel,
+            dilation_rate=(1, 1 + i % 2),
+            use_bias=False,
+            name=f"conv{i}",
+        )(x)
+        x = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"norm{i}")(x)
+        x = keras.layers.ReLU()(x)
+        if i in (1, 3, 5, 7):
+            x = keras.layers.ZeroPadding2D((0, 1))(x)
+            x = keras.layers.MaxPooling2D((1, 2))(x)
+    x = keras.layers.GlobalMaxPooling2D()(x)
+    x = keras.layers.Dense(options["embedding_len"], use_bias=options["bias"], name="projection")(x)
+    return tf.math.l2_normalize(x, axis=1) if options["normalized"] else x
 
 
 def direct_classifier(network, classifier):
