@@ -139,6 +139,47 @@ class CQTNet(EmbeddingNetwork):
     def head_output(self):
         return self.get_layer("embedding").output
 
+    def _compile(self):
+        """Inference with every norm folded into its convolution, whose dilation needs no gradient and so no copies."""
+        units = [
+            (self.get_layer(f"conv{i}"), self.get_layer(f"norm{i}"))
+            for i in range(len(CONVOLUTIONS))
+        ]
+        pools = {i: self.get_layer(f"pool{i}") for i, unit in enumerate(CONVOLUTIONS) if unit[3]}
+        last = (
+            "maximum",
+            "projection",
+            "embedding",
+            *(["unit"] if self.options["normalized"] else []),
+        )
+
+        def fold():
+            return [tensor for unit in units for tensor in _folded(*unit)]
+
+        def embed(x, *folded):
+            x = self.get_layer("division")(x) if self.options["divide"] else x
+            x = self.get_layer("padding")(self.get_layer("channel")(x))
+            for i, (_, dilation, _, _) in enumerate(CONVOLUTIONS):
+                kernel, shift = (tf.cast(value, x.dtype) for value in folded[2 * i : 2 * i + 2])
+                x = tf.nn.conv2d(x, kernel, 1, "VALID", dilations=(1, dilation))
+                x = tf.nn.relu(tf.nn.bias_add(x, shift))
+                x = pools[i](x) if i in pools else x
+            for name in last:
+                x = self.get_layer(name)(x)
+            return x
+
+        self._transform_kernels = tf.function(fold).get_concrete_function()
+        self._embed_batch = tf.function(embed).get_concrete_function(
+            tf.TensorSpec((None, N_BINS, None), tf.float32),
+            *self._transform_kernels.structured_outputs,
+        )
+
+
+def _folded(convolution, norm):
+    """(kernel, shift) of a convolution that its norm, by its moving statistics, is part of."""
+    scale = norm.gamma * tf.math.rsqrt(norm.moving_variance + norm.epsilon)
+    return convolution.kernel * scale, norm.beta - norm.moving_mean * scale
+
 
 def _convolutions(x, width):
     """(batch, 84, n_frames) -> (batch, 47, frames, 16 * width)."""

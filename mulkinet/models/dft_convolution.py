@@ -101,6 +101,17 @@ class _Form:
         y = self.convolve(x, transformed)
         return found_in_rows(y, tf.reduce_max(tf.stop_gradient(y), axis=1, keepdims=True))
 
+    def transform_for_extremes(self, kernel):
+        """The kernel as `extremes` takes it."""
+        return self.transform(kernel)
+
+    def extremes(self, x, transformed):
+        """(batch, rows, n_frames, channels) -> (batch, 2, n_frames - lost_frames(), filters), for inference.
+
+        The greatest and the least over the rows of each filter and frame.
+        """
+        return _extremes(self.convolve(x, transformed), axis=1)
+
 
 class DirectForm(_Form):
     """The rows written out and one ordinary convolution."""
@@ -241,25 +252,57 @@ class BlockForm(_Form):
         y = found_in_rows(y, greatest, axis=0)
         return self._cut(tf.transpose(y, [1, 0, 2, 3]), x)
 
-    def _rows_first(self, x, transformed):
-        """(batch, rows, n_frames, channels) -> (rows, batch, frames of whole blocks, filters)."""
-        height, _, channels, filters = self.kernel_shape
-        matrices = row_matrices(height, self.n_rows)
-        batch, n_frames = tf.shape(x)[0], x.shape[2] or tf.shape(x)[2]
+    def transform_for_extremes(self, kernel):
+        """(height, width, channels, filters) -> (17, width * channels, filters)."""
+        height, _, _, filters = self.kernel_shape
+        matrix = row_matrices(height, self.n_rows).kernel
+        x = tf.matmul(matrix, tf.reshape(kernel, [height, -1]))
+        return tf.reshape(x, [len(matrix), -1, filters])
+
+    def extremes(self, x, transformed):
+        """See `_Form`. One frame of every block at a time, so that its rows are still in the cache when compared."""
+        _, width, channels, filters = self.kernel_shape
+        matrices = row_matrices(self.kernel_shape[0], self.n_rows)
+        y = self._blocks(x, matrices)
+        found = []
+        for i in range(BLOCK_FRAMES):
+            read = y[:, :, i * channels : (i + width) * channels]
+            rows = tf.matmul(
+                matrices.rows_back,
+                tf.reshape(tf.matmul(read, transformed), [len(matrices.rows), -1]),
+            )
+            found.append(tf.reshape(_extremes(rows, axis=0), [2, tf.shape(x)[0], -1, 1, filters]))
+        y = tf.reshape(tf.concat(found, axis=3), [2, tf.shape(x)[0], -1, filters])
+        return self._cut(tf.transpose(y, [1, 0, 2, 3]), x)
+
+    def _blocks(self, x, matrices):
+        """(batch, rows, n_frames, channels) -> (17, batch * blocks, frames that a block reads * channels)."""
+        batch, n_frames, channels = tf.shape(x)[0], x.shape[2] or tf.shape(x)[2], x.shape[3]
         n_blocks = -(-(n_frames - self.lost_frames()) // BLOCK_FRAMES)
         n_products = len(matrices.rows)
-
-        y = tf.reshape(x, [batch, self.n_rows, -1])
-        y = tf.reshape(tf.matmul(matrices.rows, y), [batch, n_products, -1, channels])
+        y = tf.matmul(matrices.rows, tf.reshape(x, [batch, self.n_rows, -1]))
+        y = tf.reshape(y, [batch, n_products, -1, channels])
         y = tf.transpose(_frames(y, self._read, BLOCK_FRAMES, n_blocks), [1, 2, 3, 0, 4])
-        y = tf.matmul(tf.reshape(y, [n_products, -1, self._read * channels]), transformed)
-        y = tf.matmul(matrices.rows_back, tf.reshape(y, [n_products, -1]))
-        return tf.reshape(y, [self.n_rows, batch, n_blocks * BLOCK_FRAMES, filters])
+        return tf.reshape(y, [n_products, -1, self._read * channels])
+
+    def _rows_first(self, x, transformed):
+        """(batch, rows, n_frames, channels) -> (rows, batch, frames of whole blocks, filters)."""
+        matrices = row_matrices(self.kernel_shape[0], self.n_rows)
+        y = tf.matmul(self._blocks(x, matrices), transformed)
+        y = tf.matmul(matrices.rows_back, tf.reshape(y, [len(matrices.rows), -1]))
+        return tf.reshape(y, [self.n_rows, tf.shape(x)[0], -1, self.kernel_shape[3]])
 
     def _cut(self, y, x):
         """Takes from (batch, rows, frames of whole blocks, filters) the frames that depend on x alone."""
         batch, n_frames = tf.shape(x)[0], x.shape[2] or tf.shape(x)[2]
         return tf.slice(y, [0, 0, 0, 0], [batch, -1, n_frames - self.lost_frames(), -1])
+
+
+def _extremes(y, axis):
+    """The greatest and the least along an axis, one after the other there."""
+    return tf.concat(
+        [reduce(y, axis, keepdims=True) for reduce in (tf.reduce_max, tf.reduce_min)], axis
+    )
 
 
 def _with_gradient_in_parts(convolve, x, transformed):

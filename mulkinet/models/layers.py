@@ -52,12 +52,15 @@ class KeyInvariantConv2D(tf.keras.layers.Conv2D):
         kernel_size: (height, width), height at most 12. Along time there is no padding.
         key_pool: Whether to keep of each filter and frame the maximum over the rows only. Bias and activation come
             after it, which is the same as before it for an activation that does not fall.
+        extremes: Whether what follows depends on the greatest and least row of each filter and frame only, as
+            `PooledPReLU` does: inference with a kernel transformed earlier then gives these two.
         **kwargs: As for `tf.keras.layers.Conv2D`; padding and strides are not to be chosen.
     """
 
-    def __init__(self, filters, kernel_size, key_pool=False, **kwargs):
+    def __init__(self, filters, kernel_size, key_pool=False, extremes=False, **kwargs):
         super().__init__(filters, kernel_size, padding="valid", **kwargs)
         self.key_pool = key_pool
+        self.extremes = extremes
         self._transformed = None
 
     def build(self, input_shape):
@@ -72,6 +75,8 @@ class KeyInvariantConv2D(tf.keras.layers.Conv2D):
 
     def transformed_kernel(self):
         """The kernel as its form takes it; for `using`."""
+        if self.key_pool or self.extremes:
+            return self.form.transform_for_extremes(self.kernel)
         return self.form.transform(self.kernel)
 
     @contextlib.contextmanager
@@ -84,10 +89,18 @@ class KeyInvariantConv2D(tf.keras.layers.Conv2D):
             self._transformed = None
 
     def call(self, inputs):
-        transformed = self.transformed_kernel() if self._transformed is None else self._transformed
-        convolve = self.form.greatest if self.key_pool else self.form.convolve
-        outputs = convolve(inputs, transformed)
-        outputs.set_shape(self.compute_output_shape(inputs.shape))
+        shape = self.compute_output_shape(inputs.shape)
+        if self._transformed is not None and (self.key_pool or self.extremes):
+            outputs = self.form.extremes(inputs, self._transformed)
+            outputs = outputs[:, :1] if self.key_pool else outputs
+            shape = (shape[0], outputs.shape[1], *shape[2:])
+        else:
+            transformed = self._transformed
+            if transformed is None:
+                transformed = self.form.transform(self.kernel)
+            convolve = self.form.greatest if self.key_pool else self.form.convolve
+            outputs = convolve(inputs, transformed)
+        outputs.set_shape(shape)
         if self.use_bias:
             outputs = tf.nn.bias_add(outputs, self.bias)
         return self.activation(outputs)
@@ -99,7 +112,7 @@ class KeyInvariantConv2D(tf.keras.layers.Conv2D):
         return super().compute_output_shape(written_out)
 
     def get_config(self):
-        config = {**super().get_config(), "key_pool": self.key_pool}
+        config = {**super().get_config(), "key_pool": self.key_pool, "extremes": self.extremes}
         del config["padding"]
         return config
 

@@ -10,6 +10,8 @@ Paper: Yesiler, Serra, Gomez 2020 (ICASSP, arXiv:1910.12551), "Accurate and Scal
 Musically-Motivated Embeddings".
 """
 
+import functools
+
 import tensorflow as tf
 
 from mulkinet.models import register_network
@@ -101,7 +103,11 @@ class MOVE(EmbeddingNetwork):
 def _convolutions(inputs, n_filters, invariance, doubled):
     """(batch, 12, n_frames) -> (batch, 1, n_frames - MIN_FRAMES + 1, filters)."""
     x = tf.keras.layers.Reshape((N_PITCH_CLASSES, -1, 1), name="channel")(inputs)
-    first = KeyInvariantConv2D if invariance else tf.keras.layers.Conv2D
+    first = (
+        functools.partial(KeyInvariantConv2D, extremes=True)
+        if invariance
+        else tf.keras.layers.Conv2D
+    )
     x = _convolution(first, x, 1, n_filters, (N_PITCH_CLASSES, FIRST_WIDTH))
     if invariance:
         x = PooledPReLU(**_prelu(1))(x)

@@ -223,7 +223,9 @@ def _download(name, weights, folder, report):
     try:
         pooch.retrieve(weights.url, None, published.name, folder, downloader=get_and_check)
     except requests.exceptions.RequestException as error:
-        reason = " ".join(str(error).split())
+        broken = isinstance(error, requests.exceptions.ChunkedEncodingError)
+        status = getattr(error.response, "status_code", None)
+        reason = status or ("a broken connection" if broken else "no connection")
         raise MulkinetError(
             f"expected {weights.url} to answer, found {reason}; download it elsewhere and put it at {published}"
         ) from error

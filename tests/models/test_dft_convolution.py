@@ -129,6 +129,17 @@ FORMS = [
 ]
 
 
+@pytest.mark.parametrize("form", [*FORMS, BlockForm((12, 30, 1, 5), 12, 1)], ids=str)
+def test_extremes_are_the_greatest_and_the_least_over_rows(rng, form):
+    channels = form.kernel_shape[2]
+    x = rng.standard_normal((3, 12, 45, channels)).astype(np.float32)
+    kernel = rng.standard_normal(form.kernel_shape).astype(np.float32)
+    expected = oracle(x, kernel, form.dilation)
+    got = form.extremes(x, form.transform_for_extremes(kernel)).numpy()
+    np.testing.assert_allclose(got[:, 0], np.max(expected, axis=1), atol=1e-4)
+    np.testing.assert_allclose(got[:, 1], np.min(expected, axis=1), atol=1e-4)
+
+
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_greatest_is_the_maximum_over_rows(rng, form):
     x = rng.standard_normal((5, 12, 40, 3)).astype(np.float32)
