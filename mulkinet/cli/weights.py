@@ -15,7 +15,7 @@ __all__ = ["main"]
 _cache_dir = click.option(
     "--cache-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for fetched weights.  [$MULKINET_CACHE or ~/.cache/mulkinet]",
+    help="Folder for fetched weights.  [$MULKINET_CACHE/weights]",
 )
 
 
@@ -28,17 +28,15 @@ def main():
 @_cache_dir
 def list_(cache_dir):
     """Show the names, what they were trained on, their licences, and which are here."""
-    from mulkinet.files.cache import cache_root
     from mulkinet.models.weights import PUBLISHED, fetched, shipped_names
 
-    folder = cache_dir or cache_root()
     rows = [("name", "system", "trained on", "feature", "licence", "MB", "here")]
     rows += [
         (name, "this package's own", "see covers.md", "see covers.md", "MIT", "", "yes")
         for name in shipped_names()
     ]
     for name, weights in PUBLISHED.items():
-        path = fetched(name, folder)
+        path = fetched(name, cache_dir)
         is_here = path.is_file()
         size = f"{path.stat().st_size / 1e6:.0f}" if is_here else ""
         rows.append((name, *weights[:4], size, "yes" if is_here else "no"))

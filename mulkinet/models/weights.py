@@ -1,7 +1,7 @@
 """Trained networks by name: the package's own, and those that others published, fetched at first use.
 
 What is fetched is checked by its git blob hash, the one checksum that its publisher gives, and converted to a model
-file beside it in the cache (`mulkinet.files.cache`). Once there it needs no network.
+file, which is kept in `$MULKINET_CACHE/weights` (by default `~/.cache/mulkinet/weights`) and needs no network again.
 
 Public names: `PUBLISHED`, `Published`, `fetch`, `fetched`, `find_model`, `is_named`, `shipped_names`.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mulkinet.errors import MulkinetError, import_extra
-from mulkinet.files.cache import CACHE, cache_root
+from mulkinet.files.cache import cache_folder
 from mulkinet.files.locks import locked
 
 __all__ = [
@@ -158,10 +158,10 @@ def fetched(name, folder=None):
 
     Args:
         name: A key of `PUBLISHED`.
-        folder: The cache; `cache_root()` by default.
+        folder: The cache; `$MULKINET_CACHE/weights` by default.
     """
     blob = PUBLISHED[name].blob or "given"
-    return Path(folder or cache_root()) / f"{name}-{blob[:8]}.h5"
+    return Path(folder or cache_folder("weights")) / f"{name}-{blob[:8]}.h5"
 
 
 def fetch(name, folder=None, *, report=_report):
@@ -169,7 +169,7 @@ def fetch(name, folder=None, *, report=_report):
 
     Args:
         name: One of `shipped_names()` or of `PUBLISHED`.
-        folder: The cache; `cache_root()` by default.
+        folder: The cache; `$MULKINET_CACHE/weights` by default.
         report: Takes a line on what is fetched, from where and under which licence, before it is.
 
     Returns:
@@ -231,7 +231,7 @@ def _download(name, weights, folder, report):
         ) from error
     except OSError as error:
         raise MulkinetError(
-            f"cannot write {folder}: {error.strerror or error}; name another folder in {CACHE}"
+            f"cannot write {folder}: {error.strerror or error}; name another folder in MULKINET_CACHE"
         ) from error
     return published
 

@@ -15,12 +15,16 @@ SMALL = {
     "move": {"n_filters": 2, "embedding_len": 5},
     "siamese": {"n_frames": 224, "embedding_len": 5},
     "rescnn": {"width": 2, "depth": 1, "embedding_len": 5, "n_bins": 16},
+    "cqtnet": {"width": 1, "embedding_len": 5},
+    "keyconv": {"n_filters": 2, "embedding_len": 5},
 }
 DISTANCES = {
     "mulkinet": "cosine",
     "move": "sqeuclidean",
     "siamese": "weighted_l1",
     "rescnn": "euclidean",
+    "cqtnet": "cosine",
+    "keyconv": "cosine",
 }
 
 
@@ -149,7 +153,8 @@ def test_mixed_precision_gives_float32_embeddings(rng):
 
 def test_unknown_names_are_told_the_known_ones():
     with pytest.raises(
-        MulkinetError, match="expected a network of move, mulkinet, rescnn, siamese"
+        MulkinetError,
+        match="expected a network of cqtnet, keyconv, move, mulkinet, rescnn, siamese",
     ):
         build_model("resnet")
     with pytest.raises(

@@ -62,7 +62,7 @@ def server(content, monkeypatch):
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("MULKINET_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    return tmp_path / "cache"
+    return tmp_path / "cache" / "weights"
 
 
 def refused(message):
@@ -133,7 +133,7 @@ def test_no_network(server, cache):
 
 
 def test_a_file_put_there_is_checked(server, cache, content):
-    cache.mkdir()
+    cache.mkdir(parents=True)
     (cache / f"re-move-{blob_of(content)[:8]}.pt").write_bytes(content[:100])
     refused("expected git blob .*, found .* of 100 bytes")
 
