@@ -17,7 +17,7 @@ DEMO_NETWORK := --block simple --ki-block-num 1 --ki-out-channel 128 --time-fiel
 	--no-chnlatt --no-tempatt
 DEMO_TRAINING := --augment move --lr 2e-3 --max-epoch 80
 
-demo: install ## make covers, extract features, train, evaluate: about 5 minutes on 2 cores
+demo: install ## make covers, extract features, train, evaluate, identify: some minutes on 2 cores
 	$(PYTHON) preprocess.py demo
 	$(PYTHON) train.py $(DEMO_NETWORK) --max-epoch 0 --tag demo-untrained
 	$(PYTHON) train.py $(DEMO_NETWORK) $(DEMO_TRAINING) --tag demo \
@@ -28,6 +28,12 @@ demo: install ## make covers, extract features, train, evaluate: about 5 minutes
 	@$(PYTHON) evaluate.py --model-file models/demo-untrained/best.h5
 	@echo; echo "the trained network:"
 	@$(PYTHON) evaluate.py --model-file models/demo/best.h5
+	@echo; echo "the package's model, which has heard no recording: twelve works as a library, and a thirteenth performance"
+	@rm -rf datasets/demo_library; for work in $$(cut -f 1 meta/DEMO-TEST | uniq | head -n 12); do \
+		mkdir -p datasets/demo_library/$$work; cp datasets/demo_audio/$$work/$${work}_p0.flac datasets/demo_library/$$work; done
+	$(PYTHON) -m mulkinet index build datasets/demo_library -o datasets/demo.index
+	$(PYTHON) -m mulkinet identify --index datasets/demo.index \
+		$$(work=$$(head -n 1 meta/DEMO-TEST | cut -f 1); echo datasets/demo_audio/$$work/$${work}_p1.flac)
 
 test: install ## the test suite without its slow tests
 	$(PYTHON) -m pytest

@@ -18,12 +18,14 @@ SMALL = {
     "mulkinet": {"ki_out_channel": 16, "embedding_len": 6, "n_frames": 140},
     "move": {"n_filters": 3, "embedding_len": 6},
     "siamese": {"n_frames": 222, "embedding_len": 6},
+    "keyconv": {"n_filters": 4, "embedding_len": 6},
 }
 NO_ATTENTION = {"chnlatt": False, "tempatt": False}
 INVARIANT = {
     "move": ("move", {}),
     "move, mean": ("move", {"sum_method": "mean", "final_activation": "none"}),
     "siamese": ("siamese", {}),
+    "keyconv": ("keyconv", {}),
     "mulkinet of 1 stage": ("mulkinet", {"ki_block_num": 1}),
     "simple without attention": (
         "mulkinet",
