@@ -19,9 +19,8 @@ DEMO_TRAINING := --augment move --lr 2e-3 --max-epoch 80
 
 demo: install ## make covers, extract features, train, evaluate, identify: some minutes on 2 cores
 	$(PYTHON) preprocess.py demo
-	$(PYTHON) train.py $(DEMO_NETWORK) --max-epoch 0 --tag demo-untrained
-	$(PYTHON) train.py $(DEMO_NETWORK) $(DEMO_TRAINING) --tag demo \
-		$$([ -f models/demo/last.h5 ] && echo --resume)
+	$(PYTHON) train.py $(DEMO_NETWORK) --max-epoch 0 --tag demo-untrained --force
+	$(PYTHON) train.py $(DEMO_NETWORK) $(DEMO_TRAINING) --tag demo --resume
 	@echo; echo "mean chroma with optimal transposition, on DEMO-TEST:"
 	@$(PYTHON) evaluate.py --baseline mean-chroma
 	@echo; echo "the untrained network:"

@@ -3,7 +3,7 @@
 Baseline: the same compiled step on one batch that lies in memory. A ratio near 1 means that reading,
 cropping and padding cost nothing while the network trains.
 
-    python benchmarks/training.py [--batchsize 32] [--steps 5] [--ki-out-channel 256]
+    python benchmarks/training.py [--batchsize 32] [--steps 5] [--ki-out-channel 256] [--no-deterministic]
 """
 
 import os
@@ -25,12 +25,16 @@ CONFIGURATIONS = [("simple", 1), ("wider", 4), ("bottleneck", 4)]
 @click.option("--batchsize", default=32, help="Tracks in a batch.")
 @click.option("--steps", default=5, help="Timed steps of each configuration.")
 @click.option("--ki-out-channel", default=256, help="Filters of the convolutions.")
-def main(batchsize, steps, ki_out_channel):
+@click.option("--deterministic/--no-deterministic", default=True, help="As for train.py.")
+def main(batchsize, steps, ki_out_channel, deterministic):
     """Time training steps."""
     import tensorflow as tf
 
     from mulkinet import FeatureStore
 
+    tf.keras.utils.set_random_seed(0)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
     print(
         f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
         f"TensorFlow {tf.__version__}, batch {batchsize}, {ki_out_channel} filters, T 400"

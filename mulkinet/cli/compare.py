@@ -1,5 +1,7 @@
 """`mulkinet compare`: two runs side by side. Public names: `main`."""
 
+from pathlib import Path
+
 import click
 
 from mulkinet.cli.errors import Command
@@ -18,11 +20,14 @@ def main(a, b, seed):
 
     Prints means over the queries that both have, the difference B - A with its 95 % confidence
     interval (paired bootstrap over works), and p: the chance that other works would turn its sign.
+    Where the model files have the run.yaml of their training beside them, it also prints the
+    options that differ.
     """
     from mulkinet.evaluation.compare import compare_runs
     from mulkinet.evaluation.results import read_json
 
-    comparison = compare_runs(read_json(a), read_json(b), seed)
+    runs = [read_json(path) for path in (a, b)]
+    comparison = compare_runs(*runs, seed)
     echo(f"A: {a}\nB: {b}\n{comparison.n_queries} queries in common")
     for note in comparison.notes:
         echo(f"note: {note}", err=True)
@@ -39,3 +44,20 @@ def main(a, b, seed):
             )
         )
     echo(table(rows))
+    records = [_record_of(run) for run in runs]
+    if all(records):
+        from mulkinet.training.run_record import option_differences
+
+        differences = option_differences(*records)
+        echo(f"\n{len(differences)} options of the training differ")
+        if differences:
+            echo(table([("option", "A", "B"), *(tuple(map(str, each)) for each in differences)]))
+
+
+def _record_of(run):
+    """The record beside the model file of a run; None where there is none."""
+    from mulkinet.training.run_record import RECORD, read_record
+
+    model_file = run["settings"].get("model_file")
+    path = model_file and Path(model_file).with_name(RECORD)
+    return read_record(path) if path and path.is_file() else None

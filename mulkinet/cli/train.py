@@ -2,6 +2,7 @@
 
 import collections
 import os
+from pathlib import Path
 
 import click
 
@@ -12,8 +13,48 @@ from mulkinet.errors import MulkinetError
 __all__ = ["main"]
 
 
+# Options of `mulkinet.training.run.train` that have the same names there.
+_RUN_OPTIONS = (
+    *("tag", "models_dir", "log_dir", "patience", "init_from", "mixed_precision", "deterministic"),
+    *("resume", "force"),
+)
+
+
 class _TrainCommand(Command):
     """The command; its options of networks and losses are those that are registered when it is called."""
+
+    def make_context(self, info_name, args, parent=None, **extra):
+        context = super().make_context(info_name, list(args), parent, **extra)
+        given = context.params
+        path = given["config"]
+        if given["resume"] and path is None:
+            path = Path(given["models_dir"]) / given["tag"] / "run.yaml"
+            path = path if path.is_file() else None
+        if path is None:
+            return context
+        # Once more, with the options of that run in the place of the defaults.
+        extra.update(self._options_of_run(context, path))
+        return super().make_context(info_name, list(args), parent, **extra)
+
+    def _options_of_run(self, context, path):
+        """Of a run.yaml: options of the command as "default_map", those of recipes as "obj"."""
+        from mulkinet.training.recipes import TRAINING_DEFAULTS
+        from mulkinet.training.run_record import read_record
+
+        try:
+            recorded = read_record(path)["options"]
+        except MulkinetError as error:
+            raise click.ClickException(str(error)) from error
+        unknown = sorted(set(recorded) - {option.name for option in self.get_params(context)})
+        if unknown:
+            raise click.ClickException(
+                f"expected options of train.py in {path}, found {', '.join(map(str, unknown))}"
+            )
+        of_command = {option.name for option in self.params} - set(TRAINING_DEFAULTS)
+        sides = {True: {}, False: {}}
+        for name, value in recorded.items():
+            sides[name in of_command][name] = value
+        return {"default_map": sides[True], "obj": sides[False]}
 
     def get_params(self, ctx):
         fixed = super().get_params(ctx)
@@ -54,24 +95,19 @@ def _registered_options():
 def _registered_option(name, options):
     """Of options: dict of owner to its Option."""
     dashed, default = name.replace("_", "-"), next(iter(options.values())).default
-    kind = str if default is None else type(default)
+    flags = f"--{dashed}/--no-{dashed}" if isinstance(default, bool) else f"--{dashed}"
     texts = dict.fromkeys(option.help for option in options.values())
     by_default = collections.defaultdict(list)
     for owner, option in options.items():
         by_default[option.default].append(owner)
-    shown = " / ".join(texts)
-    if kind is bool:
-        (default,) = by_default
-        help = f"Without {shown[0].lower()}{shown[1:]}" if default else shown
-        return _option(
-            f"--no-{dashed}" if default else f"--{dashed}",
-            name,
-            is_flag=True,
-            callback=lambda _ctx, _option, given: not default if given else None,
-            help=f"{help}  [{', '.join(options)}]",
-        )
     defaults = "; ".join(f"{', '.join(names)}: {value}" for value, names in by_default.items())
-    return _option(f"--{dashed}", name, type=kind, help=f"{shown}  [{defaults}]")
+    return _option(
+        flags,
+        name,
+        type=str if default is None else type(default),
+        default=None,
+        help=f"{' / '.join(texts)}  [{defaults}]",
+    )
 
 
 def _option(*names, **settings):
@@ -79,8 +115,15 @@ def _option(*names, **settings):
 
 
 @click.command(cls=_TrainCommand)
+@click.option(
+    "--config",
+    type=click.Path(),
+    help="Options of an earlier run, from its run.yaml; those on the command line win.",
+)
 @click.option("--show", is_flag=True, help="Print the options of the run and stop.")
 @click.option("--tag", default="test", help="Name of the run: models/<tag>/ and log/<tag>/.")
+@click.option("--models-dir", type=click.Path(), default="models", help="Folder of models/<tag>/.")
+@click.option("--log-dir", type=click.Path(), default="log", help="Folder of log/<tag>/.")
 @click.option(
     "--data-dir", type=click.Path(), help="Feature store, or folder of .npy.  [the demo set]"
 )
@@ -115,23 +158,30 @@ def _option(*names, **settings):
 )
 @click.option("--gpu", default="0", help="0, or 0,1 for several, or -1 for the CPU.")
 @click.option("--mixed-precision", is_flag=True, help="bfloat16 on GPUs that have it.")
-@click.option("--resume", is_flag=True, help="Resume after the last finished epoch.")
-@click.option("--seed", default=0, type=click.IntRange(0, 2**32 - 1), help="Random seed.")
+@click.option(
+    "--deterministic/--no-deterministic",
+    default=True,
+    help="The same seed gives the same bits.",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Resume after the last finished epoch; options not given are the run's own.",
+)
+@click.option("--force", is_flag=True, help="Overwrite a run of this name.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Random seed.  [0]")
+@click.pass_context
 def main(
-    model,
+    ctx,
+    config,
     recipe,
     show,
-    tag,
     data_dir,
     train_ls,
     val_ls,
     skip_missing,
     feature,
-    init_from,
-    patience,
     gpu,
-    mixed_precision,
-    resume,
     **options,
 ):
     """Train a network; models/<tag>/best.h5 is the epoch with the highest validation MAP.
@@ -142,7 +192,8 @@ def main(
     from mulkinet.training.devices import parse_gpus
     from mulkinet.training.recipes import complete
 
-    settings = complete(recipe or model or "mulkinet", {**options, "model": model})
+    of_run = {name: options.pop(name) for name in _RUN_OPTIONS}
+    settings = complete(recipe or ctx.obj or options["model"] or "mulkinet", options)
     gpus = parse_gpus(gpu)
     # Before TensorFlow is loaded: it greets the user with a page of notes otherwise.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -153,17 +204,19 @@ def main(
     from mulkinet.training.data import TrainingData
     from mulkinet.training.run import train
 
+    paths = {"data_dir": data_dir, "train_ls": train_ls, "val_ls": val_ls}
     best, path = train(
         settings,
         lambda: TrainingData.open(
-            data_dir, train_ls, val_ls, feature, seed=settings["seed"], skip_missing=skip_missing
+            **paths, feature=feature, seed=settings["seed"], skip_missing=skip_missing
         ),
-        tag=tag,
         gpus=gpus,
-        patience=patience,
-        init_from=init_from,
-        mixed_precision=mixed_precision,
-        resume=resume,
+        recorded={
+            **{name: path and os.path.abspath(path) for name, path in paths.items()},
+            "feature": feature,
+            "skip_missing": skip_missing,
+        },
         report=echo,
+        **of_run,
     )
     echo(f"best: epoch {best['epoch']}, validation MAP {best['MAP']:.4f} -> {path}")

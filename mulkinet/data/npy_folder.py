@@ -17,6 +17,7 @@ from mulkinet.data.arrays import frames_as_rows, refuse_non_finite
 from mulkinet.data.store import FeatureStore, natural_key, why_no_id
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.features import cqt
+from mulkinet.features.audio import is_audio
 from mulkinet.files.numpy_files import UNREADABLE
 
 __all__ = ["NpyFolder", "open_data", "open_npy", "read_npy"]
@@ -151,6 +152,11 @@ class NpyFolder(FeatureStore):
                 self.foreign.append((file, reason))
             else:
                 keys.append((work, track))
+        if not keys and any(is_audio(path) for path in self.path.glob("*/*")):
+            raise MulkinetError(
+                f"expected a feature store or files <song>_<version>.npy, found the audio in {self.path}; "
+                f"make a store of it with preprocess.py from-audio-dir -a {self.path}"
+            )
         if not keys:
             raise MulkinetError(
                 f"expected files <song>_<version>.npy in {self.path}, found none; "

@@ -8,7 +8,7 @@ that a part of one looks whole.
 Conventions: (n_samples,) float32 in [-1, 1], the mean of all channels, resampled with soxr's high quality.
 
 Public names: `Audio`, `decode`, `check_file`, `check_samples`, `trim_silence`, `MIN_SEC`,
-`AUDIO_SUFFIXES`.
+`AUDIO_SUFFIXES`, `is_audio`.
 """
 
 import functools
@@ -24,6 +24,7 @@ from mulkinet.features.provenance import SR
 
 __all__ = [
     "AUDIO_SUFFIXES",
+    "is_audio",
     "MIN_SEC",
     "Audio",
     "check_file",
@@ -77,6 +78,11 @@ _REFERRING_FORMATS = frozenset(
 _LARGEST_OGG_PAGE = 65307
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _HEAD_BYTES = 1 << 16
+
+
+def is_audio(path):
+    """Whether a pathlib.Path is a file, or a link to nowhere, with the name of a recording."""
+    return path.suffix.lower() in AUDIO_SUFFIXES and not path.is_dir()
 
 
 class Audio(NamedTuple):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from mulkinet.data.store import natural_key, why_no_id
 from mulkinet.errors import MulkinetError
-from mulkinet.features.audio import AUDIO_SUFFIXES
+from mulkinet.features.audio import is_audio
 
 __all__ = ["Track", "find_tracks", "find_flat_tracks", "find_audio", "describe_passed_over"]
 
@@ -54,7 +54,7 @@ def find_tracks(audio_dir, *, leave_out=()):
     top = _entries(audio_dir)
     left_out = {Path(folder).resolve() for folder in leave_out}
     folders = [p for p in top if p.is_dir() and p.resolve() not in left_out]
-    _refuse_nesting(audio_dir, [p for p in top if _is_audio(p)], "directly in it", _ADVICE_HIGH)
+    _refuse_nesting(audio_dir, [p for p in top if is_audio(p)], "directly in it", _ADVICE_HIGH)
     tracks, skipped, deeper = [], [], []
     for folder in folders:
         try:
@@ -63,7 +63,7 @@ def find_tracks(audio_dir, *, leave_out=()):
             skipped.append((folder, str(error)))
             continue
         deeper += [p for sub in entries if sub.is_dir() for p in _audio_below(sub)]
-        files = [p for p in entries if _is_audio(p)]
+        files = [p for p in entries if is_audio(p)]
         if not files:
             skipped.append((folder, "expected audio files in the work folder, found none"))
         _add_work(folder, files, tracks, skipped)
@@ -90,7 +90,7 @@ def find_flat_tracks(audio_dir):
         MulkinetError: The folder cannot be read.
     """
     top = _entries(Path(audio_dir))
-    files = [path for path in top if _is_audio(path)]
+    files = [path for path in top if is_audio(path)]
     if not files or any(_audio_below(path) for path in top if path.is_dir()):
         return None, None
     tracks, skipped = [], []
@@ -119,7 +119,7 @@ def describe_passed_over(folder):
     Returns:
         str: such as "6 files passed over: 4 .pdf, 2 .txt"; "" where there are none.
     """
-    others = [path for path in _files_below(Path(folder)) if not _is_audio(path)]
+    others = [path for path in _files_below(Path(folder)) if not is_audio(path)]
     endings = collections.Counter(path.suffix.lower() or "without ending" for path in others)
     counts = ", ".join(f"{n} {ending}" for ending, n in endings.most_common())
     return f"{len(others)} file{'s' * (len(others) > 1)} passed over: {counts}" if others else ""
@@ -144,12 +144,8 @@ def _entries(folder):
     return sorted(visible, key=lambda path: natural_key(path.name))
 
 
-def _is_audio(path):
-    return path.suffix.lower() in AUDIO_SUFFIXES and not path.is_dir()
-
-
 def _audio_below(folder):
-    return [path for path in _files_below(folder) if _is_audio(path)]
+    return [path for path in _files_below(folder) if is_audio(path)]
 
 
 def _files_below(folder):

@@ -7,5 +7,5 @@
     run          one training from start to end, in a folder of its own
 
 Which tracks make up a batch and what it costs is the loss's affair: its objective, in
-`mulkinet.losses`. Beside them: optimizers, schedules, devices, log.
+`mulkinet.losses`. Beside them: optimizers, averaging, schedules, devices, interrupts, run_record (run.yaml), log.
 """

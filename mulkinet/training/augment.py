@@ -1,4 +1,4 @@
-"""Augmentation of pitch-class profiles, as a seeded stage of the tf.data road.
+"""Augmentation of pitch-class profiles, as a seeded part of the tf.data road.
 
 Conventions: a batch is (batch, n_bins, n_frames) float32 with `lengths` (batch,) int32, the frames
 of each track that are music; what lies behind is padding. A step takes (x, lengths, seed) and
@@ -39,12 +39,22 @@ __all__ = [
 ]
 
 _N_PITCH_CLASSES = 12
-# What a crop may need before it is shortened: stretched by 0.7, and a tenth of its frames removed.
-_LEAST_KEPT = 0.7 * 0.9
+# The factors by which a track's length is stretched at least and at most.
+_SHORTEST, _LONGEST = 0.7, 1.5
+
+
+class _Step:
+    """What the steps share."""
+
+    # Share of a track's frames that are left where the step shortens it most.
+    least_kept = 1.0
+
+    def check_bins(self, n_bins):
+        """Raises MulkinetError where the step is not meant for a feature of so many bins."""
 
 
 class Augmentation:
-    """Steps in a row, then a random crop, of which parts are masked.
+    """Steps in a row, then a crop, of which parts are masked.
 
     Args:
         steps: Objects called with (x, lengths, seed), which return (x, lengths). Masks come last,
@@ -56,7 +66,7 @@ class Augmentation:
         self.steps = tuple(steps)
 
     def source_frames(self, n_frames):
-        """Frames to read of a track so that `n_frames` are left when it is shortened.
+        """Frames to read of a track so that `n_frames` are left where the steps shorten it most.
 
         Args:
             n_frames: int, length of the crop wanted.
@@ -64,7 +74,7 @@ class Augmentation:
         Returns:
             int.
         """
-        return math.ceil(n_frames / _LEAST_KEPT)
+        return math.ceil(n_frames / math.prod(step.least_kept for step in self.steps))
 
     def check_bins(self, n_bins):
         """Raises MulkinetError where a step is not meant for a feature of so many bins.
@@ -73,30 +83,33 @@ class Augmentation:
             n_bins: int.
         """
         for step in self.steps:
-            if isinstance(step, RotatePitch):
-                step.check_bins(n_bins)
+            step.check_bins(n_bins)
 
-    def __call__(self, x, lengths, seed, *, n_frames, pad="zero"):
+    def __call__(self, x, lengths, starts, seed, *, n_frames, pad="zero"):
         """Augments a batch and crops it.
 
         Args:
             x: (batch, n_bins, source frames) float32.
             lengths: (batch,) int32 in [1, source frames]: what is music, from the beginning on.
+            starts: (batch,) int32 in [0, max(0, lengths - n_frames)]: the frame that each crop begins with. Where a
+                step changes a track's length, it begins at the same share of the room that there is then, so that
+                starts that are uniform stay so.
             seed: (2,) int32.
-            n_frames: Length of the crops; each begins at random.
+            n_frames: Length of the crops.
             pad: What fills up a track that is shorter: "zero", or "wrap" for the track over again.
 
         Returns:
             (batch, n_bins, n_frames) float32.
         """
-        masks = []
+        masks, before = [], lengths
         for number, step in enumerate(self.steps):
             part = _part(seed, number)
             if isinstance(step, (MaskBins, MaskFrames)):
                 masks.append((step, part))
             else:
                 x, lengths = step(x, lengths, part)
-        x, lengths = _crop(x, lengths, _part(seed, len(self.steps)), n_frames, pad)
+        starts = _moved(starts, before - n_frames, lengths - n_frames)
+        x, lengths = _crop(x, lengths, starts, n_frames, pad)
         for step, part in masks:
             x, lengths = step(x, lengths, part)
         return x
@@ -144,7 +157,7 @@ def augmentation(name):
 
 
 @dataclasses.dataclass(frozen=True)
-class RollTime:
+class RollTime(_Step):
     """Starts each track somewhere else: what is before comes at the end."""
 
     def __call__(self, x, lengths, seed):
@@ -155,7 +168,7 @@ class RollTime:
 
 
 @dataclasses.dataclass(frozen=True)
-class RotatePitch:
+class RotatePitch(_Step):
     """Transposes each track by 0 to 11 semitones, all as likely, by rotating its pitch classes.
 
     Raises:
@@ -181,7 +194,7 @@ class RotatePitch:
 
 
 @dataclasses.dataclass(frozen=True)
-class ShiftPitch:
+class ShiftPitch(_Step):
     """Transposes each track by -6 to 5 semitones, all as likely, by shifting its bins: of a constant-Q spectrum.
 
     What is shifted in from outside is zero. For features of one bin a semitone.
@@ -200,7 +213,7 @@ class ShiftPitch:
 
 
 @dataclasses.dataclass(frozen=True)
-class StretchTime:
+class StretchTime(_Step):
     """Plays some tracks faster or slower, by the nearest frame.
 
     Attributes:
@@ -212,16 +225,17 @@ class StretchTime:
 
     probability: float
     factors: str = "even"
+    least_kept = _SHORTEST
 
     def __call__(self, x, lengths, seed):
         """See `Augmentation`."""
         chosen = _uniform(lengths, _part(seed, 0)) < self.probability
         if self.factors == "even":
             p = _uniform(lengths, _part(seed, 1))
-            factors = tf.where(p <= 0.5, tf.maximum(1 - p, 0.7), tf.minimum(2 * p, 1.5))
+            factors = tf.where(p <= 0.5, tf.maximum(1 - p, _SHORTEST), tf.minimum(2 * p, _LONGEST))
         else:
             factors = 1 + tf.random.stateless_normal(tf.shape(lengths), _part(seed, 1))
-            chosen &= (factors >= 0.7) & (factors <= 1.3)
+            chosen &= (factors >= _SHORTEST) & (factors <= 1.3)
         factors = tf.where(chosen, factors, 1.0)
         width = tf.shape(x)[2]
         old = tf.cast(lengths, tf.float32)
@@ -235,7 +249,7 @@ class StretchTime:
 
 
 @dataclasses.dataclass(frozen=True)
-class WarpTime:
+class WarpTime(_Step):
     """Silences, duplicates or removes single frames of some tracks.
 
     Attributes:
@@ -247,6 +261,11 @@ class WarpTime:
     probability: float
     shares: tuple = (0.3, 0.4, 0.3)
     frame_probabilities: tuple = (0.1, 0.15, 0.1)
+
+    @property
+    def least_kept(self):
+        """Of a track that frames are removed from, on the average."""
+        return 1 - self.frame_probabilities[2]
 
     def __call__(self, x, lengths, seed):
         """See `Augmentation`."""
@@ -265,7 +284,7 @@ class WarpTime:
 
 
 @dataclasses.dataclass(frozen=True)
-class MaskBins:
+class MaskBins(_Step):
     """Sets bands of neighbouring bins to zero (SpecAugment).
 
     Attributes:
@@ -284,7 +303,7 @@ class MaskBins:
 
 
 @dataclasses.dataclass(frozen=True)
-class MaskFrames:
+class MaskFrames(_Step):
     """Sets stretches of frames to zero (SpecAugment).
 
     Attributes:
@@ -301,10 +320,15 @@ class MaskFrames:
         return tf.where(masked[:, None], 0.0, x), lengths
 
 
-def _crop(x, lengths, seed, n_frames, pad):
-    """Crops that begin at random -> (x, the frames of each that are music)."""
-    room = tf.cast(tf.maximum(lengths - n_frames, 0) + 1, tf.float32)
-    starts = tf.cast(tf.floor(_uniform(lengths, seed) * room), tf.int32)
+def _moved(starts, room, new_room):
+    """Starts within [0, room] to the same share of [0, new_room]; both may be negative, which leaves no choice."""
+    room, new_room = (tf.cast(tf.maximum(value, 0), tf.float32) for value in (room, new_room))
+    moved = tf.math.divide_no_nan(tf.cast(starts, tf.float32) * new_room, room)
+    return tf.cast(tf.round(moved), tf.int32)
+
+
+def _crop(x, lengths, starts, n_frames, pad):
+    """Crops that begin there -> (x, the frames of each that are music)."""
     frames = starts[:, None] + tf.range(n_frames)
     if pad == "wrap":
         return _gather_frames(x, frames % lengths[:, None]), tf.fill(tf.shape(lengths), n_frames)

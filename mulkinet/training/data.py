@@ -1,6 +1,7 @@
 """What a run is trained on and validated with. Public names: `TrainingData`."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 
@@ -66,7 +67,7 @@ class TrainingData:
                 read_list(path)  # what is wrong with it is told before minutes of composing
             from mulkinet.sources.demo.demo_set import ensure_demo
 
-            demo = ensure_demo(check=lambda store: _choose_feature(store, feature))
+            demo = ensure_demo(check=functools.partial(_choose_feature, feature=feature))
             data_dir = demo.store_path
             train_ls = train_ls or demo.lists["TRAIN"]
             val_ls = val_ls or demo.lists["VAL"]
@@ -90,6 +91,22 @@ class TrainingData:
         store.check_finite(feature, np.concatenate([train_rows, validation_rows]))
         lists = {"TRAIN": train_pairs, "VAL": validation_pairs}
         return cls(store, feature, lists, train_rows, validation_rows, notes)
+
+    def fingerprint(self):
+        """What tells the store's content: str, of its ids, settings and lengths, and of one frame of every track.
+
+        Of a file of charts, its bytes.
+        """
+        if hasattr(self.store, "perform"):
+            return hashlib.sha256(self.store.path.read_bytes()).hexdigest()[:16]
+        lengths = self.store.n_frames(self.feature)
+        ids = [self.store.work_ids.tolist(), self.store.track_ids.tolist(), lengths.tolist()]
+        settings = self.store.settings(self.feature)
+        sha = hashlib.sha256(json.dumps([ids, settings], sort_keys=True).encode())
+        for row in np.concatenate([self.train_rows, self.validation_rows]):
+            frame = self.store.read(self.feature, row, int(lengths[row]) // 2, 1)
+            sha.update(np.ascontiguousarray(frame))
+        return sha.hexdigest()[:16]
 
     def provenance(self):
         """What of the data decides how training goes: dict of str to str or number."""

@@ -56,7 +56,7 @@ def strategy_of(gpus, report):
 
     there = tf.config.list_physical_devices("GPU")
     if gpus and not there:
-        report("no GPU was found; going on with the CPU (--gpu -1 asks for it)")
+        report("no GPU found: using the CPU (--gpu -1 says so)")
         gpus = []
     if gpus and max(gpus) >= len(there):
         raise MulkinetError(
@@ -71,7 +71,7 @@ def strategy_of(gpus, report):
             return tf.distribute.MultiWorkerMirroredStrategy()
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise MulkinetError(
-                f"expected a cluster and a task as JSON in TF_CONFIG, found otherwise ({error}); "
+                f"expected a cluster and a task as JSON in TF_CONFIG, found something else ({error}); "
                 "correct it, or unset it to train in this process alone"
             ) from error
     return tf.distribute.MirroredStrategy() if len(used) > 1 else tf.distribute.get_strategy()
@@ -123,4 +123,4 @@ def use_mixed_precision(report):
     if capabilities and min(capabilities) >= _BFLOAT16_CAPABILITY:
         tf.keras.mixed_precision.set_global_policy("mixed_bfloat16")
     else:
-        report("no GPU with bfloat16 (compute capability 8.0) was found; going on in float32")
+        report("no GPU with bfloat16 (compute capability 8.0) found: using float32")

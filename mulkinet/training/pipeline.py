@@ -9,6 +9,8 @@ Public names: `batches`.
 
 import numpy as np
 
+from mulkinet.losses.plans import random_stream
+
 __all__ = ["batches"]
 
 
@@ -47,27 +49,32 @@ def batches(plan, store, *, feature, n_frames, pad="zero", augment=None, replica
     # TensorFlow keeps this function, and all that it refers to, until the process ends. So the
     # plan comes to it as tensors, which go with the dataset.
     def read(step, replica, rows, targets, among):
-        rng = np.random.default_rng((*plan_seed, step))
         widths = np.full(rows.shape, n_read)
         if rows.ndim == 2:
             widths[:, 0] = n_frames
-        lengths = np.minimum(store.n_frames(feature)[rows], widths)
-        starts = rng.integers(0, store.n_frames(feature)[rows] - lengths + 1)
+        whole = store.n_frames(feature)[rows]
+        lengths = np.minimum(whole, widths)
+        starts, within = _draw_starts(whole, lengths, n_frames, (*plan_seed, step))
         part = np.array_split(np.arange(len(rows)), n_replicas)[here[replica]]
         places = np.arange(rows.size).reshape(rows.shape)[part]
-        rows, starts, widths, lengths = (a[part] for a in (rows, starts, widths, lengths))
+        rows, starts, within, widths, lengths = (
+            a[part] for a in (rows, starts, within, widths, lengths)
+        )
         x = np.zeros((*rows.shape, n_bins, n_read), np.float32)
         for at in np.ndindex(*rows.shape):
             if hasattr(store, "perform"):
                 seed = (*plan_seed, int(step), int(places[at]))
                 frames = store.perform(rows[at], widths[at], seed, among)
+                within[at] = 0  # it begins anywhere
             else:
                 frames = store.read(feature, rows[at], starts[at], widths[at])
             lengths[at] = len(frames)
             _fill(x[at], frames, widths[at], pad)
         store.release()
+        rng = random_stream("augmentation", *plan_seed, step)
         seed = rng.integers(1 << 31, size=(n_replicas, 2), dtype=np.int32)[here[replica]]
-        return x, lengths.astype(np.int32), targets[part], seed
+        lengths, within = (values.astype(np.int32) for values in (lengths, within))
+        return x, lengths, within, targets[part], seed
 
     with tf.device("CPU:0"):
         rows, targets = (tf.constant(np.concatenate(parts)) for parts in zip(*plan.steps))
@@ -79,21 +86,36 @@ def batches(plan, store, *, feature, n_frames, pad="zero", augment=None, replica
         step, replica = i // len(here), i % len(here)
         batch = slice(starts[step], ends[step])
         inputs = [step, replica, rows[batch], targets[batch], among]
-        kinds = (tf.float32, tf.int32, tf.int32, tf.int32)
-        x, lengths, y, seed = tf.numpy_function(read, inputs, kinds, stateful=False)
+        kinds = (tf.float32, tf.int32, tf.int32, tf.int32, tf.int32)
+        x, lengths, within, y, seed = tf.numpy_function(read, inputs, kinds, stateful=False)
         x = tf.ensure_shape(x, (None, *rows.shape[1:], n_bins, n_read))
         if augment:
-            lengths = tf.ensure_shape(lengths, (None, *rows.shape[1:]))
+            lengths, within = (
+                tf.ensure_shape(values, (None, *rows.shape[1:])) for values in (lengths, within)
+            )
             seed = tf.ensure_shape(seed, (2,))
+            sizes = {"n_frames": n_frames, "pad": pad}
             if rows.shape.rank == 1:
-                x = augment(x, lengths, seed, n_frames=n_frames, pad=pad)
+                x = augment(x, lengths, within, seed, **sizes)
             else:
-                other = augment(x[:, 1], lengths[:, 1], seed, n_frames=n_frames, pad=pad)
+                other = augment(x[:, 1], lengths[:, 1], within[:, 1], seed, **sizes)
                 x = tf.stack([x[:, 0, :, :n_frames], other], axis=1)
         return x, tf.ensure_shape(y, (None, *targets.shape[1:]))
 
     steps = tf.data.Dataset.range(len(plan.steps) * len(here))
     return steps.map(load, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+
+
+def _draw_starts(whole, lengths, n_frames, seed):
+    """Where to begin to read tracks of `whole` frames, and where the crop begins within the `lengths` that are read.
+
+    Their sum is uniform over all places of a crop. Of what is read more for the augmentation to shorten, the same
+    share is before the crop as of the track.
+    """
+    room = np.maximum(whole - n_frames, 0)
+    places = random_stream("crops", *seed).integers(0, room + 1)
+    starts = places * (whole - lengths) // np.maximum(room, 1)
+    return starts, places - starts
 
 
 def _fill(crop, frames, n_frames, pad):

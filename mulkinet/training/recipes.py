@@ -62,7 +62,8 @@ def complete(recipe, given):
     """The options of a run: what was given, and the recipe's for the rest.
 
     Args:
-        recipe: Name of a recipe, or of a network, which stands for its first recipe.
+        recipe: Name of a recipe, or of a network, which stands for its first recipe; or a dict of such options, "model"
+            among them, as an earlier run had.
         given: dict of option to value; None where the user gave none. "model" and "loss" may be others than the
             recipe's: then its options for these do not count.
 
@@ -115,6 +116,8 @@ def pretraining(settings):
 def _find(recipe):
     """(model, options) of a recipe, by its own name or its network's."""
     entries = NETWORKS.entries()
+    if isinstance(recipe, dict):
+        return recipe["model"], recipe
     if recipe in entries:
         return recipe, next(iter(entries[recipe].recipes.values()), {})
     for model, entry in entries.items():

@@ -4,13 +4,21 @@ Public name: `train`.
 """
 
 import contextlib
+import functools
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from mulkinet.errors import MulkinetError
 from mulkinet.files.locks import locked
 from mulkinet.training.recipes import loss_options, pretraining
+from mulkinet.training.run_record import RECORD, write_record
 
 __all__ = ["train"]
+
+# From 30 on the standard error of a MAP is below a tenth.
+_FEW_QUERIES = 30
 
 
 def train(
@@ -22,13 +30,18 @@ def train(
     patience=None,
     init_from=None,
     mixed_precision=False,
-    resume,
+    deterministic=True,
+    resume=False,
+    force=False,
+    models_dir="models",
+    log_dir="log",
+    recorded=None,
     report,
 ):
-    """Trains a network; writes models/<tag>/ and log/<tag>/.
+    """Trains a network; writes <models_dir>/<tag>/ and <log_dir>/<tag>/.
 
-    With `pretrain_epochs` the network is first trained as a classifier, in models/<tag>/pretrain/,
-    and training by the loss starts from the best of that.
+    With `pretrain_epochs` the network is first trained as a classifier, in the folder pretrain/ of
+    both, and training by the loss starts from the best of that.
 
     Args:
         settings: dict of every option, as `mulkinet.training.recipes.complete` gives it.
@@ -39,35 +52,88 @@ def train(
         patience: Epochs without a better validation MAP to stop after, or None.
         init_from: Model file to start from; None for random weights.
         mixed_precision: Compute in bfloat16 where the GPUs have it.
-        resume: Go on with what is in models/<tag>/.
+        deterministic: The same seed gives the same bits. What this costs is in design.md.
+        resume: Continue what is in <models_dir>/<tag>/; where no epoch has ended, start anew.
+        force: Overwrite what is there.
+        models_dir: Folder of the runs' models.
+        log_dir: Folder of the runs' logs.
+        recorded: dict of further options to be kept in run.yaml: those of the data.
         report: Called with each line for the user.
 
     Returns:
         (row of the best epoch, path of best.h5).
 
     Raises:
-        MulkinetError: Another run of this name is going on; or see `Trainer.run`,
-            `mulkinet.build_model`, `Objective.check`.
+        MulkinetError: There is a run of this name, and neither `resume` nor `force`; another process is
+            training it; or see `Trainer.run`, `mulkinet.build_model`, `Objective.check`.
     """
     import tensorflow as tf
 
-    from mulkinet.losses import LOSSES
-    from mulkinet.models import build_model, options_of
     from mulkinet.models.model_file import load_model
     from mulkinet.training.devices import is_chief, strategy_of, use_mixed_precision, wait_for_all
+    from mulkinet.training.trainer import VALIDATED
 
-    _check_tag(tag)
+    folders = _folders(models_dir, log_dir, tag)
+    if not (resume or force):
+        _check_new(folders)
     strategy = strategy_of(gpus, report)
     if not is_chief(strategy):
         report = _say_nothing
     if mixed_precision:
         use_mixed_precision(report)
-    *before, last = phases = _phases_of(settings, tag)
-    if resume:
-        _check_begun(phases)
-    given = None if init_from is None else load_model(init_from)
+    *before, last = phases = _phases_of(settings, folders)
+    if resume and not any(folder.last.is_file() for _, folder in phases):
+        report(f"no epoch of {folders.models} has ended: starting anew")
+        resume = False
     tf.keras.utils.set_random_seed(settings["seed"])
-    tf.config.experimental.enable_op_determinism()
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+    network, data = _prepare(settings, phases, open_data, init_from, strategy, report)
+    options = {
+        "patience": patience,
+        "init_from": None if init_from is None else str(Path(init_from).absolute()),
+    }
+    record = functools.partial(
+        write_record,
+        folders.models / RECORD,
+        options={
+            **settings,
+            **options,
+            **(recorded or {}),
+            "tag": str(tag),
+            "models_dir": str(models_dir),
+            "log_dir": str(log_dir),
+            "gpu": ",".join(map(str, gpus or [-1])),
+            "mixed_precision": mixed_precision,
+            "deterministic": deterministic,
+        },
+        data={**data.provenance(), "store": data.fingerprint()},
+    )
+    chief = is_chief(strategy)
+    options.update(strategy=strategy, report=report, begun=record if chief else _say_nothing)
+    with _alone_with(folders.models) if chief else contextlib.nullcontext():
+        if chief and not resume:
+            _clear(folders)
+        for phase, where in before:
+            if resume and folders.last.is_file():
+                continue  # it is over: the phase after it has begun
+            _, path = _run_phase(network, phase, data, where, resume=resume, **options)
+            wait_for_all(strategy)
+            resume = False
+            report(_start_from(network, load_model(path), path))
+        best, path = _run_phase(network, last[0], data, last[1], resume=resume, **options)
+        if chief:
+            record(best={name: best[name] for name in ("epoch", *VALIDATED)})
+        return best, path
+
+
+def _prepare(settings, phases, open_data, init_from, strategy, report):
+    """The network to train and its TrainingData, when all phases are possible with them."""
+    from mulkinet.losses import LOSSES
+    from mulkinet.models import build_model, options_of
+    from mulkinet.models.model_file import load_model
+
+    given = None if init_from is None else load_model(init_from)
     known = options_of(settings["model"])
 
     def new_network(**sizes):
@@ -97,74 +163,86 @@ def train(
         f"{settings['model']}: {network.count_params()} parameters; {len(data.train_rows)} tracks "
         f"to train on, {len(data.validation_rows)} to validate with"
     )
-    for note in [*data.notes, *_note_on_padding(data, settings)]:
+    for note in [*data.notes, *_warnings(data, settings)]:
         report(note)
-    options = {"patience": patience, "strategy": strategy, "report": report}
-    options["init_from"] = None if init_from is None else str(init_from)
-    with _alone_with(tag) if is_chief(strategy) else contextlib.nullcontext():
-        if not resume and is_chief(strategy):
-            _clear(tag)
-        for phase, folder in before:
-            if resume and (Path("models") / tag / "last.h5").is_file():
-                continue  # it is over: the phase after it has begun
-            _, path = _run_phase(network, phase, data, folder, resume=resume, **options)
-            wait_for_all(strategy)
-            resume = False
-            report(_start_from(network, load_model(path), path))
-        phase, folder = last
-        return _run_phase(network, phase, data, folder, resume=resume, **options)
+    return network, data
 
 
-def _check_tag(tag):
+class _Folders(NamedTuple):
+    """Where a run, or its pre-training, keeps what it makes."""
+
+    models: Path
+    logs: Path
+
+    @property
+    def last(self):
+        return self.models / "last.h5"
+
+    @property
+    def pretraining(self):
+        return _Folders(self.models / "pretrain", self.logs / "pretrain")
+
+
+def _folders(models_dir, log_dir, tag):
     path = Path(tag)
     if not path.parts or path.is_absolute() or ".." in path.parts:
         raise MulkinetError(
             f"expected a name for --tag, found {str(tag)!r}; it names folders in models/ and log/"
         )
+    return _Folders(Path(models_dir) / path, Path(log_dir) / path)
 
 
-def _note_on_padding(data, settings):
+def _check_new(folders):
+    pretraining = folders.pretraining
+    for path in (folders.models / "best.h5", folders.last, pretraining.last):
+        if path.is_file():
+            raise MulkinetError(
+                f"expected no run in {folders.models}, found {path}; continue it by --resume, "
+                "choose another name by --tag, or overwrite it by --force"
+            )
+
+
+def _warnings(data, settings):
     longest = data.store.n_frames(data.feature)[data.train_rows].max()
     if longest < settings["n_frames"]:
         yield (
             f"warning: crops of {settings['n_frames']} frames (--n-frames) are longer than every training "
             f"track, the longest of {longest}; the rest is filled up (--pad {settings['pad']})"
         )
-
-
-def _check_begun(phases):
-    paths = [Path("models") / folder / "last.h5" for _, folder in phases]
-    if not any(path.is_file() for path in paths):
-        raise MulkinetError(
-            f"expected a run to resume at {paths[-1]}, found none; start it without --resume"
+    works = data.store.work_ids[data.validation_rows]
+    counts = np.unique(works, return_counts=True)[1]
+    n_queries = counts[counts > 1].sum()
+    if n_queries < _FEW_QUERIES:
+        yield (
+            f"warning: the best epoch is chosen by the MAP of {n_queries} queries, which is mostly "
+            f"chance below {_FEW_QUERIES}; name more tracks with covers by --val-ls"
         )
 
 
-def _alone_with(tag):
+def _alone_with(folder):
     """The lock of a run's name."""
 
     def when_taken():
         raise MulkinetError(
-            f"expected to be alone with models/{tag}, found another run that trains it; "
-            "wait for it, or name this one otherwise with --tag"
+            f"another run is already training {folder}; wait for it, or choose another name by --tag"
         )
 
-    return locked(Path("models") / tag / ".lock", when_taken)
+    return locked(folder / ".lock", when_taken)
 
 
-def _clear(tag):
+def _clear(folders):
     """Removes what an earlier run of this name left and could be taken for a part of this one."""
-    for folder in (f"{tag}/pretrain", tag):
-        (Path("models") / folder / "last.h5").unlink(missing_ok=True)
-        for events in (Path("log") / folder).glob("events.out.tfevents.*"):
+    for folder in (folders.pretraining, folders):
+        folder.last.unlink(missing_ok=True)
+        for events in folder.logs.glob("events.out.tfevents.*"):
             events.unlink()
 
 
-def _phases_of(settings, tag):
-    """The phases of a run, in their order: list of (settings, folder)."""
-    phases = [(settings, tag)]
+def _phases_of(settings, folders):
+    """The phases of a run, in their order: list of (settings, folders)."""
+    phases = [(settings, folders)]
     if settings["pretrain_epochs"]:
-        phases.insert(0, (pretraining(settings), f"{tag}/pretrain"))
+        phases.insert(0, (pretraining(settings), folders.pretraining))
     return phases
 
 
@@ -183,7 +261,9 @@ def _build_objective(network, settings, data, strategy):
         )
 
 
-def _run_phase(network, settings, data, folder, *, init_from, patience, strategy, resume, report):
+def _run_phase(
+    network, settings, data, folders, *, init_from, patience, strategy, resume, report, begun
+):
     from mulkinet.training.optimizers import build_optimizer
     from mulkinet.training.schedules import schedule_rate
     from mulkinet.training.trainer import Trainer, Validation
@@ -199,7 +279,6 @@ def _run_phase(network, settings, data, folder, *, init_from, patience, strategy
         classes=objective.classes.tolist(),
         notes=data.notes,
     )
-    model_dir, max_epoch = Path("models") / folder, settings["max_epoch"]
     trainer = Trainer(
         network,
         objective,
@@ -216,7 +295,7 @@ def _run_phase(network, settings, data, folder, *, init_from, patience, strategy
             settings["schedule"],
             learning_rate=settings["lr"],
             epoch=epoch,
-            epochs=max_epoch,
+            epochs=settings["max_epoch"],
             losses=losses,
         ),
         settings={
@@ -226,19 +305,19 @@ def _run_phase(network, settings, data, folder, *, init_from, patience, strategy
             "init_from": init_from,
         },
         lists=data.lists,
-        model_dir=model_dir,
-        log_dir=Path("log") / folder,
+        model_dir=folders.models,
+        log_dir=folders.logs,
         clip_norm=settings["clip_norm"],
         weight_average=settings["weight_average"],
-        max_epochs=max_epoch,
+        max_epochs=settings["max_epoch"],
         patience=patience,
         strategy=strategy,
         report=report,
     )
-    return trainer.run(resume=resume), model_dir / "best.h5"
+    return trainer.run(resume=resume, begun=begun), folders.models / "best.h5"
 
 
-def _say_nothing(_line):
+def _say_nothing(*_line):
     """What the workers beside the first one report."""
 
 

@@ -5,7 +5,8 @@ makes of it is stated here.
 
     constant: learning_rate.
     cosine: learning_rate * (1 + cos(pi * epoch / epochs)) / 2 (MulKINet).
-    steps: learning_rate, times 0.2 from epoch 80 on, times 0.2 again from epoch 100 on (MOVE).
+    steps: learning_rate, times 0.2 after two thirds of the epochs, times 0.2 again after five sixths (MOVE: from
+        epochs 80 and 100 on, of 120).
     warmup-decay: in a line from half of learning_rate to all of it at epoch 5, then
         learning_rate * (0.01 + 0.99 * 0.95^(epoch - 5)). A learning_rate of 1e-4 gives the Siamese
         release's 5e-5 -> 1e-4, then 1e-6 + 0.000099 * 0.95^(epoch - 5).
@@ -35,7 +36,7 @@ def _cosine(learning_rate, epoch, epochs):
 
 
 def _steps(learning_rate, epoch, epochs):
-    return learning_rate * 0.2 ** sum(epoch >= step for step in (80, 100))
+    return learning_rate * 0.2 ** sum(6 * epoch >= sixths * epochs for sixths in (4, 5))
 
 
 def _warmup_decay(learning_rate, epoch, epochs):

@@ -2,13 +2,13 @@
 
 After each epoch the network embeds the validation tracks and ranks them. `best.h5` is the epoch
 with the highest validation MAP; `last.h5` also holds the optimizer and the head, so that a killed
-run goes on from its last finished epoch and ends as if it had not been killed. Everything drawn
-while training follows from (seed, epoch, step).
+run resumes after its last finished epoch and ends as if it had not been killed. Everything drawn
+while training follows from (seed, epoch, step). Ctrl-C and SIGTERM end the process at once.
 
 With several workers (TF_CONFIG) every worker runs this loop; the first one writes the files, which
 all must be able to read.
 
-Public names: `Trainer`, `Validation`.
+Public names: `VALIDATED`, `Trainer`, `Validation`.
 """
 
 import dataclasses
@@ -30,13 +30,14 @@ from mulkinet.files.atomic import remove_leftovers
 from mulkinet.models.model_file import load_model, load_state, save_model
 from mulkinet.training.averaging import WeightAverage
 from mulkinet.training.devices import is_chief
-from mulkinet.training.log import RunLog
+from mulkinet.training.interrupts import ending_at_once
+from mulkinet.training.log import open_logs
 from mulkinet.training.optimizers import prepare_optimizer
 from mulkinet.training.pipeline import batches
 
-__all__ = ["Trainer", "Validation"]
+__all__ = ["VALIDATED", "Trainer", "Validation"]
 
-_VALIDATED = ("MAP", "TOP10", "MR1")
+VALIDATED = ("MAP", "TOP10", "MR1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Trainer:
         clip_norm: Largest norm of the gradients of all weights together; None for no limit.
         weight_average: Share of the averaged weights that stays at a step, in [0, 1). They are what is
             validated and saved as best.h5; 0 takes the weights themselves.
-        max_epochs: int >= 0; with 0 the untrained network is saved as best.h5.
+        max_epochs: int >= 0; a resumed run may have more than before. With 0 the untrained network is saved as best.h5.
         patience: Epochs without a better validation MAP after which training stops; None for never.
         strategy: tf.distribute.Strategy under which network, objective and optimizer were made.
         report: Called with a line to show to the user.
@@ -115,6 +116,7 @@ class Trainer:
         report,
     ):
         self.history = []
+        self._n_saved = 0
         self._network = network
         self._objective = objective
         self._store = store
@@ -142,11 +144,12 @@ class Trainer:
             self._average = WeightAverage(network.variables, weight_average)
         self._train_step = tf.function(self._distributed_step, reduce_retracing=True)
 
-    def run(self, resume=False):
+    def run(self, resume=False, begun=lambda: None):
         """Trains to the end.
 
         Args:
-            resume: Go on from last.h5.
+            resume: Continue from last.h5.
+            begun: Called when what is to be resumed has been found to fit, before anything is written.
 
         Returns:
             dict: the row of `history` of the best epoch.
@@ -157,27 +160,34 @@ class Trainer:
         """
         if resume:
             self._resume()
-        log = RunLog(self._log_dir)
+        begun()
         for folder in (self._best_path.parent, self._log_dir):
             remove_leftovers(folder)
+        logs = open_logs(self._log_dir, self._settings)
+        with ending_at_once(self._say_what_is_kept):
+            return self._run(logs)
+
+    def _run(self, logs):
         embeddings = None
         if self._max_epochs == 0:
             embeddings = self._validation.embeddings(self._network)
             scores, _ = self._validation.measure(self._network, embeddings)
             self.history = [{"epoch": 0, **scores}]
             self._save_best()
-        log.write_csv(self.history)
+        for log in logs:
+            log.begin(self.history)
         while len(self.history) < self._max_epochs and not self._out_of_patience():
-            embeddings = self._run_epoch(len(self.history), log)
+            embeddings = self._run_epoch(len(self.history), logs)
         if embeddings is None:  # resumed at its end: it may have been killed before the projector
             with self._average.in_place():
                 embeddings = self._validation.embeddings(self._network)
         rows = self._validation.rows
         store = self._validation.store
-        log.write_projector(embeddings, store.work_ids[rows], store.track_ids[rows])
+        for log in logs:
+            log.end(embeddings, store.work_ids[rows], store.track_ids[rows])
         return self._best()
 
-    def _run_epoch(self, epoch, log):
+    def _run_epoch(self, epoch, logs):
         """Trains, validates, saves and logs one epoch -> the validation tracks' embeddings."""
         began = time.monotonic()
         lr = self._schedule(epoch, [row["loss"] for row in self.history if "loss" in row])
@@ -194,9 +204,10 @@ class Trainer:
         if is_best:
             with self._average.in_place():
                 self._save_best()
-        log.write_events(row, steps, distances)
+        for log in logs:
+            log.epoch(row, steps, distances)
         self._save(self._last_path, with_state=True)
-        log.write_csv(self.history)
+        self._n_saved = len(self.history)
         self._report(self._line(row, is_best))
         return embeddings
 
@@ -287,6 +298,17 @@ class Trainer:
     def _best(self):
         return max(self.history, key=lambda row: row["MAP"])
 
+    def _say_what_is_kept(self):
+        folder = self._best_path.parent
+        if self._n_saved:
+            best = max(self.history[: self._n_saved], key=lambda row: row["MAP"])["epoch"]
+            self._report(
+                f"\ninterrupted: {folder} has the run up to epoch {self._n_saved}, and the best epoch, "
+                f"{best}, in best.h5; --resume continues it"
+            )
+        else:
+            self._report(f"\ninterrupted before the first epoch ended: {folder} has nothing of it")
+
     def _out_of_patience(self):
         if self._patience is None or not self.history:
             return False
@@ -297,7 +319,7 @@ class Trainer:
 
     def _line(self, row, is_best):
         width = len(str(self._max_epochs))
-        logged = [name for name in row if name not in ("epoch", "lr", "seconds", *_VALIDATED)]
+        logged = [name for name in row if name not in ("epoch", "lr", "seconds", *VALIDATED)]
         trained = "  ".join(f"{name} {row[name]:.4f}" for name in logged)
         return (
             f"epoch {row['epoch']:>{width}}/{self._max_epochs}  {trained}  |  validation "
@@ -341,6 +363,7 @@ class Trainer:
         self._objective.restore(state["head"])
         self._average.restore(state["average"])
         self.history = training["history"]
+        self._n_saved = len(self.history)
         self._report(f"resuming after epoch {len(self.history)}")
 
     def _check_settings(self, recorded):
@@ -348,9 +371,10 @@ class Trainer:
             f"{name} {recorded.get(name)!r}, not {value!r}"
             for name, value in self._settings.items()
             if recorded.get(name) != value
+            and not (name == "max_epoch" and value >= recorded.get(name, value + 1))
         ]
         if different:
             raise MulkinetError(
                 f"expected the settings of the run to resume, found {self._resumed_path} made with "
-                f"{'; '.join(different)}; give the same, or start anew without --resume"
+                f"{'; '.join(different)}; give the same (--max-epoch may be raised), or start anew without --resume"
             )

@@ -28,7 +28,7 @@ def here(tmp_path, monkeypatch):
     [
         (["--ki-block-num", "5"], "expected one of 1, 2, 3, 4, 6, 12; found 5"),
         (["--block", "foo"], "expected one of simple, bottleneck, wider; found 'foo'"),
-        (["--model", "foo"], "expected one of move, .*found 'foo'"),
+        (["--model", "foo"], "expected one of .*found 'foo'"),
         (["--gpu", "x"], "expected --gpu 0"),
         (["--data-dir", "absent.h5"], "found no file"),
         (["--feature", "crema"], "expected crema in .*, found only hpcp"),
@@ -40,7 +40,7 @@ def here(tmp_path, monkeypatch):
         (["--tag", "../t"], "expected a name for --tag, found '../t'"),
         (["--tag", ""], "expected a name for --tag, found ''"),
         (["--tag", "/tmp/t"], "expected a name for --tag, found '/tmp/t'"),
-        (["--tag", "t", "--resume"], "expected a run to resume at models/t/last.h5, found none"),
+        (["--config", "absent.yaml"], "expected the run.yaml of a run at absent.yaml, found none"),
     ],
 )
 def test_wrong_options_are_one_line(store_path, here, options, message):
@@ -51,6 +51,21 @@ def test_wrong_options_are_one_line(store_path, here, options, message):
     (line,) = result.stderr.splitlines()
     assert line.startswith("Error: ")
     assert re.search(message, line), line
+    assert list(here.iterdir()) == []
+
+
+def test_a_folder_of_audio_is_told_what_makes_a_store_of_it(here, tmp_path_factory):
+    from mulkinet.cli.train import main
+
+    music = tmp_path_factory.mktemp("music")
+    (music / "w0").mkdir()
+    (music / "w0" / "t0.mp3").touch()
+    result = invoke(main, "--data-dir", music)
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert (
+        f"found the audio in {music}; make a store of it with preprocess.py from-audio-dir" in line
+    )
     assert list(here.iterdir()) == []
 
 
@@ -100,4 +115,13 @@ def test_wrong_options_are_told_before_the_demo_set_is_made(here, options, messa
     assert result.exit_code == 1
     (line,) = result.stderr.splitlines()
     assert re.search(message, line), line
+    assert list(here.iterdir()) == []
+
+
+def test_the_demo_set_is_not_made_for_a_feature_that_it_lacks(here):
+    from mulkinet.cli.train import main
+
+    result = invoke(main, "--feature", "crema")
+    assert result.exit_code == 1
+    assert "no data was named, and the demo set would not do: expected crema" in result.stderr
     assert list(here.iterdir()) == []

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mulkinet import MulkinetError
-from mulkinet.losses.plans import class_plan, clique_plan, labels_of, pair_plan
+from mulkinet.losses.plans import class_plan, clique_plan, labels_of, pair_plan, random_stream
 
 
 def test_labels():
@@ -75,11 +75,58 @@ def test_how_often_works_and_tracks_come_in_cliques():
 
 @pytest.mark.parametrize(("n_works", "expected"), [(2, [2]), (3, [3]), (5, [2, 3]), (6, [2, 2, 2])])
 def test_no_batch_is_a_single_clique(n_works, expected):
-    """Two works of two tracks make a batch; an odd one joins another batch, since alone it has no negatives."""
+    """Two cliques make a batch; an odd one joins another batch, since alone it has no negatives."""
     rows, labels = works_of([2] * n_works)
     plan = clique_plan(rows, labels, batch_size=4, tracks_per_work=2, seed=0, epoch=0)
     assert sorted(len(set(targets[:, 0])) for _, targets in plan.steps) == expected
     assert sorted(np.concatenate([step_rows for step_rows, _ in plan.steps])) == sorted(rows)
+
+
+@settings(deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 30), min_size=2, max_size=9).filter(
+        lambda s: sum(n > 1 for n in s) > 1
+    ),
+    tracks_per_work=st.integers(2, 4),
+    works_per_batch=st.integers(2, 5),
+    epoch=st.integers(0, 50),
+)
+def test_every_batch_has_negatives(sizes, tracks_per_work, works_per_batch, epoch):
+    rows, labels = works_of(sizes)
+    batch_size = works_per_batch * tracks_per_work
+    plan = clique_plan(
+        rows, labels, batch_size=batch_size, tracks_per_work=tracks_per_work, seed=1, epoch=epoch
+    )
+    assert min(len(set(targets[:, 0])) for _, targets in plan.steps) >= 2
+    assert {work for _, targets in plan.steps for work in targets[:, 0]} == {
+        work for work, size in enumerate(sizes) if size > 1
+    }
+    # Three works where two do not go up, else no more than there is room for.
+    most = max(len(step_rows) for step_rows, _ in plan.steps)
+    assert most <= max(batch_size, 3 * tracks_per_work)
+
+
+def test_few_works_of_many_tracks_share_their_batches():
+    """Five works that come four times each, two to a batch."""
+    rows, labels = works_of([20] * 5)
+    for epoch in range(200):
+        plan = clique_plan(rows, labels, batch_size=8, tracks_per_work=4, seed=0, epoch=epoch)
+        assert [len(set(targets[:, 0])) for _, targets in plan.steps] == [2] * 10
+        works = np.concatenate([targets[::4, 0] for _, targets in plan.steps])
+        assert np.bincount(works).tolist() == [4] * 5
+
+
+def test_streams_do_not_meet():
+    """NumPy alone takes (1, 2) and (1, 2, 0) for the same seed: the order of an epoch and its first crops."""
+    assert np.random.default_rng((1, 2)).random() == np.random.default_rng((1, 2, 0)).random()
+    streams = {
+        *(random_stream(name, 1, 2).random() for name in ("order of tracks", "cliques", "dropout")),
+        *(random_stream(name, 1, 2, 0).random() for name in ("crops", "augmentation")),
+        random_stream("crops", 1, 2, 1).random(),
+        np.random.default_rng(1).random(),
+    }
+    assert len(streams) == 7
+    assert random_stream("crops", 1, 2, 0).random() in streams
 
 
 def test_clique_epochs_differ_and_repeat():
@@ -94,7 +141,7 @@ def test_clique_epochs_differ_and_repeat():
 
 @pytest.mark.parametrize(
     ("sizes", "batch_size", "message"),
-    [([2, 2], 6, "2 works in a batch"), ([1, 1, 3], 8, "found 1; triplets need covers")],
+    [([2, 2], 6, "2 works in a batch"), ([1, 1, 3], 8, "found 1; this loss needs covers")],
 )
 def test_cliques_need_covers_and_room(sizes, batch_size, message):
     rows, labels = works_of(sizes)

@@ -168,15 +168,17 @@ def test_masks_lie_within_the_music(ramps):
 
 
 @pytest.mark.parametrize("pad", ["zero", "wrap"])
-def test_crops_begin_anywhere_and_are_padded(pad):
+def test_crops_begin_where_told_and_are_padded(pad):
     lengths = np.repeat(np.asarray([3, 6, 9], np.int32), 200)
     x = np.repeat(np.arange(1.0, 11)[None], 600, axis=0)
     x = np.where(x <= lengths[:, None], x, np.nan).astype(np.float32)[:, None]
-    crops = Augmentation([])(x, lengths, tf.constant(SEED), n_frames=6, pad=pad).numpy()[:, 0]
+    starts = np.where(lengths == 9, np.arange(600) % 4, 0).astype(np.int32)
+    sizes = {"n_frames": 6, "pad": pad}
+    crops = Augmentation([])(x, lengths, starts, tf.constant(SEED), **sizes).numpy()[:, 0]
     short, whole, long = crops[:200], crops[200:400], crops[400:]
     assert (short == ([1, 2, 3, 0, 0, 0] if pad == "zero" else [1, 2, 3, 1, 2, 3])).all()
     assert (whole == np.arange(1, 7)).all()
-    assert set(long[:, 0]) == {1, 2, 3, 4}
+    np.testing.assert_array_equal(long[:, 0], starts[400:] + 1)
     assert (np.diff(long) == 1).all()
 
 
@@ -188,7 +190,8 @@ def test_masks_are_drawn_over_the_crop(pad, music):
         lengths = np.full(2000, length, np.int32)
         # Before the crop by their place, after it all the same.
         augment = Augmentation([MaskFrames(n_masks=1, widest=10), RollTime()])
-        crops = augment(x, lengths, tf.constant(SEED), n_frames=25, pad=pad).numpy()
+        starts = np.zeros(2000, np.int32)
+        crops = augment(x, lengths, starts, tf.constant(SEED), n_frames=25, pad=pad).numpy()
         masked = (crops[:, 0, :seen] == 0).sum(axis=1)
         assert set(masked) == set(range(11))
         # Widths from 0 to 10, each as likely: 2000 / 11 of none, and 5 on the average.
@@ -201,17 +204,24 @@ def test_masks_are_drawn_over_the_crop(pad, music):
 def test_recipes_are_seeded_and_fill_the_crop(name, ramps):
     augment = augmentation(name)
     x, lengths = np.nan_to_num(ramps[0][:64]), np.full(64, 40, np.int32)
-    graph = tf.function(lambda seed: augment(x, lengths, seed, n_frames=25))
+    starts = np.arange(64, dtype=np.int32) % 16
+    graph = tf.function(lambda seed: augment(x, lengths, starts, seed, n_frames=25))
     first, again, other = (graph(np.asarray([s, 1], np.int32)).numpy() for s in (5, 5, 6))
     assert first.shape == (64, 12, 25)
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
     np.testing.assert_array_equal(
-        augment(x, lengths, np.asarray([5, 1], np.int32), n_frames=25), first
+        augment(x, lengths, starts, np.asarray([5, 1], np.int32), n_frames=25), first
     )
     assert np.isfinite(first).all()
     # Read so many frames, a crop is full even when the track was shortened most.
     assert augment.source_frames(25) == 40
+
+
+def test_only_what_may_shorten_a_track_reads_more_of_it():
+    assert augmentation("roll+rotate+shift+masks").source_frames(25) == 25
+    assert augmentation("stretch").source_frames(7) == 10
+    assert augmentation("warp").source_frames(9) == 10
 
 
 def test_names():

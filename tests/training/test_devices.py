@@ -30,7 +30,7 @@ def test_a_machine_without_gpus_says_so_and_goes_on():
     lines = []
     strategy = strategy_of([0], lines.append)
     assert strategy.num_replicas_in_sync == 1
-    assert lines == ["no GPU was found; going on with the CPU (--gpu -1 asks for it)"]
+    assert lines == ["no GPU found: using the CPU (--gpu -1 says so)"]
 
 
 def test_a_gpu_that_is_not_there(monkeypatch):
@@ -75,5 +75,5 @@ def test_a_process_alone_writes_and_waits_for_nobody():
 def test_mixed_precision_without_a_gpu_says_why_not():
     lines = []
     use_mixed_precision(lines.append)
-    assert lines == ["no GPU with bfloat16 (compute capability 8.0) was found; going on in float32"]
+    assert lines == ["no GPU with bfloat16 (compute capability 8.0) found: using float32"]
     assert tf.keras.mixed_precision.global_policy().name == "float32"

@@ -9,7 +9,7 @@ import pytest
 from mulkinet import FeatureStore
 from mulkinet.data.store_writer import StoreWriter
 from mulkinet.losses.plans import Plan, class_plan, clique_plan, labels_of, pair_plan
-from mulkinet.training.augment import Augmentation, RollTime
+from mulkinet.training.augment import Augmentation, RollTime, augmentation
 from mulkinet.training.pipeline import batches
 from tests.stores import SETTINGS
 
@@ -46,6 +46,38 @@ def test_crops(store):
                 )
                 assert (crop[0, held:] == 0).all()
     assert starts == {0: {0}, 1: {0}, 2: set(range(13)), 3: set(range(14))}
+
+
+@pytest.mark.parametrize("steps", ["none", "rotate", "masks", "stretch", "warp", "stretch+warp"])
+def test_crops_begin_everywhere_as_often(tmp_path, steps):
+    """In each fifth of a track: 4000 of 20000 crops, give or take 57; a stretched track's frames stay numbered."""
+    length, n_frames, n_crops = 100, 50, 20000
+    with StoreWriter(tmp_path / "s.h5", name="ramp", tracks=[("w", "0")]) as writer:
+        writer.add_feature("hpcp", n_frames=[length], settings=SETTINGS)
+        ramp = np.arange(1.0, length + 1)
+        writer.write("hpcp", ("w", "0"), np.repeat(ramp[:, None], 12, axis=1))
+    rows = np.zeros(500, np.int64)
+    plan = Plan([(rows, np.zeros(500, np.int32))] * (n_crops // 500), (0, 0))
+    road = {"feature": "hpcp", "n_frames": n_frames, "augment": augmentation(steps)}
+    crops = np.concatenate([x for x, _ in batches(plan, FeatureStore(tmp_path / "s.h5"), **road)])
+    # Frames that are masked or silenced are 0: the first and the last of a crop that are not tell where it lies.
+    crops = crops[crops.any(axis=(1, 2))]
+    heard = crops.max(axis=1) > 0
+    first = heard.argmax(axis=1)
+    last = n_frames - 1 - heard[:, ::-1].argmax(axis=1)
+    frames = crops.max(axis=1)
+    begins, ends = (frames[np.arange(len(crops)), at] - 1 for at in (first, last))
+    begins, ends = begins - first, ends + (n_frames - 1 - last)
+    if steps in ("none", "rotate", "masks"):
+        counts = np.bincount(begins.astype(int), minlength=51)
+        assert len(counts) == 51
+        # 392 of each start, with a deviation of 20.
+        assert 280 < counts.min() <= counts.max() < 500
+    # The middle of a crop is uniform within what its own length leaves of the track.
+    room = np.maximum(length - 1 - (ends - begins), 1)
+    shares = np.clip(begins / room, 0, 1 - 1e-6)
+    fifths = np.bincount((5 * shares).astype(int), minlength=5) / len(crops)
+    np.testing.assert_allclose(fifths, 0.2, atol=0.03)
 
 
 def test_the_same_epoch_is_the_same(store):

@@ -110,7 +110,7 @@ def test_help_has_the_options_of_what_is_registered(repository, project):
     done = call(repository, project, repository / "train.py", "--help")
     text = " ".join(done.stdout.split())
     assert "--size INTEGER Size of the embedding. [mean-pitch: 4]" in text
-    assert "--no-centred Without zero mean of every embedding. [mean-pitch]" in text
+    assert "--centred / --no-centred Zero mean of every embedding. [mean-pitch: True]" in text
     assert "--weight FLOAT Weight of the spread. [spread: 0.5]" in text
     assert "mean-pitch-quick" in text
     done = call(repository, project, repository / "train.py", "--help", plugins="absent")

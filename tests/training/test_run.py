@@ -161,7 +161,9 @@ def test_one_run_of_a_name_at_a_time(store_path, here):
     before = (here / "models" / "t" / "last.h5").read_bytes()
     with locked(here / "models" / "t" / ".lock", pytest.fail):
         for resume in (False, True):
-            with pytest.raises(MulkinetError, match="alone with models/t, found another run"):
+            with pytest.raises(
+                MulkinetError, match="another run is already training models/t; wait"
+            ):
                 run(store_path, network=TINY, max_epoch=1, resume=resume)
     assert (here / "models" / "t" / "last.h5").read_bytes() == before
 
@@ -180,7 +182,7 @@ def test_init_from_says_what_fits(store_path, here):
         one.get_layer("KI_0_Conv").kernel, other.get_layer("KI_0_Conv").kernel
     )
     training = other.metadata["training"]
-    assert training["settings"]["init_from"] == str(path)
+    assert training["settings"]["init_from"] == str(path.absolute())
     with pytest.raises(MulkinetError, match="whose weights fit a move, found none"):
         run(store_path, model="move", network=MOVE, n_frames=330, init_from=path, augment="none")
 

@@ -36,6 +36,15 @@ def test_steps_are_moves():
     assert rates("steps", 0.1, 120, [0, 79, 80, 99, 100, 119]) == pytest.approx(expected)
 
 
+def test_steps_keep_their_shares_of_other_lengths():
+    """After two thirds and five sixths: epochs 4 and 5 of 6, 40 and 50 of 60, 1 and 1 of 1.2 and so of none."""
+    expected = [0.1, 0.1, 0.02, 0.004]
+    assert rates("steps", 0.1, 6, [0, 3, 4, 5]) == pytest.approx(expected)
+    assert rates("steps", 0.1, 60, [39, 40, 49, 50]) == pytest.approx([0.1, 0.02, 0.02, 0.004])
+    assert rates("steps", 0.1, 300, [199, 200, 249, 250]) == pytest.approx([0.1, 0.02, 0.02, 0.004])
+    assert rates("steps", 0.1, 1, [0]) == [0.1]
+
+
 def test_warmup_decay_is_the_siamese_releases():
     warmup = [5e-5, 6e-5, 7e-5, 8e-5, 9e-5, 1e-4]
     assert rates("warmup-decay", 1e-4, 100, range(6)) == pytest.approx(warmup)

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ import mulkinet
 from mulkinet import MulkinetError
 from mulkinet.data.lists import write_list
 from mulkinet.training.data import TrainingData
-from mulkinet.training.log import RunLog
+from mulkinet.training.log import TensorBoardLog
 from mulkinet.training.recipes import complete
 from mulkinet.training.run import train
 from tests.commands import invoke
@@ -37,6 +36,7 @@ def here(tmp_path, monkeypatch):
 
 def run(store_path, report=lambda line: None, network=None, **options):
     run_options = {"tag": "t", "gpus": [], "patience": None, "init_from": None, "resume": False}
+    run_options.update(force=True, recorded=None)
     run_options.update({name: options.pop(name) for name in list(options) if name in run_options})
     given = {"batchsize": 8, "max_epoch": 3, "lr": 0.01, "seed": 1, "model": "mulkinet"}
     given.update({**(TINY if network is None else network), **options})
@@ -147,7 +147,7 @@ def test_what_tensorflow_says_of_the_log_is_one_line(tmp_path, monkeypatch):
 
     monkeypatch.setattr(tf.summary, "create_file_writer", fail)
     with pytest.raises(MulkinetError, match=r"^cannot write the log .*: no space; check"):
-        RunLog(tmp_path)
+        TensorBoardLog(tmp_path, {})
 
 
 def test_crops_longer_than_every_track_are_warned_of(store_path, here):
@@ -215,11 +215,9 @@ def test_kill_9_and_resume(store_path, tmp_path, monkeypatch):
     command += [*TINY_OPTIONS, "--batchsize", "8", "--max-epoch", "30", "--tag", "t"]
     killed = tmp_path / "killed"
     quiet = {"cwd": killed, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, **quiet) as process:
-        while not (killed / "models" / "t" / "last.h5").exists():
+    with subprocess.Popen(command, **{**quiet, "stdout": subprocess.PIPE}, text=True) as process:
+        while not process.stdout.readline().startswith("epoch"):
             assert process.poll() is None
-            time.sleep(0.01)
-        time.sleep(0.1)
         os.kill(process.pid, signal.SIGKILL)
     assert (
         1
@@ -245,7 +243,7 @@ def test_the_events_of_an_epoch_are_there_before_it_counts_as_done(store_path, h
     def killed(*arguments):
         raise Stop
 
-    monkeypatch.setattr("mulkinet.training.log.RunLog.write_events", killed)
+    monkeypatch.setattr("mulkinet.training.log.TensorBoardLog.epoch", killed)
     with pytest.raises(Stop):
         run(store_path, max_epoch=1)
     assert not (here / "models" / "t" / "last.h5").exists()
@@ -289,8 +287,6 @@ def test_gradients_are_clipped(store_path, here):
 
 
 def test_resume_refuses_other_settings(store_path, here):
-    with pytest.raises(MulkinetError, match="found none; start it without --resume"):
-        run(store_path, resume=True)
     run(store_path, max_epoch=1)
     with pytest.raises(MulkinetError, match=r"lr 0\.01, not 0\.1.*seed 1, not 2"):
         run(store_path, max_epoch=1, lr=0.1, seed=2, resume=True)
