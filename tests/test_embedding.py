@@ -193,7 +193,7 @@ def test_settings_that_differ_are_named(move, store):
     ):
         embed(move, store)
     move.metadata = {"feature": "hpcp"}
-    with pytest.raises(MulkinetError, match="expected hpcp in .*, found crema alone"):
+    with pytest.raises(MulkinetError, match="expected hpcp in .*, found only crema"):
         embed(move, store)
 
 
