@@ -86,7 +86,7 @@ def evaluate(
 
     Raises:
         MulkinetError: Embeddings that are not finite, lengths that differ, unknown ids, an empty
-            list, or no query with another performance among its candidates.
+            list, or no query with another track of its work among its candidates.
 
     Example:
         Two works on a line; every track's nearest neighbour is its cover, except the second's.

@@ -146,7 +146,7 @@ def test_what_cannot_be_calibrated_on_is_refused(rng):
     far = np.array([[0.0], [9], [0.1], [9.1], [0.2], [9.2]])
     with pytest.raises(MulkinetError, match="covers to be nearer"):
         calibrate(far, list("aabbcc"), list("010101"), **OPTIONS)
-    with pytest.raises(MulkinetError, match="another performance"):
+    with pytest.raises(MulkinetError, match="another track of its work"):
         calibrate(points[:3], ["a", "b", "c"], ["0", "0", "0"], **OPTIONS)
 
 
