@@ -12,7 +12,9 @@ def test_a_module_that_is_there():
 
 
 def test_a_module_that_is_absent():
-    message = "expected the package absent, found it is not installed; try pip install 'mulkinet[x]'"
+    message = (
+        "expected the package absent, found it is not installed; try pip install 'mulkinet[x]'"
+    )
     with pytest.raises(MulkinetError) as caught:
         import_extra("absent.part", "x")
     assert str(caught.value) == message

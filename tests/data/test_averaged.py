@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from mulkinet.identify.embedder import Embedder
 
 from mulkinet import MulkinetError, build_model, embed
 from mulkinet.data.averaged import AveragedStore, at_rate_of
 from mulkinet.data.store import FeatureStore
 from mulkinet.data.store_writer import StoreWriter
 from mulkinet.features.resize import TrackLength
+from mulkinet.identify.embedder import Embedder
 
 SETTINGS = {"n_bins": 12, "bin0": "C", "sr": 44100, "hop_length": 512}
 
