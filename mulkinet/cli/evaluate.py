@@ -37,7 +37,7 @@ _FOLDER = click.Path(file_okay=False)
 
 @click.command(cls=Command)
 @click.option("--model-file", type=_FILE, help="Score this network.")
-@click.option("--baseline", help="A baseline instead: mean-chroma, 2dftm, qmax or dmax.")
+@click.option("--baseline", help="Score a baseline: mean-chroma, 2dftm, qmax or dmax.")
 @click.option("--embeddings", type=_FILE, help="Score precomputed embeddings: .npy, with --works.")
 @click.option("--distances", type=_FILE, help="Score precomputed distances: .npy, with --works.")
 @click.option(
@@ -70,7 +70,8 @@ _FOLDER = click.Path(file_okay=False)
 )
 @click.option("--skip-missing", is_flag=True, help="Skip listed tracks that are missing.")
 @click.option(
-    "--feature", help="Feature.  [the model's; for a baseline crema, or the first of 12 bins]"
+    "--feature",
+    help="Feature to use.  [the model's; for a baseline crema, or the first of 12 bins]",
 )
 @click.option("--gpu", default="0", help="GPU to use; -1 for the CPU.")
 @click.option("--batchsize", default=32, type=click.IntRange(1), help="Batch size when embedding.")

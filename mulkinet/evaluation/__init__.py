@@ -9,8 +9,7 @@
     conventions  the same ranking as published code counts it
     evaluator    one evaluation, from embeddings to all of these
 
-    inputs       what there is to evaluate: a network, a baseline, anybody's files
-    embeddings   embeddings of a store's tracks
+    inputs       what there is to evaluate: a network, a baseline; files has precomputed embeddings
     baselines    what a network has to beat; aligned has Qmax and Dmax
     reranking    a second stage: the nearest by embedding, aligned
     results      an evaluation as files; compare sets two side by side
