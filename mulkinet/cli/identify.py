@@ -43,6 +43,12 @@ _SECONDS = click.FloatRange(0, min_open=True)
     type=_SECONDS,
     help="Seconds from one window to the next.  [a quarter of a window]",
 )
+@click.option(
+    "--rerank",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Align the query with its N nearest tracks and order them by both; 0 for none.  [50 where the index can]",
+)
 @click.option("-n", "--n-workers", default=-1, help="Processes; -1 is one per core.")
 @click.option("--model-file", type=_FILE, help="The index's model, if it has moved.")
 def main(queries, path, model_file, as_json, as_csv, **options):
@@ -68,6 +74,11 @@ def main(queries, path, model_file, as_json, as_csv, **options):
     if index.data.calibration is None:
         click.echo(
             "no probabilities: the index is not calibrated; see mulkinet calibrate",
+            err=True,
+        )
+    elif options["rerank"] and "reranked" not in index.data.calibration:
+        click.echo(
+            "the index was calibrated without re-ranking, so there is no probability; calibrate it again",
             err=True,
         )
     if as_json:
@@ -137,7 +148,7 @@ def _clock(seconds):
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
 
 
-_MATCH = ("work_id", "track_id", "title", "path", "distance", "probability", "is_cover")
+_MATCH = ("work_id", "track_id", "title", "path", "distance", "probability", "is_cover", "reranked")
 
 
 def _csv(answers):

@@ -32,9 +32,12 @@ def main():
 @click.argument("collection", type=click.Path())
 @click.option("--model-file", default="covers", type=click.Path(), help="A model's file or name.")
 @click.option("-o", "--output", required=True, type=_INDEX, help="The index to make.")
+@click.option(
+    "--no-alignment", is_flag=True, help="Keep no chroma: identify cannot align queries then."
+)
 @workers_option
 @_batchsize
-def build(collection, model_file, output, n_workers, batchsize):
+def build(collection, model_file, output, no_alignment, n_workers, batchsize):
     """Make the index of a folder of audio, or of a feature store.
 
     A folder is <dir>/<work>/<track>.<ext>, or flat: every file is a work of its own. Extracted features are
@@ -46,6 +49,7 @@ def build(collection, model_file, output, n_workers, batchsize):
         output,
         collection,
         model_file,
+        alignment=not no_alignment,
         n_workers=n_workers,
         batch_size=batchsize,
         report=_say,
@@ -57,12 +61,15 @@ def build(collection, model_file, output, n_workers, batchsize):
 @click.argument("collection", type=click.Path())
 @_index
 @_model_file
+@click.option(
+    "--alignment", is_flag=True, help="Keep chroma from now on, also of tracks that are not new."
+)
 @workers_option
 @_batchsize
-def add(collection, path, model_file, n_workers, batchsize):
+def add(collection, path, model_file, alignment, n_workers, batchsize):
     """Add new and changed tracks of COLLECTION to an index."""
     index = _import_index().open(path, model_file, report=_say)
-    index.add(collection, n_workers=n_workers, batch_size=batchsize)
+    index.add(collection, alignment=alignment, n_workers=n_workers, batch_size=batchsize)
     _report(index)
 
 
@@ -111,6 +118,9 @@ def _report(index):
     report_skipped(changes.skipped)
 
 
+_OF_RERANKED = ("tau", "false_accepts", "false_rejects")
+
+
 def _facts(info):
     calibration = info.pop("calibration")
     settings = info.pop("feature_settings")
@@ -122,9 +132,13 @@ def _facts(info):
     if calibration is None:
         lines.append(("calibration", "none, so no probabilities; see mulkinet calibrate"))
     else:
-        source = calibration.pop("source")
+        source, reranked = calibration.pop("source"), calibration.pop("reranked", None)
         lines.append(("calibrated on", f"{source['data_dir']}, {source['val_ls']}"))
         lines += calibration.items()
+        if reranked:
+            lines += [
+                ("re-ranked", ", ".join(f"{name} {reranked[name]:.6g}" for name in _OF_RERANKED))
+            ]
     width = max(len(name) for name, _ in lines)
     return "\n".join(f"{name.replace('_', ' ').ljust(width)}  {_text(v)}" for name, v in lines)
 

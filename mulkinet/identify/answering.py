@@ -12,6 +12,7 @@ from tqdm import tqdm
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.identify.answers import Answer, Match, Span
 from mulkinet.identify.calibration import probability
+from mulkinet.identify.chroma import chroma_of
 from mulkinet.identify.embedder import read_recordings
 from mulkinet.identify.segments import agreements, windows
 
@@ -80,13 +81,17 @@ class Answering:
         embedder: Embedder of its model.
         search: Search over its embeddings.
         tau: Distance up to which a track is taken for a cover, or None.
+        calibration: What probabilities are made with (see `calibration.calibrate`), or None.
+        reranking: Reranking, the second stage for whole queries, or None.
     """
 
-    def __init__(self, data, embedder, search, tau):
+    def __init__(self, data, embedder, search, tau, calibration, reranking=None):
         self._data = data
         self._embedder = embedder
         self._search = search
         self._tau = tau
+        self._calibration = calibration
+        self._reranking = reranking
         self._n_works = len(set(data.ids["work_id"]))
 
     def whole(self, queries, top):
@@ -100,7 +105,9 @@ class Answering:
             list of Answer.
         """
         heard = [recording for _, recording in queries if not isinstance(recording, str)]
-        nearest = iter(self._nearest_works(self._embedder.embed(heard), top) if heard else ())
+        nearest = iter(
+            self._nearest_works(self._embedder.embed(heard), top, heard) if heard else ()
+        )
         answers = []
         for name, recording in queries:
             if isinstance(recording, str):
@@ -142,39 +149,50 @@ class Answering:
             answers.append(Answer(name, recording.seconds, spans=spans, warnings=warnings))
         return answers
 
-    def _nearest_works(self, embeddings, top):
-        """([Match] of works, [Match] of tracks) of each embedding."""
+    def _nearest_works(self, embeddings, top, heard=None):
+        """([Match] of works, [Match] of tracks) of each embedding; re-ranked where the recordings are given."""
+        reranking = self._reranking if heard else None
         works_of = self._data.ids["work_id"]
         found = [None] * len(embeddings)
         # Twice what is enough where works have their mean number of tracks.
         waiting, k = np.arange(len(embeddings)), 2 * top * -(-len(works_of) // self._n_works)
+        if reranking:
+            k = max(k, reranking.n_nearest)
         while len(waiting):
             rows, distances = self._search.nearest(embeddings[waiting], k)
             again = []
             for query, near, far in zip(waiting, rows, distances):
+                reranked = None
+                if reranking:
+                    frames = chroma_of(heard[query], self._embedder)
+                    near, far, reranked = reranking.reorder(frames, near, far)
                 # The first of each work is its best track.
                 firsts = np.sort(np.unique(works_of[near].astype(str), return_index=True)[1])[:top]
                 if len(firsts) < min(top, self._n_works):
                     again.append(query)
                 else:
-                    works = self._matches(near[firsts], far[firsts])
-                    found[query] = works, self._matches(near[:top], far[:top])
+                    found[query] = tuple(
+                        self._matches(near[chosen], far[chosen], reranking and reranked[chosen])
+                        for chosen in (firsts, slice(top))
+                    )
             waiting, k = np.array(again, int), 4 * k
         return found
 
-    def _matches(self, rows, distances):
-        ids, calibration = self._data.ids, self._data.calibration
+    def _matches(self, rows, distances, reranked=None):
+        deciding = distances if reranked is None else reranked
+        ids, calibration = self._data.ids, self._calibration
         probabilities = [None] * len(rows)
         if calibration:
-            probabilities = probability(calibration, distances, self._n_works).tolist()
+            probabilities = probability(calibration, deciding, self._n_works).tolist()
         return [
             Match(
                 *(ids[name][row] for name in ("work_id", "track_id", "title", "path")),
                 distance=float(distance),
                 probability=chance,
-                is_cover=None if self._tau is None else bool(distance <= self._tau),
+                is_cover=None if self._tau is None else bool(decides <= self._tau),
+                reranked=None if reranked is None else float(decides),
             )
-            for row, distance, chance in zip(rows, distances, probabilities)
+            for row, distance, decides, chance in zip(rows, distances, deciding, probabilities)
         ]
 
     def _shortness(self, seconds, what):

@@ -17,7 +17,8 @@ class Match:
         path: Its audio file when it was indexed; empty if unknown.
         distance: Distance of its embedding from the query's.
         probability: Probability that it is a cover of the query; None without calibration.
-        is_cover: Whether the distance is within tau; None without tau.
+        is_cover: Whether the distance that decides is within tau; None without tau.
+        reranked: Distance after alignment, which decides where there is one; None without.
     """
 
     work_id: str
@@ -27,6 +28,7 @@ class Match:
     distance: float
     probability: Optional[float]
     is_cover: Optional[bool]
+    reranked: Optional[float] = None
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.files.atomic import remove_leftovers
 from mulkinet.identify import calibration, updating
 from mulkinet.identify.answering import Answering, read_queries
+from mulkinet.identify.chroma import NO_CHROMA, KeptChroma, chromas_in_store
 from mulkinet.identify.collection import open_collection
 from mulkinet.identify.embedder import Embedder
 from mulkinet.identify.index_file import (
@@ -32,6 +33,7 @@ from mulkinet.identify.index_file import (
     read_index,
     write_index,
 )
+from mulkinet.identify.reranking import NEAREST, Reranking, spread_of
 from mulkinet.identify.search import Search, with_cells
 from mulkinet.workers import count_workers
 
@@ -89,6 +91,7 @@ class Index:
         collection,
         model_file="covers",
         *,
+        alignment=True,
         n_workers=-1,
         batch_size=16,
         progress=True,
@@ -103,6 +106,8 @@ class Index:
                 or a feature store.
             model_file: Model file of a trained network, or the name of a model of the package, whose
                 calibration the index takes over.
+            alignment: Whether to keep the tracks' chroma (6 kB for 3 minutes), so that `identify` can align queries
+                with them; for models of 12 bins only.
             n_workers: Processes that extract features; -1 is one per core.
             batch_size: Tracks embedded at a time.
             progress: Whether to show a progress bar.
@@ -116,7 +121,7 @@ class Index:
         """
         path = Path(path)
         embedder = Embedder(_load(model_file))
-        data = read_index(path) if path.exists() else _empty(embedder, model_file)
+        data = read_index(path) if path.exists() else _empty(embedder, model_file, alignment)
         index = cls(path, data, model_file, report)
         index._check_model(embedder.model)
         index.__dict__["embedder"] = embedder
@@ -128,11 +133,13 @@ class Index:
             index._update(source, n_workers, batch_size, progress)
         return index
 
-    def add(self, collection, *, n_workers=-1, batch_size=16, progress=True):
+    def add(self, collection, *, alignment=False, n_workers=-1, batch_size=16, progress=True):
         """Adds a collection: tracks that are new or changed, by their content.
 
         Args:
             collection: As for `build`.
+            alignment: Whether to keep chroma from now on, where the index does not; also of the tracks of this
+                collection that it holds already.
             n_workers: As for `build`.
             batch_size: As for `build`.
             progress: As for `build`.
@@ -146,6 +153,8 @@ class Index:
         source = open_collection(collection, self.embedder, self.data.ids, progress)
         with locked(self.path, self._report):
             self._reread()
+            if alignment and self.data.chroma is None:
+                self.data = replace(self.data, chroma=KeptChroma.of_tracks([NO_CHROMA] * len(self)))
             self._update(source, n_workers, batch_size, progress)
         return self.changes
 
@@ -179,7 +188,8 @@ class Index:
             known: Share of queries taken to be of a work of the index, in (0, 1).
 
         Returns:
-            dict: see `mulkinet.identify.calibration.calibrate`; and `source`.
+            dict: see `mulkinet.identify.calibration.calibrate`; `source`; and, where the index keeps chroma,
+            `reranked`, the same of distances after alignment.
 
         Raises:
             MulkinetError: The tracks cannot be used, or are too few.
@@ -191,15 +201,23 @@ class Index:
             self._reread()
             embeddings, works, tracks = self._calibration_tracks(data_dir, val_ls)
             calibration.warn_of_trained_works(self.model, works, self._report)
-            found = calibration.calibrate(
-                embeddings,
-                works,
-                tracks,
-                distance=self.data.config["distance"],
-                weights=self.model.distance_weights,
+            distance = {
+                "distance": self.data.config["distance"],
+                "weights": self.model.distance_weights,
+            }
+            fit = functools.partial(
+                calibration.calibrate,
+                work_ids=works,
+                track_ids=tracks,
                 false_accept_rate=false_accept_rate,
                 known=known,
             )
+            found = fit(embeddings, **distance)
+            if self.data.chroma is not None:
+                chroma = self._calibration_chroma(data_dir, val_ls, works, tracks)
+                reranking = Reranking(chroma, self._spread)
+                fused = reranking.all_distances(embeddings, Search(embeddings, **distance))
+                found["reranked"] = fit(fused, distance="precomputed", weights=None)
             named = {"data_dir": str(data_dir or self.path), "val_ls": str(val_ls or "all tracks")}
             self._write(replace(self.data, calibration={**found, "source": named}))
         return self.data.calibration
@@ -212,6 +230,7 @@ class Index:
         tau=None,
         segment_sec=None,
         hop_sec=None,
+        rerank=None,
         n_workers=-1,
         progress=True,
     ):
@@ -225,6 +244,8 @@ class Index:
             tau: Distance up to which a track is taken for a cover; that of `calibrate` by default.
             segment_sec: Cut queries into windows of this length, and answer with spans.
             hop_sec: From one window to the next; a quarter of `segment_sec` by default.
+            rerank: Tracks nearest by embedding that are aligned with the query and ordered by both; 0 for none. By
+                default 50 for whole queries where the index keeps chroma, and is not calibrated without.
             n_workers: Processes that extract features of several files; -1 is one per core.
             progress: Whether to show a progress bar where there are several files.
 
@@ -246,10 +267,14 @@ class Index:
             raise MulkinetError(f"expected tau as a finite distance, found {tau}")
         if segment_sec is None and hop_sec is not None:
             raise MulkinetError("expected hop_sec together with segment_sec, found it alone")
-        if tau is None and self.data.calibration:
-            tau = self.data.calibration["tau"]
+        reranking = self._reranking(rerank, segment_sec)
+        fitted = self.data.calibration
+        if fitted and reranking:
+            fitted = fitted.get("reranked")
+        if tau is None and fitted:
+            tau = fitted["tau"]
         is_one = isinstance(queries, (str, os.PathLike, np.ndarray))
-        answering = Answering(self.data, self.embedder, self.search, tau)
+        answering = Answering(self.data, self.embedder, self.search, tau, fitted, reranking)
         read = read_queries(
             [queries] if is_one else list(queries),
             self.embedder,
@@ -301,6 +326,27 @@ class Index:
         distance = self.data.config["distance"]
         return Search(self.data.embeddings, distance, weights, self.data.cells)
 
+    @functools.cached_property
+    def _spread(self):
+        return spread_of(self.search, self.data.embeddings)
+
+    def _reranking(self, n_nearest, segment_sec):
+        """Reranking, or None."""
+        fitted, chroma = self.data.calibration, self.data.chroma
+        if n_nearest is None:
+            has_numbers = fitted is None or "reranked" in fitted
+            n_nearest = NEAREST if chroma is not None and segment_sec is None and has_numbers else 0
+        elif n_nearest and segment_sec is not None:
+            raise MulkinetError("expected rerank of whole queries, found it with segment_sec")
+        if not n_nearest:
+            return None
+        if chroma is None:
+            raise MulkinetError(
+                f"expected chroma in {self.path} to align queries with, found none; add it with mulkinet "
+                f"index add COLLECTION --index {self.path} --alignment"
+            )
+        return Reranking(chroma, self._spread, n_nearest)
+
     def info(self):
         """What the index is, as a dict of plain values."""
         config, fitted = self.data.config, self.data.calibration
@@ -313,6 +359,9 @@ class Index:
             "bytes": self.path.stat().st_size,
             **{name: config[name] for name in names},
             "trained_sec": config["trained_sec"],
+            "aligned_tracks": 0
+            if self.data.chroma is None
+            else int(np.count_nonzero(np.diff(self.data.chroma.offsets))),
             "recall@10": 1.0 if self.data.cells is None else self.data.cells.recall,
             "calibration": fitted
             and {**fitted, "base_rate": calibration.base_rate(fitted, self.n_works)},
@@ -343,7 +392,8 @@ class Index:
         # Another process may have written since it was opened.
         self.data = read_index(self.path)
         self._check_model(self.model)
-        self.__dict__.pop("search", None)
+        for name in ("search", "_spread"):
+            self.__dict__.pop(name, None)
 
     def _update(self, source, n_workers, batch_size, progress):
         remove_leftovers(self.path.parent)
@@ -360,8 +410,15 @@ class Index:
 
     def _write(self, data):
         self.data = with_cells(data, self._report)
-        self.__dict__.pop("search", None)
+        for name in ("search", "_spread"):
+            self.__dict__.pop(name, None)
         write_index(self.path, self.data)
+
+    def _calibration_chroma(self, data_dir, val_ls, works, tracks):
+        if data_dir is not None:
+            return KeptChroma.of_tracks(chromas_in_store(data_dir, works, tracks, self.embedder))
+        rows = calibration.listed_rows(self, val_ls)
+        return KeptChroma.of_tracks([self.data.chroma.track(row) for row in rows])
 
     def _calibration_tracks(self, data_dir, val_ls):
         """(embeddings, work_ids, track_ids) of the tracks to calibrate on."""
@@ -380,7 +437,7 @@ def _load(model_file):
     return load_model(model_file)
 
 
-def _empty(embedder, model_file):
+def _empty(embedder, model_file, alignment):
     from mulkinet.models.weights import is_named
 
     model = embedder.model
@@ -395,4 +452,5 @@ def _empty(embedder, model_file):
     }
     ids = {name: np.empty(0, dtype=object) for name in IDS}
     embeddings = np.empty((0, model.embedding_len), np.float32)
-    return IndexData(config, ids, embeddings, model.metadata.get("calibration"))
+    chroma = KeptChroma.of_tracks([]) if alignment else None
+    return IndexData(config, ids, embeddings, model.metadata.get("calibration"), chroma=chroma)

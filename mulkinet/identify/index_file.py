@@ -5,10 +5,12 @@ once calibrated, `calibration` (both JSON). `/work_id`, `/track_id`, `/title`, `
 (N,) UTF-8, where content is the SHA-256 of the audio file (or of a store's frames), by which an unchanged
 track is known again, and stamp the file's size and time of change, which spare reading it (older indexes
 have none); `/embedding` (N, embedding_len) float32, as the network gives them. Large indexes
-have `/cells/centroids` (n_cells, embedding_len) and `/cells/cell` (N,), see `cells.py`.
+have `/cells/centroids` (n_cells, embedding_len) and `/cells/cell` (N,), see `cells.py`. Where queries can be
+aligned there are `/chroma/frames` (total_frames, 12) uint8, contiguous, and `/chroma/offsets` (N + 1,) int64.
 
 `config` holds model_file, fingerprint, network, distance, feature, feature_settings and trained_sec.
-`digest` is the SHA-256 of config, calibration, tracks and cells: a file that was damaged is refused.
+`digest` is the SHA-256 of config, calibration, tracks and cells, not of chroma, which is read as it is asked for: a
+file that was damaged is refused.
 
 A writer holds the lock `<index>.lock` from reading to renaming: writers follow each other, readers see
 the file before or after. The lock belongs to the process and dies with it.
@@ -18,6 +20,7 @@ Public names: `IndexData`, `Cells`, `read_index`, `write_index`, `locked`, `fing
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
@@ -28,6 +31,7 @@ import numpy as np
 import mulkinet
 from mulkinet.files import locks
 from mulkinet.files.hdf5 import FileKind, atomic_hdf5, open_checked
+from mulkinet.identify.chroma import KeptChroma
 
 __all__ = ["IndexData", "Cells", "read_index", "write_index", "locked", "fingerprint"]
 
@@ -72,6 +76,7 @@ class IndexData:
         embeddings: (N, embedding_len) float32.
         calibration: dict of `calibration.calibrate`, or None.
         cells: Cells, or None.
+        chroma: KeptChroma, or None where queries cannot be aligned.
     """
 
     config: dict
@@ -79,6 +84,7 @@ class IndexData:
     embeddings: np.ndarray
     calibration: Optional[dict] = None
     cells: Optional[Cells] = None
+    chroma: Optional[KeptChroma] = None
 
     def __len__(self):
         return len(self.embeddings)
@@ -105,6 +111,9 @@ def write_index(path, data):
         for name in IDS:
             file.create_dataset(name, data=data.ids[name].tolist(), dtype=_STRINGS)
         file["embedding"] = data.embeddings
+        if data.chroma is not None and len(data.chroma.frames):
+            file["chroma/frames"] = data.chroma.frames
+            file["chroma/offsets"] = data.chroma.offsets
         check()
         if data.cells is not None:
             file["cells/centroids"] = data.cells.centroids
@@ -200,7 +209,28 @@ def _read(file):
         embeddings,
         None if calibration is None else json.loads(calibration),
         _read_cells(file["cells"]) if "cells" in file else None,
+        _read_chroma(file["chroma"], len(embeddings)) if "chroma" in file else None,
     )
+
+
+def _read_chroma(group, n_tracks):
+    frames, offsets = group["frames"], group["offsets"][:]
+    if (
+        frames.dtype != np.uint8
+        or frames.shape[1:] != (12,)
+        or len(offsets) != n_tracks + 1
+        or offsets[0] != 0
+        or offsets[-1] != len(frames)
+        or (np.diff(offsets) < 0).any()
+        or frames.id.get_offset() is None
+    ):
+        raise ValueError(f"chroma of shape {frames.shape} for {n_tracks} tracks")
+    # Of the file that is open, which another writer may have replaced under its name.
+    with os.fdopen(os.dup(group.file.id.get_vfd_handle()), "rb") as file:
+        mapped = np.memmap(
+            file, np.uint8, mode="r", offset=frames.id.get_offset(), shape=frames.shape
+        )
+    return KeptChroma(mapped, offsets)
 
 
 def _read_cells(group):

@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mulkinet.errors import MulkinetError
+from mulkinet.identify.chroma import NO_CHROMA, KeptChroma, chroma_of
 from mulkinet.identify.index_file import IDS
 
 __all__ = ["Changes", "update", "remove", "in_batches"]
@@ -63,7 +64,12 @@ def update(data, collection, embedder, *, n_workers, batch_size, progress):
         MulkinetError: No track of the collection can be used.
     """
     known = dict(zip(data.ids["content"], data.embeddings))
-    missing = {entry.content: entry for entry in collection.entries if entry.content not in known}
+    chromas = _chromas(data)
+    missing = {
+        entry.content: entry
+        for entry in collection.entries
+        if entry.content not in known or (chromas is not None and entry.content not in chromas)
+    }
     reasons, n_repeated = {}, 0
     with tqdm(
         total=len(collection.entries),
@@ -79,6 +85,10 @@ def update(data, collection, embedder, *, n_workers, batch_size, progress):
             )
             heard = [pair for pair in batch if not isinstance(pair[1], str)]
             known.update(_embed(heard, embedder, collection.name, batch_size))
+            if chromas is not None:
+                chromas.update(
+                    (entry.content, chroma_of(track, embedder)) for entry, track in heard
+                )
             n_repeated += sum(track.seconds < embedder.least_sec for _, track in heard)
             bar.update(len(batch))
     usable = [entry for entry in collection.entries if entry.content in known]
@@ -93,6 +103,9 @@ def update(data, collection, embedder, *, n_workers, batch_size, progress):
             f"expected at least one usable track, found none, {len(skipped)} skipped{first}"
         )
     changed, changes = _merge(data, usable, known)
+    if chromas is not None and (changed is not data or missing):
+        tracks = [chromas.get(content, NO_CHROMA) for content in changed.ids["content"]]
+        changed = replace(changed, chroma=KeptChroma.of_tracks(tracks))
     n_embedded = len(missing) - len(reasons)
     changes = changes._replace(embedded=n_embedded, repeated=n_repeated, skipped=skipped)
     return changed, changes
@@ -145,6 +158,14 @@ def in_batches(items, size):
         yield batch
 
 
+def _chromas(data):
+    """Dict of content to chroma, of the tracks that have it; None where the index keeps none."""
+    if data.chroma is None:
+        return None
+    tracks = ((content, data.chroma.track(row)) for row, content in enumerate(data.ids["content"]))
+    return {content: frames for content, frames in tracks if len(frames)}
+
+
 def _embed(heard, embedder, name_of, batch_size):
     """Dict of content to embedding."""
     embeddings = embedder.embed([recording for _, recording in heard], batch_size)
@@ -195,7 +216,8 @@ def _keep(data, mask):
     # What the recall was measured on is no longer there.
     cells = data.cells and replace(data.cells, cell=data.cells.cell[mask], recall=None)
     ids = {name: data.ids[name][mask] for name in IDS}
-    return replace(data, ids=ids, embeddings=data.embeddings[mask], cells=cells)
+    chroma = data.chroma and data.chroma.keep(mask)
+    return replace(data, ids=ids, embeddings=data.embeddings[mask], cells=cells, chroma=chroma)
 
 
 def _strings(values):

@@ -42,7 +42,7 @@ def test_performances_it_never_heard_are_named(opened, tmp_path):
     assert first.seconds == pytest.approx(4, abs=0.1)
     assert len({match.work_id for match in first.works}) == len(first.works) == 6
     assert len(first.tracks) == 10
-    distances = [match.distance for match in first.tracks]
+    distances = [match.reranked for match in first.tracks]
     assert distances == sorted(distances)
     # The best track of the nearest work is the nearest track.
     assert first.works[0] == first.tracks[0]

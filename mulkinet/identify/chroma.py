@@ -1,0 +1,113 @@
+"""The chroma that an index keeps of its tracks, to align queries with: frames of half a second, a byte a number.
+
+Public names: `NO_CHROMA`, `KeptChroma`, `chroma_of`, `chromas_in_store`, `to_align`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mulkinet.alignment.chroma import MIN_FRAMES, Chroma, coarsen
+from mulkinet.data.averaged import at_rate_of
+from mulkinet.data.store import FeatureStore
+from mulkinet.embedding import check_compatible
+
+__all__ = ["NO_CHROMA", "KeptChroma", "chroma_of", "chromas_in_store", "to_align"]
+
+_BINS = 12
+NO_CHROMA = np.empty((0, _BINS), dtype=np.uint8)
+
+
+@dataclass(frozen=True)
+class KeptChroma:
+    """Chroma of N tracks; a track without has no frames.
+
+    Attributes:
+        frames: (total_frames, 12) uint8, 255 for 1; in memory, or read from the index as it is asked for.
+        offsets: (N + 1,) int64, where each track begins.
+    """
+
+    frames: np.ndarray
+    offsets: np.ndarray
+
+    def __len__(self):
+        return len(self.offsets) - 1
+
+    @classmethod
+    def of_tracks(cls, tracks):
+        """Joins the chroma of tracks.
+
+        Args:
+            tracks: list of (n_frames, 12) uint8.
+
+        Returns:
+            KeptChroma.
+        """
+        offsets = np.cumsum([0, *map(len, tracks)], dtype=np.int64)
+        return cls(np.concatenate([NO_CHROMA, *tracks]), offsets)
+
+    def track(self, row):
+        """(n_frames, 12) uint8 of one track."""
+        return self.frames[self.offsets[row] : self.offsets[row + 1]]
+
+    def keep(self, mask):
+        """KeptChroma of some of the tracks, (N,) bool."""
+        return KeptChroma.of_tracks([self.track(row) for row in np.flatnonzero(mask)])
+
+
+def chroma_of(recording, embedder):
+    """What an index keeps of a recording.
+
+    Args:
+        recording: Recording.
+        embedder: Embedder of the index's model.
+
+    Returns:
+        (n_frames, 12) uint8; no frames where the model's feature has not 12 bins.
+    """
+    x = recording.x
+    if len(x) != _BINS:
+        return NO_CHROMA
+    if not recording.is_stored:
+        x = embedder.track_length.apply(x, recording.frame_rate)
+    coarse, _ = coarsen(x, embedder.frame_rate)
+    return np.rint(255 * np.clip(coarse.T, 0, 1)).astype(np.uint8)
+
+
+def chromas_in_store(path, work_ids, track_ids, embedder):
+    """What an index would keep of tracks of a feature store.
+
+    Args:
+        path: The store.
+        work_ids: (n,) works of the tracks.
+        track_ids: (n,) their ids.
+        embedder: Embedder of the index's model.
+
+    Returns:
+        list of (n_frames, 12) uint8.
+    """
+    store = at_rate_of(embedder.model, FeatureStore(path))
+    feature = check_compatible(embedder.model, store)
+    return [
+        chroma_of(embedder.from_features(store.get(key, feature)), embedder)
+        for key in zip(work_ids, track_ids)
+    ]
+
+
+def to_align(frames):
+    """A track ready to be aligned; one of fewer frames than that takes is repeated.
+
+    Args:
+        frames: (n_frames, 12) uint8.
+
+    Returns:
+        Chroma, or None where there are no frames.
+    """
+    if not len(frames):
+        return None
+    columns = np.asarray(frames, dtype=np.float32).T / np.float32(255)
+    return Chroma(
+        np.tile(columns, -(-MIN_FRAMES // columns.shape[1]))
+        if columns.shape[1] < MIN_FRAMES
+        else columns
+    )
