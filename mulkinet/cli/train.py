@@ -24,6 +24,8 @@ class _TrainCommand(Command):
     """The command; its options of networks and losses are those that are registered when it is called."""
 
     def make_context(self, info_name, args, parent=None, **extra):
+        # Before TensorFlow is loaded, here or by code outside the package: it prints a page of notes otherwise.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         context = super().make_context(info_name, list(args), parent, **extra)
         given = context.params
         path = given["config"]
@@ -195,8 +197,6 @@ def main(
     of_run = {name: options.pop(name) for name in _RUN_OPTIONS}
     settings = complete(recipe or ctx.obj or options["model"] or "mulkinet", options)
     gpus = parse_gpus(gpu)
-    # Before TensorFlow is loaded: it greets the user with a page of notes otherwise.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if show:
         for name, value in settings.items():
             echo(f"{name.replace('_', '-'):<18} {value}")

@@ -137,7 +137,8 @@ class EmbeddingNetwork(tf.keras.Model):
     def _largest_maps(self):
         """Values per frame of the largest convolution's input and, pooling and strides aside, output."""
         layers = [layer for layer in self.layers if isinstance(layer, tf.keras.layers.Conv2D)]
-        return max(layer.input_shape[1] * sum(layer.kernel.shape[2:]) for layer in layers)
+        sizes = [layer.input_shape[1] * sum(layer.kernel.shape[2:]) for layer in layers]
+        return max(sizes, default=self.n_bins)
 
     def transformed_kernels(self):
         """List of tensors: what inference needs of the key-invariant convolutions' kernels, for the weights now."""

@@ -27,7 +27,7 @@ class MeanPitch(EmbeddingNetwork):
         centred: Zero mean of every embedding.
     """
 
-    recipes = {"mean-pitch-quick": {"loss": "spread", "n_frames": 40, "max_epoch": 2, "size": 6}}
+    recipes = {"quick": {"loss": "spread", "n_frames": 40, "max_epoch": 2, "size": 6}}
     distance = "cosine"
 
     def __init__(self, *, size=4, centred=True):
@@ -92,10 +92,10 @@ def test_a_network_and_a_loss_from_outside_train(repository, project):
     assert done.returncode == 0, done.stderr
     assert "mean-pitch: 78 parameters" in done.stdout
     model = project / "models" / "test" / "best.h5"
-    done = call(repository, project, *train, "--loss", "softmax", "--init-from", model)
+    done = call(repository, project, *train, "--tag", "u", "--init-from", model)
     assert done.returncode == 1
     assert "fit a mulkinet, found none" in done.stderr
-    done = call(repository, project, *train, "--recipe", "mean-pitch-quick", "--loss", "softmax")
+    done = call(repository, project, *train, "--recipe", "quick", "--tag", "u")
     assert done.returncode == 0, done.stderr
     evaluate = (repository / "evaluate.py", "--model-file", model, "--data-dir", "patterns.h5")
     done = call(repository, project, *evaluate)
@@ -112,7 +112,7 @@ def test_help_has_the_options_of_what_is_registered(repository, project):
     assert "--size INTEGER Size of the embedding. [mean-pitch: 4]" in text
     assert "--centred / --no-centred Zero mean of every embedding. [mean-pitch: True]" in text
     assert "--weight FLOAT Weight of the spread. [spread: 0.5]" in text
-    assert "mean-pitch-quick" in text
+    assert "siamese, quick" in text
     done = call(repository, project, repository / "train.py", "--help", plugins="absent")
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
@@ -130,7 +130,7 @@ def test_a_script_that_registers_is_a_command_too(repository, project):
         "mine.py",
         "train",
         "--recipe",
-        "mean-pitch-quick",
+        "quick",
         "--show",
         plugins="",
     )
