@@ -6,7 +6,7 @@ from its beginning, so that an excerpt gives the same embedding wherever it come
 would make all short tracks look alike. `pad="zero"` fills up with zeros as published systems do: to the
 length that the network must have, and no further.
 
-Public names: `PADS`, `embed`, `embed_arrays`, `check_compatible`, `least_frames`, `prepare_track`,
+Public names: `embed`, `embed_arrays`, `check_compatible`, `least_frames`, `prepare_track`,
 `trained_frames`.
 """
 
@@ -20,9 +20,9 @@ from tqdm import tqdm
 from mulkinet.data.averaged import at_rate_of
 from mulkinet.errors import MulkinetError
 from mulkinet.features.resize import wrap
+from mulkinet.models import PADS
 
 __all__ = [
-    "PADS",
     "check_compatible",
     "embed",
     "embed_arrays",
@@ -30,9 +30,6 @@ __all__ = [
     "prepare_track",
     "trained_frames",
 ]
-
-# What shorter tracks are filled up with at the end: zeros, or the track over again.
-PADS = ("zero", "wrap")
 
 
 def embed(model, store, *, rows=None, feature=None, batch_size=32, pad="wrap", progress=False):

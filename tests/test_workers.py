@@ -106,6 +106,7 @@ def is_running(pid):
 
 
 def own_terminal(terminal):
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # also where the suite was started ignoring it
     fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
 
 

@@ -4,15 +4,16 @@ One file each: `mulkinet` (Cao 2020), `move` (Yesiler, Serra, Gomez 2020), `siam
 MIREX 2020, after Deep Speaker), `cqtnet` (Yu et al. 2020; Discogs-VINet, Araz et al. 2024), `keyconv` (this package's
 own). Reading their names and options does not import TensorFlow.
 
-Public names: `NETWORKS`, `build_model`, `options_of`, `register_network`.
+Public names: `NETWORKS`, `PADS`, `build_model`, `options_of`, `register_network`.
 """
-
-import numpy as np
 
 from mulkinet.errors import MulkinetError
 from mulkinet.registry import Registry
 
-__all__ = ["NETWORKS", "build_model", "options_of", "register_network"]
+__all__ = ["NETWORKS", "PADS", "build_model", "options_of", "register_network"]
+
+# What tracks shorter than a network sees are filled up with at the end: zeros, or the track over again.
+PADS = ("zero", "wrap")
 
 NETWORKS = Registry("network", __name__, "register_network", "network")
 
@@ -52,7 +53,7 @@ def build_model(name, **options):
             f"{name} has no option {', '.join(unknown)}; it has {', '.join(defaults)}"
         )
     # numpy's numbers as Python's: options have to go into JSON.
-    plain = {key: v.item() if isinstance(v, np.generic) else v for key, v in options.items()}
+    plain = {key: v.item() if hasattr(v, "item") else v for key, v in options.items()}
     return NETWORKS.get(name)(**plain)
 
 

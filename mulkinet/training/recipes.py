@@ -6,10 +6,9 @@ loss, and those of the network where a recipe needs others than the network's ow
 Public names: `TRAINING_DEFAULTS`, `complete`, `loss_options`, `network_options`, `pretraining`, `recipe_names`.
 """
 
-from mulkinet.embedding import PADS
 from mulkinet.errors import MulkinetError
 from mulkinet.losses import LOSSES
-from mulkinet.models import NETWORKS
+from mulkinet.models import NETWORKS, PADS
 from mulkinet.training.optimizers import OPTIMIZERS
 from mulkinet.training.schedules import SCHEDULES
 

@@ -336,7 +336,7 @@ def test_report_of_a_command(folder, tmp_path):
         ((*MATRIX, "--distance", "euclidean"), "--distance goes with --embeddings"),
         ((*MATRIX, "--feature", "hpcp"), "--feature goes with --model-file or --baseline"),
         ((*MATRIX, "--data-dir", "x"), "--data-dir goes with --model-file or --baseline"),
-        ((*MATRIX, "-n", "2"), "--n-workers goes with --baseline"),
+        ((*MATRIX, "-n", "2"), "--n-workers goes with --model-file or --baseline"),
         ((*BASELINE, "--batchsize", "32"), "--batchsize goes with --model-file"),
         ((*BASELINE, "--distance-weights", "w"), "--distance-weights goes with --embeddings"),
         ((*POINTS, "--distance-weights", "w"), "goes with --distance weighted_l1"),

@@ -52,7 +52,7 @@ def test_nothing_is_written_when_the_file_does_not_fit(runner, tmp_path):
     source.write_text("no weights")
     result = runner.invoke(main, [str(source), "-o", str(output)])
     assert result.exit_code == 1
-    assert result.output.startswith("Error: expected MOVE's .pt")
+    assert result.output.startswith("Error: expected PyTorch's .pt")
     assert list(tmp_path.iterdir()) == [source]
     assert runner.invoke(main, [str(source)]).exit_code == 2
     for folder in (".", str(tmp_path)):

@@ -28,7 +28,7 @@ def test_what_is_kept_is_what_the_extractor_makes(path, cache_dir):
     found = extract(path, "hpcp")
     x = read_frames(path, "hpcp")
     np.testing.assert_array_equal(x, extractor("hpcp")(decode(path).y))
-    assert found == {"hpcp": (x.shape[1], 1.0, 44100, 1)}
+    assert found == {"hpcp": (x.shape[1], 1.0, 44100, 1, False, "")}
     assert look_up(path, "hpcp") == found["hpcp"]
     assert len(os.listdir(cache_dir / "features")) == 1
 
