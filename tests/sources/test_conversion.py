@@ -267,7 +267,8 @@ def test_fifteen_thousand_tracks_killed_half_way(tmp_path, rng, repository):
     kill_when(subprocess.Popen([*command, killed]), part, 7500)
     assert not (killed / "benchmark.h5").exists()
     n_finished = len(PartFile(io.BytesIO(part.read_bytes()), 1).n_frames)
-    assert n_finished >= 7450
+    # A track takes a little more in the file than its values do.
+    assert 7300 < n_finished < 8000
     # What was finished is not read again: there is nothing to read any more.
     for key in sorted(keys)[: n_finished - 100]:
         blank(da_tacos_path(data_dir, "benchmark", key, "crema"))
