@@ -7,7 +7,7 @@ numbers fitted by maximum likelihood, the slope below 0, so that it never grows 
 
 How many pairs are covers differs between a validation list and an index: of a thousand works' tracks
 hardly any is the query's. The odds are therefore moved from the list's base rate to the index's:
-a share `known` of all queries is taken to be of a work of the index, any of them equally likely, so
+`known` is the prior: the share of queries whose work is in the index, each of its works equally likely, so
 that a track is the query's cover with probability known / works before it is heard.
 
 Public names: `calibrate`, `listed_rows`, `warn_of_trained_works`, `probability`, `base_rate`.
@@ -44,7 +44,7 @@ def calibrate(embeddings, work_ids, track_ids, *, distance, weights, false_accep
         distance: Name of the distance.
         weights: (kernel, bias) of "weighted_l1", or None.
         false_accept_rate: Share of non-cover pairs to accept at tau, in (0, 1); None for equal error.
-        known: Share of queries taken to be of a work of the index, in (0, 1).
+        known: Prior: share of queries whose work is in the index, in (0, 1).
 
     Returns:
         dict: tau, criterion, false_accepts and false_rejects (exact rates at tau), intercept, slope,

@@ -185,7 +185,7 @@ class Index:
             val_ls: List of its tracks to use; all by default.
             false_accept_rate: tau is the largest distance at which this share of non-covers, in
                 (0, 1), is accepted; by default that of equal error.
-            known: Share of queries taken to be of a work of the index, in (0, 1).
+            known: Prior: share of queries whose work is in the index, in (0, 1).
 
         Returns:
             dict: see `mulkinet.identify.calibration.calibrate`; `source`; and, where the index keeps chroma,

@@ -89,7 +89,7 @@ def make_demo(
     n_workers=-1,
     progress=True,
 ):
-    """Makes the demo set, or goes on where an interrupted run stopped.
+    """Makes the demo set, or resumes an interrupted run.
 
     Args:
         output: Folder for the audio and the store.
