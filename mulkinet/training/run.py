@@ -52,7 +52,7 @@ def train(
         patience: Epochs without a better validation MAP to stop after, or None.
         init_from: Model file to start from; None for random weights.
         mixed_precision: Compute in bfloat16 where the GPUs have it.
-        deterministic: The same seed gives the same bits. What this costs is in design.md.
+        deterministic: The same seed gives the same bits on one machine; without it roundings may differ.
         resume: Continue what is in <models_dir>/<tag>/; where no epoch has ended, start anew.
         force: Overwrite what is there.
         models_dir: Folder of the runs' models.
