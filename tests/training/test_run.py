@@ -124,8 +124,11 @@ def test_a_rerun_is_not_resumed_in_the_stage_of_the_run_before(store_path, here)
 def test_finished_pretraining_is_not_resumed(store_path, here, monkeypatch):
     # No epoch is better than the first: pre-training ends before its time.
     monkeypatch.setattr(
-        "mulkinet.training.trainer.Validation.scores",
-        lambda self, network, embeddings: {"MAP": 0.5, "TOP10": 1.0, "MR1": 2.0},
+        "mulkinet.training.trainer.Validation.measure",
+        lambda self, network, embeddings: (
+            {"MAP": 0.5, "TOP10": 1.0, "MR1": 2.0},
+            {"cover": np.zeros(1), "other": np.ones(1)},
+        ),
     )
     options = {"network": TINY, "loss": "triplet", "batchsize": 16}
     options.update(pretrain_epochs=6, max_epoch=2)
