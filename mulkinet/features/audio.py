@@ -30,7 +30,6 @@ __all__ = [
     "check_file",
     "check_samples",
     "decode",
-    "trim_silence",
 ]
 
 # Below this the constant-Q spectrum has no mean of 20 frames, and there is no music to compare.
@@ -174,21 +173,6 @@ def check_samples(y, sr):
         raise SkippedInput("expected samples that are numbers, found NaN or infinity")
     if np.ptp(y) < 2 * _SILENCE:
         raise SkippedInput("expected sound, found silence from beginning to end")
-
-
-def trim_silence(y):
-    """Cuts off the silence before and after the music.
-
-    Args:
-        y: (n_samples,) samples in [-1, 1], at least one of them.
-
-    Returns:
-        (y, start): a view of the samples from the first to the last that is heard, and where it starts.
-    """
-    heard = np.flatnonzero(np.abs(y - np.median(y)) >= _SILENCE)
-    if not len(heard):
-        return y[:0], 0
-    return y[heard[0] : heard[-1] + 1], int(heard[0])
 
 
 class _Sound:

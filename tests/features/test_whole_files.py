@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from mulkinet.errors import SkippedInput
-from mulkinet.features.audio import decode, trim_silence
+from mulkinet.features.audio import decode
 from mulkinet.features.provenance import SR
 from tests.features.test_formats import chirps, encode
 
@@ -155,11 +155,3 @@ def test_channels_that_cancel_are_told_and_the_louder_taken(tmp_path):
     audio = decode(path)
     assert audio.note == "its channels cancel each other; channel 2 was taken alone"
     np.testing.assert_allclose(audio.y, -y, atol=1e-6)
-
-
-def test_trim_silence():
-    y = np.concatenate([np.zeros(100), chirps(SR, 1)[1:, 0], np.zeros(50)]) + 0.01
-    trimmed, start = trim_silence(y)
-    assert 100 <= start < 110  # a sine's first samples are as quiet as silence
-    assert len(y) - 60 < start + len(trimmed) <= len(y) - 50
-    assert trim_silence(np.full(9, 0.1))[0].size == 0
