@@ -13,13 +13,13 @@ Public names: `Audio`, `decode`, `check_file`, `check_samples`, `trim_silence`, 
 
 import functools
 import os
-import re
 import stat
 from typing import NamedTuple
 
 import numpy as np
 
 from mulkinet.errors import SkippedInput
+from mulkinet.features.promises import has_ogg_end, has_xing_header, promised_bytes
 from mulkinet.features.provenance import SR
 
 __all__ = [
@@ -68,15 +68,10 @@ _STATED_DURATION = frozenset(
     ]
     + ["mov,mp4,m4a,3gp,3g2,mj2"]
 )
-# A header that promises this many bytes or more was written by a program that did not know.
-_UNKNOWN_BYTES = 0x7FFFF000
 # These name other files or addresses, which FFmpeg would open.
 _REFERRING_FORMATS = frozenset(
     ["concat", "concatf", "dash", "hls", "imf", "image2", "rtp", "rtsp", "sap", "sdp", "tty"]
 )
-_LARGEST_OGG_PAGE = 65307
-_ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
-_HEAD_BYTES = 1 << 16
 
 
 def is_audio(path):
@@ -326,7 +321,7 @@ def _as_float(frame):
 
 def _promised_sec(path, container, stream):
     if container.format.name not in _STATED_DURATION and not (
-        container.format.name == "mp3" and _has_xing_header(path)
+        container.format.name == "mp3" and has_xing_header(path)
     ):
         return None
     if stream.duration:
@@ -334,77 +329,22 @@ def _promised_sec(path, container, stream):
     return container.duration / 1e6 if container.duration else None
 
 
-def _has_xing_header(path):
-    """Whether the first frame of an MP3 says how many there are."""
-    with open(path, "rb") as file:
-        head = file.read(10)
-        size = 0
-        if head[:3] == b"ID3":  # seven bits of each of four bytes
-            size = 10 + sum((byte & 127) << (21 - 7 * i) for i, byte in enumerate(head[6:10]))
-        file.seek(size)
-        return re.search(b"Xing|Info|VBRI", file.read(4096)) is not None
-
-
 def _what_is_missing(path, sound):
     """Says where less was decoded than the file promises, or much of it is damaged; "" where it is whole."""
     there, promised = f"{sound.seconds:.1f} s", sound.promised_sec
     is_reached = promised and max(sound.seconds, sound.reached_sec) >= _WHOLE_PART * promised
-    promised_bytes, n_bytes = _promised_bytes(path), path.stat().st_size
+    n_promised, n_bytes = promised_bytes(path), path.stat().st_size
     if sound.stopped_by and not is_reached:
         return f"a truncated file: {there}, then FFmpeg reads no further ({sound.stopped_by})"
     if promised and not is_reached:
         return f"a truncated file: {there} of the {promised:.1f} s that its header promises"
-    if promised_bytes and n_bytes < _WHOLE_PART * promised_bytes:
-        return f"a truncated file: {there}, in {n_bytes} of the {promised_bytes} bytes that its header promises"
-    if sound.format == "ogg" and not _has_ogg_end(path):
+    if n_promised and n_bytes < _WHOLE_PART * n_promised:
+        return f"a truncated file: {there}, in {n_bytes} of the {n_promised} bytes that its header promises"
+    if sound.format == "ogg" and not has_ogg_end(path):
         return f"a truncated file: {there} without the mark that ends an Ogg"
     if sound.n_damaged > 1 + (1 - _WHOLE_PART) * sound.n_packets:
         return f"{sound.n_damaged} damaged packets of {sound.n_packets}"
     return ""
-
-
-def _promised_bytes(path):
-    """Size of the file that its header states (RIFF: WAV and AVI; ASF: WMA); None where it does not."""
-    with open(path, "rb") as file:
-        head = file.read(_HEAD_BYTES)
-    promised = None
-    if head[:4] == b"RIFF":
-        promised = int.from_bytes(head[4:8], "little") + 8
-    elif head[:4] == b"FORM":
-        promised = int.from_bytes(head[4:8], "big") + 8
-    elif head[:4] == b"riff":  # W64, whose sizes count their own headers
-        promised = int.from_bytes(head[16:24], "little")
-    elif _ASF_FILE_PROPERTIES in head:
-        at = head.index(_ASF_FILE_PROPERTIES) + 40
-        promised = int.from_bytes(head[at : at + 8], "little")
-    elif head[:4] == b"RF64" and head[12:16] == b"ds64":
-        promised = int.from_bytes(head[20:28], "little") + 8
-    elif head[:4] == b"caff":
-        promised = _promised_by_caf(head)
-    return (
-        promised
-        if promised and promised < _UNKNOWN_BYTES or head[:4] in (b"riff", b"RF64")
-        else None
-    )
-
-
-def _promised_by_caf(head):
-    at = 8
-    while at + 12 <= len(head):
-        size = int.from_bytes(head[at + 4 : at + 12], "big", signed=True)
-        if head[at : at + 4] == b"data":
-            return at + 12 + size if size > 0 else None
-        at += 12 + size
-    return None
-
-
-def _has_ogg_end(path):
-    """Whether the last page of an Ogg is marked as the end of its stream."""
-    with open(path, "rb") as file:
-        file.seek(max(0, os.path.getsize(path) - _LARGEST_OGG_PAGE))
-        tail = file.read()
-    at = tail.rfind(b"OggS")
-    return at >= 0 and len(tail) > at + 5 and bool(tail[at + 5] & 4)
 
 
 def _reason(error):

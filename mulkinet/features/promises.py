@@ -1,0 +1,85 @@
+"""What files of audio promise of their size in their own bytes, where FFmpeg does not say it.
+
+Public names: `has_ogg_end`, `has_xing_header`, `promised_bytes`.
+"""
+
+import os
+import re
+
+__all__ = ["has_ogg_end", "has_xing_header", "promised_bytes"]
+
+# A header that promises this many bytes or more was written by a program that did not know.
+_UNKNOWN_BYTES = 0x7FFFF000
+_LARGEST_OGG_PAGE = 65307
+_ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_HEAD_BYTES = 1 << 16
+
+
+def has_xing_header(path):
+    """Whether the first frame of an MP3 says how many there are.
+
+    Args:
+        path: pathlib.Path of the file; tags before the first frame are passed over.
+    """
+    with open(path, "rb") as file:
+        head = file.read(10)
+        size = 0
+        if head[:3] == b"ID3":  # seven bits of each of four bytes
+            size = 10 + sum((byte & 127) << (21 - 7 * i) for i, byte in enumerate(head[6:10]))
+        file.seek(size)
+        return re.search(b"Xing|Info|VBRI", file.read(4096)) is not None
+
+
+def promised_bytes(path):
+    """Size that a file's header states: of WAV, RF64, W64, AVI, AIFF, CAF, WMA.
+
+    Args:
+        path: pathlib.Path of the file.
+
+    Returns:
+        int: bytes of the whole file; None where the header does not say, or its writer did not know.
+    """
+    with open(path, "rb") as file:
+        head = file.read(_HEAD_BYTES)
+    promised = None
+    if head[:4] == b"RIFF":
+        promised = int.from_bytes(head[4:8], "little") + 8
+    elif head[:4] == b"FORM":
+        promised = int.from_bytes(head[4:8], "big") + 8
+    elif head[:4] == b"riff":  # W64, whose sizes count their own headers
+        promised = int.from_bytes(head[16:24], "little")
+    elif _ASF_FILE_PROPERTIES in head:
+        at = head.index(_ASF_FILE_PROPERTIES) + 40
+        promised = int.from_bytes(head[at : at + 8], "little")
+    elif head[:4] == b"RF64" and head[12:16] == b"ds64":
+        promised = int.from_bytes(head[20:28], "little") + 8
+    elif head[:4] == b"caff":
+        promised = _promised_by_caf(head)
+    return (
+        promised
+        if promised and promised < _UNKNOWN_BYTES or head[:4] in (b"riff", b"RF64")
+        else None
+    )
+
+
+def _promised_by_caf(head):
+    at = 8
+    while at + 12 <= len(head):
+        size = int.from_bytes(head[at + 4 : at + 12], "big", signed=True)
+        if head[at : at + 4] == b"data":
+            return at + 12 + size if size > 0 else None
+        at += 12 + size
+    return None
+
+
+def has_ogg_end(path):
+    """Whether the last page of an Ogg is marked as the end of its stream.
+
+    Args:
+        path: pathlib.Path of the file.
+    """
+    with open(path, "rb") as file:
+        file.seek(max(0, os.path.getsize(path) - _LARGEST_OGG_PAGE))
+        tail = file.read()
+    at = tail.rfind(b"OggS")
+    return at >= 0 and len(tail) > at + 5 and bool(tail[at + 5] & 4)
