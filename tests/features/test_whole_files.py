@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from mulkinet.errors import SkippedInput
 from mulkinet.features.audio import decode
 from mulkinet.features.provenance import SR
+from tests.features.test_audio import reason
 from tests.features.test_formats import chirps, encode
 
 
@@ -14,13 +14,6 @@ from tests.features.test_formats import chirps, encode
 def noise(rng):
     """20 s that no coder makes small."""
     return (0.2 * rng.standard_normal(20 * SR)).clip(-1, 1)
-
-
-def reason(path):
-    with pytest.raises(SkippedInput) as caught:
-        decode(path)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def cut(path, part=0.6):
