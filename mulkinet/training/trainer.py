@@ -272,6 +272,7 @@ class Trainer:
 
     def _distributed_step(self, x, targets):
         values = self._strategy.run(self._replica_step, (x, targets))
+        self._average.update(self._optimizer.iterations)
         return {
             name: self._strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None)
             for name, value in values.items()

@@ -9,7 +9,14 @@ from mulkinet.training.averaging import WeightAverage
 from mulkinet.training.pipeline import batches
 from tests.commands import invoke
 from tests.sources.charts.songs import write_songs
-from tests.training.test_trainer import Stop, assert_same_run, log, run, stop_after
+from tests.training.test_trainer import (
+    Stop,
+    assert_same_run,
+    log,
+    run,
+    stop_after,
+    weights,
+)
 
 OPTIONS = {"model": "keyconv", "network": {"n_filters": 4, "embedding_len": 8}, "n_frames": 40}
 
@@ -102,3 +109,19 @@ def test_averages_by_hand():
     other.restore(average.state())
     assert other.state() == average.state()
     assert WeightAverage([weight], 0.0).state() == []
+
+
+def test_what_a_run_keeps_is_the_average_over_its_steps(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    steps = {"loss": "nt-xent", "batchsize": 100, "tracks_per_work": 2, **OPTIONS}
+    run(path, tag="begin", max_epoch=0, **steps)
+    # One step an epoch: the 100 tracks that a batch may have are more than there are.
+    run(path, tag="averaged", max_epoch=1, weight_average=0.9, **steps)
+    begin = weights(tmp_path, "best.h5", "begin")
+    live, averaged = (weights(tmp_path, name, "averaged") for name in ("last.h5", "best.h5"))
+    moved = 0
+    for w0, w1, kept in zip(begin, live, averaged):
+        # At the first of steps the average keeps 2 / 11, less than the 0.9 of later ones.
+        np.testing.assert_allclose(kept, (2 * w0 + 9 * w1) / 11, rtol=1e-5, atol=1e-6)
+        moved += np.abs(w1 - w0).max() > 1e-3
+    assert moved > 5

@@ -18,7 +18,7 @@ from mulkinet.features.crema import SETTINGS
 from mulkinet.losses.plans import random_stream
 from mulkinet.sources.charts.chart import read_charts
 from mulkinet.sources.charts.performer import draw_tempo, perform
-from mulkinet.sources.charts.score_grid import grid_of, medley
+from mulkinet.sources.charts.score_grid import grid_of, looped, medley
 
 __all__ = ["FEATURE", "ChartStore", "is_chart_file", "write_performances"]
 
@@ -26,8 +26,8 @@ FEATURE = "crema"
 _SECONDS = 180
 # 500 frames of 180 s, by two.
 _FRAME_RATE = 250 / _SECONDS
-# Shares of the performances in training that are of two works in one, and of those that are short.
-_MEDLEYS, _SHORT = 0.25, 0.125
+# Shares of the performances in training that are of two works in one, of works made of loops, and short.
+_MEDLEYS, _LOOPED, _SHORT = 0.25, 0.4, 0.2
 _SHORTENED = (3, 6)
 
 
@@ -123,6 +123,8 @@ class ChartStore(FeatureStore):
             grid = medley(
                 grid, self._grids[int(shared.choice(among)) // self._performances], shared
             )
+        if shared.random() < _LOOPED:
+            grid = looped(grid, shared)
         if rng.random() < _SHORT:
             n_frames = max(1, n_frames // int(rng.choice(_SHORTENED)))
         return perform(grid, rng, n_frames, _FRAME_RATE, draw_tempo(rng, base)).T

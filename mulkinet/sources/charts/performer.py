@@ -1,9 +1,10 @@
 """Plays a chart straight into a crema-like feature: the probability of each pitch class, frame by frame.
 
 What changes between two performances is what changes between covers: the key, the tempo and its drift, where it begins
-and in which order its 16-beat units follow, how chords are simplified, coloured and replaced, how strongly the melody
-is heard; and what an extractor makes of it: logits with slow noise, unsure passages, smoothing, detuning, holes. The
-numbers are logits of crema's output, set by hand.
+and in which order its 16-beat units follow, how chords are held, simplified, coloured and replaced, how strongly the
+melody is heard; and what an extractor makes of it: logits with slow noise, unsure passages, smoothing, detuning, holes.
+The numbers are logits of crema's output, set so that the statistics of `benchmarks/performer.py` come near to those of
+recordings.
 
 Conventions: a performance is (12, n_frames) float32 in [0, 1], bin 0 is C, and follows from the generator alone.
 
@@ -20,7 +21,12 @@ _SUBFRAMES = 4
 _UNIT = 16 * CELLS_PER_BEAT
 _BPM = (62.0, 160.0)
 _TEMPO_SPREAD, _HALF_OR_DOUBLE = 0.25, 0.05
-_RELATED_CHORDS = 0.12  # most chords that are replaced by a related one
+# Most major and minor chords that are replaced by a related one: a minor chord with a seventh is often heard as major.
+_RELATED_MAJOR, _RELATED_MINOR = 0.1, 0.7
+_HELD_BEATS = (1, 1, 2, 4)  # chords change on these beats only
+_FLOOR = (-8.5, -5.5)
+_SCALE = (3.0, 7.0)  # how far the song's usual pitch classes are above those it does without
+_CLARITY = (1.0, 1.6)
 _HEARD_MELODY = 0.9  # share of performances in which the melody is heard
 # Logits above the floor of the root, third, fifth and seventh, and how they differ between performances.
 _STRENGTHS, _STRENGTH_SPREADS = (7.9, 6.9, 6.9, 5.0), (0.6, 0.8, 0.6, 1.0)
@@ -62,11 +68,12 @@ def perform(grid, rng, n_frames, frame_rate, bpm):
     """
     n, rate = n_frames * _SUBFRAMES, frame_rate * _SUBFRAMES
     cells = _order(grid, rng, _beats(rng, n, rate, bpm))
-    floor = rng.uniform(-6.2, -4.2)
-    logits = _chord_logits(grid, rng)[grid.chord[cells]] + floor
+    floor = rng.uniform(*_FLOOR)
+    held = int(rng.choice(_HELD_BEATS)) * CELLS_PER_BEAT
+    logits = _chord_logits(grid, rng)[grid.chord[cells // held * held]] + floor
     # Notes of the song's scale are never as far away as foreign ones.
     usual = grid.histogram / grid.histogram.max()
-    logits += rng.uniform(0, 2.5) * usual.astype(np.float32)
+    logits += rng.uniform(*_SCALE) * usual.astype(np.float32)
     _add_melody(logits, grid.melody[cells], rng)
     _replace_passages(logits, grid, rng, rate, floor)
     logits = _blur(logits, rng, rate)
@@ -108,10 +115,15 @@ def _chord_logits(grid, rng):
     added = (drawn[1] < coloured) & (seventh < 0)
     seventh[added] = np.where((third == 3) | (drawn[5] >= 0.5), 10, 11)[added]
     # The chord a third below or above: relative and counter-relative minor or major.
-    related = drawn[2] < rng.uniform(0, _RELATED_CHORDS)
     is_major = third == 4
+    related = drawn[2] < rng.random() * np.where(is_major, _RELATED_MAJOR, _RELATED_MINOR)
     below, above = np.where(is_major, 9, 8), np.where(is_major, 4, 3)
-    root = np.where(related, root + np.where(drawn[3] < 0.5, below, above), root) % 12
+    root = (
+        np.where(
+            related, root + np.where(drawn[3] < np.where(is_major, 0.5, 0.2), below, above), root
+        )
+        % 12
+    )
     third = np.where(related & (third > 0), 7 - third, third)
     fifth, seventh = np.where(related, 7, fifth), np.where(related, -1, seventh)
     strengths = rng.normal(_STRENGTHS, _STRENGTH_SPREADS)
@@ -168,11 +180,11 @@ def _replace_passages(logits, grid, rng, rate, floor):
 def _blur(logits, rng, rate):
     """What the extractor is unsure of: noise of two time constants, unclear passages, the clarity of it all."""
     n = len(logits)
-    logits = logits + _slow_noise(rng, n, rate * rng.uniform(0.4, 1.5), rng.uniform(0.4, 1.4))
+    logits = logits + _slow_noise(rng, n, rate * rng.uniform(0.4, 1.5), rng.uniform(0.3, 1.1))
     logits += _slow_noise(rng, n, rate * 8, rng.uniform(0.2, 0.8))
     if rng.random() < 0.25:
         logits *= np.clip(1 + _slow_noise(rng, n, rate * 6, 0.35, 1), 0.15, 1.3)
-    return logits * rng.uniform(0.65, 1.15)
+    return logits * rng.uniform(*_CLARITY)
 
 
 def _record(x, rng, frame_rate):

@@ -1,14 +1,15 @@
 """A chart on a grid of quarter beats, as the performer plays it: which chord and which note of the melody in each cell.
 
-Public names: `CELLS_PER_BEAT`, `Grid`, `grid_of`, `medley`.
+Public names: `CELLS_PER_BEAT`, `Grid`, `grid_of`, `looped`, `medley`.
 """
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["CELLS_PER_BEAT", "Grid", "grid_of", "medley"]
+__all__ = ["CELLS_PER_BEAT", "Grid", "grid_of", "looped", "medley"]
 
 CELLS_PER_BEAT = 4
 _SECTION_BEATS = 16
@@ -102,6 +103,23 @@ def medley(first, second, rng):
         histogram=(first.histogram + np.roll(second.histogram, shift)) / 2,
         **joined,
     )
+
+
+def looped(song, rng):
+    """A new work in the way of many songs: each 16 beats of another one become a loop of four or eight.
+
+    Args:
+        song: Grid.
+        rng: numpy Generator.
+
+    Returns:
+        Grid, whose melody goes round with the chords or, as often, goes on above them.
+    """
+    cells = np.arange(song.n_cells)
+    unit = _SECTION_BEATS * CELLS_PER_BEAT
+    loop = cells // unit * unit + cells % (CELLS_PER_BEAT * int(rng.choice([4, 8, 8])))
+    melody = song.melody[loop] if rng.random() < 0.5 else song.melody
+    return dataclasses.replace(song, chord=song.chord[loop], melody=melody)
 
 
 def _section(song, n_cells, rng):
