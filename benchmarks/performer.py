@@ -14,8 +14,9 @@ import numpy as np
 
 from mulkinet import FeatureStore
 from mulkinet.data.averaged import AveragedStore
-from mulkinet.sources.charts.chart_store import FEATURE, ChartStore
+from mulkinet.sources.charts.chart_store import ChartStore
 
+FEATURE = "crema"
 _TRACKS = 80
 _LAGS_SEC = (1, 2, 4, 8)
 

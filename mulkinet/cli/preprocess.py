@@ -256,9 +256,16 @@ def convert_siamese_testset(hdf_path, output, force):
     default=4,
     help="Tracks of every chart in a store.",
 )
+@click.option(
+    "-p",
+    "--feature",
+    type=click.Choice(["crema", "cqt"]),
+    default="crema",
+    help="What charts are performed as in a store.",
+)
 @workers_option
 @force_option
-def collect(paths, output, performances, n_workers, force):
+def collect(paths, output, performances, feature, n_workers, force):
     """Collect lead sheets: chords and melodies to train on.
 
     PATHS are files or folders of MusicXML, .mxl, ABC, MIDI, chord charts in text (.txt) and files of charts. Sheets of
@@ -282,7 +289,7 @@ def collect(paths, output, performances, n_workers, force):
     if is_chart_file(output):
         write_charts(output, charts)
     else:
-        for note in write_performances(output, charts, performances):
+        for note in write_performances(output, charts, performances, feature):
             echo(note)
     echo(f"{len(charts)} charts of {len({chart.work for chart in charts})} works: {output}")
     report_skipped(skipped)

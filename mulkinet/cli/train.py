@@ -127,12 +127,17 @@ def _option(*names, **settings):
 @click.option("--models-dir", type=click.Path(), default="models", help="Folder of models/<tag>/.")
 @click.option("--log-dir", type=click.Path(), default="log", help="Folder of log/<tag>/.")
 @click.option(
-    "--data-dir", type=click.Path(), help="Feature store, or folder of .npy.  [the demo set]"
+    "--data-dir",
+    type=click.Path(),
+    help="Feature store, folder of .npy, or file of charts.  [the demo set]",
 )
 @click.option("--train-ls", type=click.Path(), help="List to train on.  [all tracks]")
 @click.option("--val-ls", type=click.Path(), help="List to validate with.  [a tenth of the works]")
 @click.option("--skip-missing", is_flag=True, help="Leave out listed tracks that are not there.")
-@click.option("--feature", help="Feature of the store.  [the only one there]")
+@click.option(
+    "--feature",
+    help="Feature of the store; of charts crema or cqt.  [the only one there; crema]",
+)
 @click.option("--batchsize", type=click.IntRange(1), help="Tracks (pairs) in a batch.  [recipe]")
 @click.option("--n-frames", type=click.IntRange(1), help="Frames of a crop.  [recipe]")
 @click.option("--pad", help="Fill short tracks up: zero or wrap.  [recipe]")

@@ -11,7 +11,7 @@ from mulkinet.data.checks import shared_works
 from mulkinet.data.lists import describe_left_out, hold_out, read_list, select, tracks_of_list
 from mulkinet.data.npy_folder import open_data
 from mulkinet.errors import MulkinetError
-from mulkinet.sources.charts.chart_store import ChartStore, is_chart_file
+from mulkinet.sources.charts.chart_store import FEATURES, ChartStore, is_chart_file
 
 __all__ = ["TrainingData"]
 
@@ -51,7 +51,8 @@ class TrainingData:
                 is not there.
             train_ls: List to train on; all tracks of the store by default (the demo set has one).
             val_ls: List to validate with; by default a tenth of the training works is held out.
-            feature: Feature of the store; may be left out where there is only one.
+            feature: Feature of the store; may be left out where there is only one. What charts are performed as,
+                crema where it is left out.
             seed: int >= 0, of what is held out.
             skip_missing: Leave out tracks of the lists that the store lacks, and works of which
                 one is left for that reason.
@@ -71,7 +72,7 @@ class TrainingData:
             data_dir = demo.store_path
             train_ls = train_ls or demo.lists["TRAIN"]
             val_ls = val_ls or demo.lists["VAL"]
-        store = _open(data_dir)
+        store = _open(data_dir, feature)
         feature = _choose_feature(store, feature)
         listed = {
             path: tracks_of_list(store, path, skip_missing=skip_missing)
@@ -137,10 +138,10 @@ def _without_trained_works(train_pairs, validation_pairs, val_ls, notes):
     return kept
 
 
-def _open(data_dir):
+def _open(data_dir, feature):
     if not is_chart_file(data_dir):
         return open_data(data_dir)
-    return ChartStore(data_dir)
+    return ChartStore(data_dir, feature=feature or FEATURES[0])
 
 
 def _choose_feature(store, feature=None):

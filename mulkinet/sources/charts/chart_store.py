@@ -1,9 +1,10 @@
 """Charts as a store of performances: of every chart some that never change, to validate with, and endless others.
 
 `read` gives the former, as a feature store does; `perform` those that training hears, none of them twice, each of which
-follows from its seed. A performance is 180 s long at most.
+follows from its seed. What stays the same is 180 s long. Charts are performed as crema's pitch classes, or as a
+constant-Q spectrum.
 
-Public names: `ChartStore`, `FEATURE`, `is_chart_file`, `write_performances`.
+Public names: `ChartStore`, `FEATURES`, `is_chart_file`, `write_performances`.
 """
 
 import collections
@@ -14,18 +15,26 @@ import numpy as np
 from mulkinet.data.store import FeatureStore
 from mulkinet.data.store_writer import StoreWriter
 from mulkinet.errors import MulkinetError
-from mulkinet.features.crema import SETTINGS
+from mulkinet.features import cqt, crema
 from mulkinet.losses.plans import random_stream
+from mulkinet.sources.charts.arrangement import draw_tempo
 from mulkinet.sources.charts.chart import read_charts
-from mulkinet.sources.charts.performer import draw_tempo, perform
+from mulkinet.sources.charts.performer import perform
 from mulkinet.sources.charts.score_grid import grid_of, looped, medley
+from mulkinet.sources.charts.spectrum_performer import perform_spectrum
 
-__all__ = ["FEATURE", "ChartStore", "is_chart_file", "write_performances"]
+__all__ = ["FEATURES", "ChartStore", "is_chart_file", "write_performances"]
 
-FEATURE = "crema"
 _SECONDS = 180
-# 500 frames of 180 s, by two.
-_FRAME_RATE = 250 / _SECONDS
+# Who performs, and what the features are like: of crema 500 frames of 180 s, by two.
+_PERFORMED = {
+    "crema": (
+        perform,
+        {**crema.SETTINGS, "extractor": "crema", "frame_rate": 250 / _SECONDS, "averaged": True},
+    ),
+    "cqt": (perform_spectrum, {**cqt.SETTINGS, "extractor": "librosa"}),
+}
+FEATURES = tuple(_PERFORMED)
 # Shares of the performances in training that are of two works in one, of works made of loops, and short.
 _MEDLEYS, _LOOPED, _SHORT = 0.25, 0.4, 0.2
 _SHORTENED = (3, 6)
@@ -49,15 +58,21 @@ class ChartStore(FeatureStore):
         path: A file of charts.
         performances: int >= 1, tracks of every chart.
         charts: list of Chart, where they are in memory; the file is not read then.
+        feature: The one of `FEATURES` that charts are performed as.
 
     Raises:
-        MulkinetError: There is no such file, or no chart in it.
+        MulkinetError: There is no such file, no chart in it, or no such feature.
     """
 
-    def __init__(self, path, performances=4, charts=None):
+    def __init__(self, path, performances=4, charts=None, feature="crema"):
         self.path = Path(path)
         self.name = self.path.name.partition(".")[0]
-        self.features = (FEATURE,)
+        if feature not in FEATURES:
+            raise MulkinetError(
+                f"expected {' or '.join(FEATURES)}, which charts are performed as, found {feature}"
+            )
+        self.features = (feature,)
+        self._perform, self._settings = _PERFORMED[feature]
         self._rows = None
         self._performances = performances
         charts, skipped = read_charts(path) if charts is None else (charts, [])
@@ -83,13 +98,12 @@ class ChartStore(FeatureStore):
     def settings(self, feature):
         """See FeatureStore."""
         self._check_feature(feature)
-        made = {"extractor": FEATURE, "frame_rate": _FRAME_RATE, "averaged": True}
-        return {**SETTINGS, **made}
+        return dict(self._settings)
 
     def offsets(self, feature):
         """See FeatureStore."""
         self._check_feature(feature)
-        return np.arange(len(self) + 1) * round(_SECONDS * _FRAME_RATE)
+        return np.arange(len(self) + 1) * round(_SECONDS * self._settings["frame_rate"])
 
     def read(self, feature, row, start=0, n_frames=None):
         """See FeatureStore; the performance that this track always is."""
@@ -99,7 +113,8 @@ class ChartStore(FeatureStore):
             rng, draw_tempo(random_stream("tempo of a chart", row // self._performances))
         )
         grid = self._grids[row // self._performances]
-        frames = perform(grid, rng, round(_SECONDS * _FRAME_RATE), _FRAME_RATE, bpm).T
+        rate = self._settings["frame_rate"]
+        frames = self._perform(grid, rng, round(_SECONDS * rate), rate, bpm).T
         return frames[start : None if n_frames is None else start + n_frames]
 
     def perform(self, row, n_frames, seed, among):
@@ -113,7 +128,7 @@ class ChartStore(FeatureStore):
             among: (n,) rows of the charts that may be joined with it.
 
         Returns:
-            (at most n_frames, 12) float32: frames are rows.
+            (at most n_frames, n_bins) float32: frames are rows.
         """
         chart = int(row) // self._performances
         shared = random_stream("song of a step", *seed[:-1], chart)
@@ -127,7 +142,8 @@ class ChartStore(FeatureStore):
             grid = looped(grid, shared)
         if rng.random() < _SHORT:
             n_frames = max(1, n_frames // int(rng.choice(_SHORTENED)))
-        return perform(grid, rng, n_frames, _FRAME_RATE, draw_tempo(rng, base)).T
+        rate = self._settings["frame_rate"]
+        return self._perform(grid, rng, n_frames, rate, draw_tempo(rng, base)).T
 
     def release(self):
         """Does nothing: nothing is mapped."""
@@ -136,19 +152,20 @@ class ChartStore(FeatureStore):
         """Does nothing: what is performed is finite."""
 
     def _check_feature(self, feature):
-        if feature != FEATURE:
+        if feature not in self.features:
             raise MulkinetError(
-                f"expected {FEATURE}, which charts are performed as, found {feature}; leave --feature out"
+                f"expected {self.features[0]}, which these charts are performed as, found {feature}"
             )
 
 
-def write_performances(path, charts, performances):
+def write_performances(path, charts, performances, feature="crema"):
     """Makes a feature store of performances, for any network.
 
     Args:
         path: The store to make.
         charts: list of Chart.
         performances: int >= 1, tracks of every chart.
+        feature: One of `FEATURES`.
 
     Returns:
         list of str, what the user should know.
@@ -156,14 +173,14 @@ def write_performances(path, charts, performances):
     Raises:
         MulkinetError: There are no charts, or the file cannot be written.
     """
-    played = ChartStore(path, performances, charts)
+    played = ChartStore(path, performances, charts, feature)
     tracks = list(played.rows_by_key)
     name = Path(path).stem
     with StoreWriter(path, name=name, tracks=tracks, metadata=played.metadata) as store:
-        lengths, settings = played.n_frames(FEATURE), played.settings(FEATURE)
-        store.add_feature(FEATURE, n_frames=lengths, settings=settings)
+        lengths, settings = played.n_frames(feature), played.settings(feature)
+        store.add_feature(feature, n_frames=lengths, settings=settings)
         for row, track in enumerate(tracks):
-            store.write(FEATURE, track, played.read(FEATURE, row))
+            store.write(feature, track, played.read(feature, row))
     return played.notes
 
 

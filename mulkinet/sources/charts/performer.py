@@ -8,21 +8,24 @@ recordings.
 
 Conventions: a performance is (12, n_frames) float32 in [0, 1], bin 0 is C, and follows from the generator alone.
 
-Public names: `perform`, `draw_tempo`.
+Public names: `perform`.
 """
 
 import numpy as np
 
+from mulkinet.sources.charts.arrangement import (
+    beats_played,
+    cells_played,
+    chords_played,
+    slow_noise,
+)
 from mulkinet.sources.charts.score_grid import CELLS_PER_BEAT
 
-__all__ = ["draw_tempo", "perform"]
+__all__ = ["perform"]
 
 _SUBFRAMES = 4
-_UNIT = 16 * CELLS_PER_BEAT
-_BPM = (62.0, 160.0)
-_TEMPO_SPREAD, _HALF_OR_DOUBLE = 0.25, 0.05
-# Most major and minor chords that are replaced by a related one: a minor chord with a seventh is often heard as major.
-_RELATED_MAJOR, _RELATED_MINOR = 0.1, 0.7
+# A minor chord with a seventh is often heard as major.
+_MOST_RELATED = 0.1, 0.7
 _HELD_BEATS = (1, 1, 2, 4)  # chords change on these beats only
 _FLOOR = (-8.5, -5.5)
 _SCALE = (3.0, 7.0)  # how far the song's usual pitch classes are above those it does without
@@ -32,25 +35,6 @@ _HEARD_MELODY = 0.9  # share of performances in which the melody is heard
 _STRENGTHS, _STRENGTH_SPREADS = (7.9, 6.9, 6.9, 5.0), (0.6, 0.8, 0.6, 1.0)
 _CHORD_SPREAD = 0.7  # and from chord to chord
 _TENSION = 3.5
-
-
-def draw_tempo(rng, base=None):
-    """A tempo in beats per minute.
-
-    Args:
-        rng: numpy Generator.
-        base: Of another performance of the work, around which it is drawn, now and then half or double; None draws a
-            work's own.
-
-    Returns:
-        float.
-    """
-    if base is None:
-        return float(np.exp(rng.uniform(*np.log(_BPM))))
-    bpm = base * np.exp(rng.normal(0, _TEMPO_SPREAD))
-    if rng.random() < _HALF_OR_DOUBLE:
-        bpm *= rng.choice([0.5, 2.0])
-    return float(np.clip(bpm, 45, 220))
 
 
 def perform(grid, rng, n_frames, frame_rate, bpm):
@@ -67,7 +51,7 @@ def perform(grid, rng, n_frames, frame_rate, bpm):
         (12, n_frames) float32 in [0, 1].
     """
     n, rate = n_frames * _SUBFRAMES, frame_rate * _SUBFRAMES
-    cells = _order(grid, rng, _beats(rng, n, rate, bpm))
+    cells = cells_played(grid, rng, beats_played(rng, n, rate, bpm))
     floor = rng.uniform(*_FLOOR)
     held = int(rng.choice(_HELD_BEATS)) * CELLS_PER_BEAT
     logits = _chord_logits(grid, rng)[grid.chord[cells // held * held]] + floor
@@ -81,73 +65,31 @@ def perform(grid, rng, n_frames, frame_rate, bpm):
     return np.ascontiguousarray(_record(x, rng, frame_rate).T, dtype=np.float32)
 
 
-def _beats(rng, n, rate, bpm):
-    """(n,) beats since the beginning, at a drifting tempo."""
-    drift = _slow_noise(rng, n, rate * 20, rng.choice([0.0, 0.01, 0.03]), 1)[:, 0]
-    return np.cumsum(bpm / 60 / rate * np.exp(drift))
-
-
-def _order(grid, rng, beats):
-    """(n,) cells of the song that are played: its units of 16 beats in a row, with jumps."""
-    n_units = -(-grid.n_cells // _UNIT)
-    needed = int(beats[-1] * CELLS_PER_BEAT / _UNIT) + 2
-    jumps = rng.random(needed) < rng.choice([0.0, 0.1, 0.25])
-    starts = rng.integers(n_units, size=needed)
-    if rng.random() < 0.35:
-        starts[0] = 0
-    units = np.empty(needed, int)
-    for i in range(needed):
-        units[i] = starts[i] if i == 0 or jumps[i] else (units[i - 1] + 1) % n_units
-    cells = (beats * CELLS_PER_BEAT).astype(int)
-    return (units[cells // _UNIT] * _UNIT + cells % _UNIT) % grid.n_cells
-
-
 def _chord_logits(grid, rng):
     """(n_chords, 12) float32: how far each pitch class is above the floor, as this band plays the chords."""
-    n = len(grid.root)
-    drawn = rng.random((6, n))
-    simplified, coloured = rng.choice([0.0, 0.3, 1.0]), rng.choice([0.0, 0.0, 0.15, 0.5])
-    without_third = rng.choice([0.0, 0.0, 0.05, 0.3])
-    root, third, fifth, seventh = (
-        getattr(grid, name).copy() for name in ("root", "third", "fifth", "seventh")
-    )
-    seventh[drawn[0] < simplified] = -1
-    added = (drawn[1] < coloured) & (seventh < 0)
-    seventh[added] = np.where((third == 3) | (drawn[5] >= 0.5), 10, 11)[added]
-    # The chord a third below or above: relative and counter-relative minor or major.
-    is_major = third == 4
-    related = drawn[2] < rng.random() * np.where(is_major, _RELATED_MAJOR, _RELATED_MINOR)
-    below, above = np.where(is_major, 9, 8), np.where(is_major, 4, 3)
-    root = (
-        np.where(
-            related, root + np.where(drawn[3] < np.where(is_major, 0.5, 0.2), below, above), root
-        )
-        % 12
-    )
-    third = np.where(related & (third > 0), 7 - third, third)
-    fifth, seventh = np.where(related, 7, fifth), np.where(related, -1, seventh)
+    chords = chords_played(grid, rng, _MOST_RELATED)
+    n = len(chords.root)
     strengths = rng.normal(_STRENGTHS, _STRENGTH_SPREADS)
     spread = rng.normal(0, _CHORD_SPREAD, (4, n))
-    weak = (drawn[4] < without_third) & (third >= 0)
     out = np.zeros((n, 12), np.float32)
     rows = np.arange(n)
-    parts = (np.zeros_like(third), third, fifth, seventh)
+    parts = (np.zeros_like(chords.third), chords.third, chords.fifth, chords.seventh)
     for number, (interval, scale) in enumerate(zip(parts, (1, 1, 1, 1.5))):
         has = interval >= 0
         strength = strengths[number]
         if number == 1:
-            strength = np.where(weak, rng.uniform(0, 3), strength)[has]
+            strength = np.where(chords.is_weak, rng.uniform(0, 3), strength)[has]
         heard = strength + scale * spread[number][has]
-        out[rows[has], (root + interval)[has] % 12] = heard
-    return out if simplified == 1 else np.maximum(out, _tensions(grid, root, related, drawn[5]))
+        out[rows[has], (chords.root + interval)[has] % 12] = heard
+    return out if chords.simple else np.maximum(out, _tensions(grid, chords))
 
 
-def _tensions(grid, root, related, drawn):
+def _tensions(grid, chords):
     """(n_chords, 12) logits of what chords have beside triad and seventh."""
-    out = np.zeros((len(root), 12), np.float32)
+    out = np.zeros((len(chords.root), 12), np.float32)
     for interval in (2, 5, 9):
-        has = np.flatnonzero(grid.relative[:, interval] & ~related & (drawn < 0.5))
-        out[has, (root[has] + interval) % 12] = _TENSION
+        has = np.flatnonzero(grid.relative[:, interval] & chords.is_full)
+        out[has, (chords.root[has] + interval) % 12] = _TENSION
     return out
 
 
@@ -180,10 +122,10 @@ def _replace_passages(logits, grid, rng, rate, floor):
 def _blur(logits, rng, rate):
     """What the extractor is unsure of: noise of two time constants, unclear passages, the clarity of it all."""
     n = len(logits)
-    logits = logits + _slow_noise(rng, n, rate * rng.uniform(0.4, 1.5), rng.uniform(0.3, 1.1))
-    logits += _slow_noise(rng, n, rate * 8, rng.uniform(0.2, 0.8))
+    logits = logits + slow_noise(rng, n, rate * rng.uniform(0.4, 1.5), rng.uniform(0.3, 1.1))
+    logits += slow_noise(rng, n, rate * 8, rng.uniform(0.2, 0.8))
     if rng.random() < 0.25:
-        logits *= np.clip(1 + _slow_noise(rng, n, rate * 6, 0.35, 1), 0.15, 1.3)
+        logits *= np.clip(1 + slow_noise(rng, n, rate * 6, 0.35, 1), 0.15, 1.3)
     return logits * rng.uniform(*_CLARITY)
 
 
@@ -206,15 +148,3 @@ def _record(x, rng, frame_rate):
             start, length = rng.integers(n_frames), rng.integers(1, max(2, n_frames // 40))
             x[start : start + length] *= rng.uniform(0, 0.5)
     return np.roll(x, int(rng.integers(12)), axis=1)
-
-
-def _slow_noise(rng, n, period, deviation, channels=12):
-    """(n, channels) normal noise that is drawn anew every `period` samples, in straight lines between."""
-    period = max(period, 1.0)
-    knots = rng.standard_normal((int(n / period) + 3, channels)).astype(np.float32)
-    places = np.arange(n) / period + rng.random()
-    before = places.astype(int)
-    part = (places - before)[:, None].astype(np.float32)
-    # A line between two knots has on average two thirds of their variance.
-    scale = np.float32(deviation * 1.5**0.5)
-    return scale * (knots[before] * (1 - part) + knots[before + 1] * part)

@@ -29,7 +29,7 @@ class Grid:
         seventh: (n_chords,) int, 9, 10 or 11; -1 for none.
         relative: (n_chords, 12) bool, the chord's pitch classes counted from its root.
         chord: (n_cells,) int, which chord sounds.
-        melody: (n_cells,) int, the pitch class of the melody; -1 where it rests.
+        pitch: (n_cells,) int, the MIDI number of the melody's note; -1 where it rests.
         histogram: (12,) how much each pitch class is used, of sum 1.
     """
 
@@ -39,13 +39,18 @@ class Grid:
     seventh: np.ndarray
     relative: np.ndarray
     chord: np.ndarray
-    melody: np.ndarray
+    pitch: np.ndarray
     histogram: np.ndarray
 
     @property
     def n_cells(self):
         """Length of the song."""
         return len(self.chord)
+
+    @property
+    def melody(self):
+        """(n_cells,) int, the pitch class of the melody; -1 where it rests."""
+        return np.where(self.pitch < 0, -1, self.pitch % 12)
 
 
 def grid_of(chart):
@@ -69,9 +74,9 @@ def grid_of(chart):
     seventh = np.full(len(roots), -1)
     for interval in (9, 11, 10):
         seventh[relative[:, interval]] = interval
-    melody = _melody_cells(chart, begin, n_cells)
-    histogram = _histogram(roots, (third, fifth, seventh), chord, melody)
-    return Grid(roots, third, fifth, seventh, relative, chord, melody, histogram)
+    pitch = _melody_cells(chart, begin, n_cells)
+    histogram = _histogram(roots, (third, fifth, seventh), chord, pitch)
+    return Grid(roots, third, fifth, seventh, relative, chord, pitch, histogram)
 
 
 def medley(first, second, rng):
@@ -89,7 +94,8 @@ def medley(first, second, rng):
     shift = -int(np.argmax(second.histogram[_ROTATIONS] @ first.histogram)) % 12
     n_cells = _SECTION_BEATS * CELLS_PER_BEAT * int(rng.choice([2, 4]))
     parts = [_section(song, n_cells, rng) for song in (first, second)]
-    notes = second.melody[parts[1]]
+    notes = second.pitch[parts[1]]
+    moved = np.where(notes < 0, -1, notes + (shift + 6) % 12 - 6)
     joined = {
         name: np.concatenate([getattr(first, name), getattr(second, name)])
         for name in ("third", "fifth", "seventh", "relative")
@@ -97,9 +103,7 @@ def medley(first, second, rng):
     return Grid(
         root=np.concatenate([first.root, (second.root + shift) % 12]),
         chord=np.concatenate([first.chord[parts[0]], second.chord[parts[1]] + len(first.root)]),
-        melody=np.concatenate(
-            [first.melody[parts[0]], np.where(notes < 0, -1, (notes + shift) % 12)]
-        ),
+        pitch=np.concatenate([first.pitch[parts[0]], moved]),
         histogram=(first.histogram + np.roll(second.histogram, shift)) / 2,
         **joined,
     )
@@ -118,8 +122,8 @@ def looped(song, rng):
     cells = np.arange(song.n_cells)
     unit = _SECTION_BEATS * CELLS_PER_BEAT
     loop = cells // unit * unit + cells % (CELLS_PER_BEAT * int(rng.choice([4, 8, 8])))
-    melody = song.melody[loop] if rng.random() < 0.5 else song.melody
-    return dataclasses.replace(song, chord=song.chord[loop], melody=melody)
+    pitch = song.pitch[loop] if rng.random() < 0.5 else song.pitch
+    return dataclasses.replace(song, chord=song.chord[loop], pitch=pitch)
 
 
 def _section(song, n_cells, rng):
@@ -150,16 +154,16 @@ def _is_triad(present, root, fifths=(7,)):
 
 
 def _melody_cells(chart, begin, n_cells):
-    melody = np.full(n_cells, -1)
+    cells = np.full(n_cells, -1)
     for onset, duration, pitch in chart.melody:
         first = round((onset - begin) * CELLS_PER_BEAT)
         end = max(first + 1, round((onset - begin + duration) * CELLS_PER_BEAT))
         if end > 0:
-            melody[max(first, 0) : end] = pitch % 12
-    return melody
+            cells[max(first, 0) : end] = pitch
+    return cells
 
 
-def _histogram(roots, intervals, chord, melody):
+def _histogram(roots, intervals, chord, pitch):
     weights = np.zeros((len(roots), 12))
     rows = np.arange(len(roots))
     weights[rows, roots] = _ROOT
@@ -167,6 +171,7 @@ def _histogram(roots, intervals, chord, melody):
         has = interval >= 0
         weights[rows[has], (roots + interval)[has] % 12] += weight
     histogram = weights[chord].mean(axis=0)
-    if (melody >= 0).any():
-        histogram += np.bincount(melody[melody >= 0], minlength=12) / (melody >= 0).sum()
+    notes = pitch[pitch >= 0]
+    if len(notes):
+        histogram += np.bincount(notes % 12, minlength=12) / len(notes)
     return histogram / histogram.sum()

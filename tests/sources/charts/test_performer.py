@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from mulkinet import MulkinetError
+from mulkinet.sources.charts.arrangement import draw_tempo
 from mulkinet.sources.charts.chart import Chart, write_charts
 from mulkinet.sources.charts.chart_store import ChartStore
-from mulkinet.sources.charts.performer import draw_tempo, perform
+from mulkinet.sources.charts.performer import perform
 from mulkinet.sources.charts.score_grid import grid_of, medley
 from tests.sources.charts.songs import song, write_songs
 
