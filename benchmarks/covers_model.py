@@ -4,11 +4,12 @@
     python benchmarks/covers_model.py models/covers/best.h5 charts-open.jsonl.gz --real covers80-dev.h5 \
         --real-full covers80-dev-full8.h5 -o mulkinet/pretrained/covers.h5
 
-The weights are kept as float16. What a distance means is fitted to performances of charts whose works and titles the
-model was not trained on. Recordings of different works are nearer to each other than performances are: so the fitted
-threshold and curve are moved, by the difference between the distances at which the same share of other works' pairs is
-accepted among performances and among the recordings of --real. Scores are those of the file that was written. --real is
-180 s of each recording, --real-full the whole; excerpts of 30 s, three of each, are looked for among the whole ones.
+The weights are kept as float16, and embeddings are compared by the scaled cosine distance. What a distance means is
+fitted to performances of charts whose works and titles the model was not trained on. Recordings of different works are
+nearer to each other than performances are: so the fitted threshold and curve are moved, by the difference between the
+distances at which the same share of other works' pairs is accepted among performances and among the recordings of
+--real. Scores are those of the file that was written. --real is 180 s of each recording, --real-full the whole;
+excerpts of 30 s, three of each, are looked for among the whole ones.
 """
 
 import os
@@ -20,7 +21,11 @@ import numpy as np
 
 from mulkinet import FeatureStore, embed, evaluate, load_model, save_model
 from mulkinet.data.averaged import at_rate_of
+from mulkinet.evaluation.distances import compare
+from mulkinet.evaluation.scaling import typical_neighbourhood
+from mulkinet.evaluation.selection import select_tracks
 from mulkinet.identify.calibration import calibrate
+from mulkinet.identify.search import Search
 from mulkinet.sources.charts.chart import read_charts
 from mulkinet.sources.charts.chart_store import ChartStore
 
@@ -38,6 +43,7 @@ _EXCERPTS_AT = (0.25, 0.5, 0.75)
 def main(model_file, charts, real, real_full, false_accept_rate, output):
     """Calibrate, write in float16, score."""
     model = load_model(model_file)
+    model.distance = "scaled_cosine"
     store, recordings = _unseen(charts, set(model.metadata["classes"])), FeatureStore(real)
     found = calibrate(
         embed(model, store),
@@ -76,6 +82,7 @@ def _moved(found, model, recordings, rate):
     covers, others = _distances(model, recordings)
     tau = float(np.quantile(others, rate))
     moved_by = tau - found["tau"]
+    typical = typical_neighbourhood(embed(model, recordings, feature="crema"))
     n_works = len(set(recordings.work_ids))
     source = {
         "data_dir": f"performances of {found['works']} charts unseen in training, moved by {moved_by:.4f}",
@@ -83,6 +90,7 @@ def _moved(found, model, recordings, rate):
     }
     return {
         **found,
+        "typical": typical,
         "tau": tau,
         "intercept": found["intercept"] - found["slope"] * moved_by,
         "false_accepts": float((others <= tau).mean()),
@@ -92,10 +100,13 @@ def _moved(found, model, recordings, rate):
 
 
 def _distances(model, store):
-    """Cosine distances of all pairs of covers, and of all others."""
-    x = embed(model, store, feature="crema").astype(np.float64)
-    first, second = np.triu_indices(len(x), 1)
-    distances = 1 - (x @ x.T)[first, second]
+    """Distances of all pairs of covers, and of all others."""
+    x, selection = embed(model, store, feature="crema"), select_tracks(np.arange(len(store)) * 0)
+    keys = compare(x, selection, distance=model.distance)
+    table = np.empty((len(store), len(store)))
+    keys.fill(table, slice(0, len(store)))
+    first, second = np.triu_indices(len(store), 1)
+    distances = keys.distance(table[first, second])
     same = store.work_ids[first] == store.work_ids[second]
     return distances[same], distances[~same]
 
@@ -115,18 +126,18 @@ def _score(what, model, store):
 
 def _score_excerpts(model, store):
     store = at_rate_of(model, store)
-    references = embed(model, store)
+    search = Search(
+        embed(model, store), model.distance, typical=model.metadata["calibration"]["typical"]
+    )
     length = round(_EXCERPT_SEC * store.settings("crema")["frame_rate"])
     ranks, precisions = [], []
     for row in range(len(store)):
         x = store.read("crema", row).T
-        others = np.arange(len(store)) != row
-        is_cover = store.work_ids[others] == store.work_ids[row]
-        for place in _EXCERPTS_AT:
-            start = int((x.shape[1] - length) * place)
-            query = model.embed_batch(np.ascontiguousarray(x[None, :, start : start + length]))[0]
-            order = np.argsort(-(references[others] @ query), kind="stable")
-            hits = np.flatnonzero(is_cover[order]) + 1
+        starts = [int((x.shape[1] - length) * place) for place in _EXCERPTS_AT]
+        queries = np.stack([x[:, start : start + length] for start in starts])
+        for found in search.nearest(model.embed_batch(queries), len(store))[0]:
+            others = found[found != row]
+            hits = np.flatnonzero(store.work_ids[others] == store.work_ids[row]) + 1
             if len(hits):
                 ranks.append(hits[0])
                 precisions.append((np.arange(1, len(hits) + 1) / hits).mean())

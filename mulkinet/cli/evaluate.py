@@ -21,7 +21,7 @@ _SHOWN = (
 # What each option is for; elsewhere it would do nothing.
 _GOES_WITH = {
     "works": ("embeddings", "distances"),
-    "distance": ("embeddings",),
+    "distance": ("embeddings", "model_file"),
     "distance_weights": ("embeddings",),
     "data_dir": ("model_file", "baseline"),
     "feature": ("model_file", "baseline"),
@@ -47,9 +47,8 @@ _FOLDER = click.Path(file_okay=False)
 )
 @click.option(
     "--distance",
-    default="cosine",
-    help="Distance between --embeddings: cosine, euclidean, sqeuclidean, transposed_cosine or "
-    "weighted_l1.",
+    help="Distance between embeddings: cosine, scaled_cosine (corrected for tracks that are near to everything), "
+    "euclidean, sqeuclidean, transposed_cosine or weighted_l1.  [the model's; of --embeddings cosine]",
 )
 @click.option(
     "--distance-weights",
@@ -84,7 +83,7 @@ _FOLDER = click.Path(file_okay=False)
     "--rerank",
     type=click.IntRange(1),
     metavar="N",
-    help="Align the N nearest of each query, and order them by both. The weight is chosen on --val-ls.  [0.65]",
+    help="Align the N nearest of each query, and order them by both. The weight is chosen on --val-ls.  [0.5]",
 )
 @click.option("--rerank-feature", help="Feature to align.  [crema, or the first of 12 bins]")
 @click.option("-n", "--n-workers", default=-1, help="Threads of alignment; -1 for all processors.")
@@ -231,7 +230,7 @@ def _source(model_file, baseline, embeddings, distances, works, data_dir, **opti
             works,
             embeddings=embeddings,
             distances=distances,
-            distance=options["distance"],
+            distance=options["distance"] or "cosine",
             weights=options["distance_weights"],
             skip_missing=options["skip_missing"],
         )
@@ -251,6 +250,7 @@ def _source(model_file, baseline, embeddings, distances, works, data_dir, **opti
         feature=options["feature"],
         batch_size=options["batchsize"],
         pad=options["pad"] or "wrap",
+        distance=options["distance"],
         progress=True,
         skip_missing=options["skip_missing"],
     )

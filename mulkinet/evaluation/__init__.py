@@ -1,7 +1,7 @@
 """Evaluation: embeddings -> ranking -> metrics -> report.
 
     selection    queries, references, relevant items
-    distances    between queries and references, whole rows at a time
+    distances    between queries and references, whole rows at a time; scaling corrects them for hubs
     ranking      ranks of the relevant items, by counting, in one pass over the rows
     thresholds   EER and accuracy over all pairs, counted in the same pass; the choice of tau
     metrics      MAP, MR1, MRR, P@k, TOP10, NDCG ... of ranks
@@ -62,7 +62,7 @@ def evaluate(
         references: The candidates, in the same ways; all tracks by default.
         distance: "cosine", "sqeuclidean" (over the embedding size), "euclidean", "weighted_l1"
             (the Siamese head's, before its sigmoid), "transposed_cosine" (the least over all circular
-            shifts) or "precomputed".
+            shifts), "scaled_cosine" (cosine, corrected for hubs: see `scaling`) or "precomputed".
         weights: For "weighted_l1": ((embedding,) kernel, bias); ones and 0 by default.
         ks: Cut-offs of P@k, hit@k, recall@k, mAP@k, NDCG@k, DCG@k and CG@k.
         thresholds: Whether to score all pairs by thresholds too.

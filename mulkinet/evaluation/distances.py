@@ -15,6 +15,7 @@ import numpy as np
 
 from mulkinet.errors import MulkinetError
 from mulkinet.evaluation.products import matrix_product
+from mulkinet.evaluation.scaling import cohort_of, neighbourhoods
 
 __all__ = ["DISTANCES", "check_embeddings", "compare", "pair_distances"]
 
@@ -24,6 +25,7 @@ DISTANCES = (
     "euclidean",
     "weighted_l1",
     "transposed_cosine",
+    "scaled_cosine",
     "precomputed",
 )
 
@@ -79,7 +81,8 @@ def compare(embeddings, selection, *, distance, weights=None):
             "sqeuclidean" is divided by the embedding size (as MOVE's); "weighted_l1" is kernel .
             |a - b| + bias, what the Siamese head has before its sigmoid, in whose float values large
             sums would all be 1; "transposed_cosine" is the least cosine distance over all circular
-            shifts of one of the two (optimal transposition).
+            shifts of one of the two (optimal transposition); "scaled_cosine" is 1 + the cosine distance - the mean
+            of both tracks' to their neighbours among the references (`scaling`): 1 is as near as neighbours are.
         weights: For "weighted_l1": ((embedding,) kernel, bias); ones and 0 by default, the plain
             L1 distance.
 
@@ -105,6 +108,9 @@ def compare(embeddings, selection, *, distance, weights=None):
         keys = _ProductKeys if distance == "cosine" else _TransposedKeys
         left, right = _to_units(embeddings)[queries], embeddings[references]
         return keys(left, np.negative(right, out=right), zero=-1.0)
+    if distance == "scaled_cosine":
+        units = _to_units(embeddings)
+        return _ProductKeys(*_scaled_factors(units, queries, references), zero=-2.0)
     # The median, which a few far tracks do not move.
     embeddings -= np.median(embeddings[references], axis=0, overwrite_input=True)
     scale, spread = _extent(embeddings, np.union1d(queries, references))
@@ -123,7 +129,7 @@ def pair_distances(left, right, *, distance, weights=None):
     Args:
         left: (n, embedding) finite embeddings.
         right: (n, embedding).
-        distance: As for `compare`, but not "precomputed".
+        distance: As for `compare`, but neither "precomputed" nor "scaled_cosine", which take a collection.
         weights: As for `compare`.
 
     Returns:
@@ -304,6 +310,17 @@ def _euclidean_factors(points, queries, references):
     left[:, :size], left[:, size] = points[queries], squares[queries]
     np.multiply(points[references], -2, out=right[:, :size])
     right[:, size + 1] = squares[references]
+    return left, right
+
+
+def _scaled_factors(units, queries, references):
+    # - q.r - (a_q + a_r) / 2 as one product: (q, -a_q / 2, 1) . (-r, 1, -a_r / 2).
+    around = neighbourhoods(units, units[references[cohort_of(len(references))]])
+    size = units.shape[1]
+    left, right = np.ones((len(queries), size + 2)), np.ones((len(references), size + 2))
+    left[:, :size], left[:, size] = units[queries], -around[queries] / 2
+    np.negative(units[references], out=right[:, :size])
+    right[:, size + 1] = -around[references] / 2
     return left, right
 
 

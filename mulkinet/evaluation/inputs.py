@@ -163,6 +163,7 @@ def network_source(
     feature=None,
     batch_size=32,
     pad="wrap",
+    distance=None,
     progress=False,
     skip_missing=False,
 ):
@@ -174,6 +175,7 @@ def network_source(
         feature: The store's feature; by default the one the model was trained on.
         batch_size: Tracks embedded at a time.
         pad: What short tracks are filled up with, as for `mulkinet.embed`.
+        distance: Distance to compare by; by default the model's.
         progress: Whether to show a progress bar.
         skip_missing: As for `open_tracks`.
 
@@ -209,9 +211,9 @@ def network_source(
             pad=pad,
             progress=progress,
         )
-        return _of_tracks(
-            embeddings, model.distance, model.distance_weights, tracks, {**system, "feature": used}
-        )
+        by = distance or model.distance
+        weights = model.distance_weights if by == model.distance else None
+        return _of_tracks(embeddings, by, weights, tracks, {**system, "feature": used})
 
     return source
 

@@ -24,7 +24,7 @@ from mulkinet.workers import count_workers
 __all__ = ["DEFAULT_WEIGHT", "Nearest", "choose_weight", "find_nearest"]
 
 # The share of alignment where no validation list is there to choose it on.
-DEFAULT_WEIGHT = 0.65
+DEFAULT_WEIGHT = 0.5
 _WEIGHTS = np.linspace(0, 1, 21)
 _CACHED_TRACKS = 4096
 

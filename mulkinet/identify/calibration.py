@@ -20,6 +20,7 @@ import numpy as np
 from mulkinet.data.lists import read_list, select
 from mulkinet.errors import MulkinetError, import_extra
 from mulkinet.evaluation.evaluator import run_evaluation
+from mulkinet.evaluation.scaling import typical_neighbourhood
 from mulkinet.evaluation.thresholds import choose_tau
 
 __all__ = [
@@ -48,7 +49,8 @@ def calibrate(embeddings, work_ids, track_ids, *, distance, weights, false_accep
 
     Returns:
         dict: tau, criterion, false_accepts and false_rejects (exact rates at tau), intercept, slope,
-        fitted_base_rate, known, pairs, cover_pairs, tracks, works. Plain and JSON-able.
+        fitted_base_rate, known, pairs, cover_pairs, tracks, works; of "scaled_cosine" also typical, the
+        tracks' typical neighbourhood. Plain and JSON-able.
 
     Raises:
         MulkinetError: No work has two tracks, there are too few pairs for the rate, or distances tell
@@ -78,7 +80,11 @@ def calibrate(embeddings, work_ids, track_ids, *, distance, weights, false_accep
     n_wrong = (1 - at_tau["accuracy@tau"]) * (n_covers + n_others)
     n_rejected = (1 - at_tau["recall@tau"]) * n_covers
     intercept, slope = _fit(pairs.distances, pairs.covers, pairs.others)
+    scaling = {}
+    if distance == "scaled_cosine":
+        scaling["typical"] = typical_neighbourhood(embeddings)
     return {
+        **scaling,
         "tau": tau,
         "criterion": criterion,
         "false_accepts": round(n_wrong - n_rejected) / int(n_others),

@@ -324,7 +324,8 @@ class Index:
         """Search over the index's embeddings, kept for many queries."""
         weights = self.model.distance_weights
         distance = self.data.config["distance"]
-        return Search(self.data.embeddings, distance, weights, self.data.cells)
+        typical = (self.data.calibration or {}).get("typical")
+        return Search(self.data.embeddings, distance, weights, self.data.cells, typical)
 
     @functools.cached_property
     def _spread(self):

@@ -16,7 +16,7 @@ from mulkinet.workers import count_workers
 __all__ = ["NEAREST", "Reranking", "spread_of"]
 
 NEAREST = 50
-_WEIGHT = 0.65
+_WEIGHT = 0.5
 # Standard deviation of log Qmax distances among the 50 nearest of 81 real recordings: crema 0.52, HPCP 0.42.
 _ALIGNED_SPREAD = 0.5
 # Of what was not aligned: farther than hours of which nothing recurs.

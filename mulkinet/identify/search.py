@@ -12,16 +12,18 @@ from dataclasses import replace
 import numpy as np
 
 from mulkinet.evaluation.distances import pair_distances
+from mulkinet.evaluation.scaling import cohort_of, neighbourhoods
 from mulkinet.identify.cells import FROM_TRACKS, build_cells_index, divide, import_faiss
 
 __all__ = ["Search", "has_faiss", "comparable", "with_cells"]
 
 # Distances in which the order is that of Euclidean distances between `comparable` embeddings.
-_FAISS_DISTANCES = ("cosine", "euclidean", "sqeuclidean")
+_FAISS_DISTANCES = ("cosine", "euclidean", "sqeuclidean", "scaled_cosine")
 _UNIT_TOLERANCE = 1e-4
 # Of 128 float64 components each, twice: 64 MB.
 _PAIRS_AT_A_TIME = 1 << 15
 _KEYS_AT_A_TIME = 1 << 22
+_MORE_TO_SCALE = 4
 
 
 def has_faiss(distance):
@@ -34,13 +36,13 @@ def comparable(embeddings, distance):
 
     Args:
         embeddings: (N, embedding_len) float32.
-        distance: "cosine", "euclidean" or "sqeuclidean".
+        distance: "cosine", "euclidean" or "sqeuclidean"; "scaled_cosine" is as "cosine".
 
     Returns:
         (N, embedding_len) float32, `embeddings` itself where possible.
     """
     embeddings = np.ascontiguousarray(embeddings, dtype=np.float32)
-    if distance != "cosine":
+    if distance not in ("cosine", "scaled_cosine"):
         return embeddings
     lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
     if (np.abs(lengths - 1) < _UNIT_TOLERANCE).all():
@@ -83,19 +85,23 @@ class Search:
         distance: Name of the distance, as the evaluator's.
         weights: (kernel, bias) of "weighted_l1".
         cells: Cells, to search approximately.
+        typical: As for `scaling.neighbourhoods`, for "scaled_cosine".
     """
 
-    def __init__(self, embeddings, distance, weights=None, cells=None):
+    def __init__(self, embeddings, distance, weights=None, cells=None, typical=None):
         self._embeddings = embeddings
         self._distance = distance
         self._weights = weights
         self._has_faiss = has_faiss(distance)
         self._base = embeddings if distance == "weighted_l1" else comparable(embeddings, distance)
+        self._scaling = None
+        if distance == "scaled_cosine" and len(embeddings):
+            self._scaling = _Scaling(self._base, typical)
         self._approximate = None
         if not self._has_faiss:
             self.kind = "exact, without FAISS"
         elif cells is None:
-            self.kind = "exact, by FAISS"
+            self.kind = "exact" if self._scaling else "exact, by FAISS"
         else:
             self.kind = (
                 f"approximate, by FAISS: {cells.probes} of {len(cells.centroids)} cells, "
@@ -126,26 +132,30 @@ class Search:
     def _nearest(self, queries, k, n_candidates):
         candidates = self._candidates(queries, n_candidates)
         distances = self._distances(queries, candidates)
+        if self._scaling:
+            distances -= self._scaling.subtracted(comparable(queries, self._distance), candidates)
         order = np.lexsort((candidates, distances))[:, :k]
         return np.take_along_axis(candidates, order, 1), np.take_along_axis(distances, order, 1)
 
     def _candidates(self, queries, k):
-        if not self._has_faiss:
-            return self._blockwise_candidates(queries, k)
         points = comparable(queries, self._distance)
         if self._approximate is not None:
-            rows = self._approximate.search(points, k)[1]
+            # Cells know nothing of scaling: more of what is near by cosine is looked at.
+            n = min(k * (_MORE_TO_SCALE if self._scaling else 1), len(self._base))
+            rows = self._approximate.search(points, n)[1]
             if (rows >= 0).all():
                 return rows
-            # The cells that were looked into hold fewer than k tracks.
-        return import_faiss().knn(points, self._base, k)[1]
+            # The cells that were looked into hold fewer tracks.
+        if self._has_faiss and not self._scaling:
+            return import_faiss().knn(points, self._base, k)[1]
+        return self._blockwise_candidates(queries, k)
 
     def _blockwise_candidates(self, queries, k):
         best_keys = np.empty((len(queries), 0), np.float32)
         best_rows = np.empty((len(queries), 0), np.int64)
         step = max(k, _KEYS_AT_A_TIME // max(queries.shape))
         for start in range(0, len(self._base), step):
-            keys = self._keys(queries, self._base[start : start + step])
+            keys = self._keys(queries, slice(start, start + step))
             rows = np.broadcast_to(start + np.arange(keys.shape[1]), keys.shape)
             keys, rows = np.hstack([best_keys, keys]), np.hstack([best_rows, rows])
             least = np.argpartition(keys, k - 1, axis=1)[:, :k]
@@ -153,8 +163,11 @@ class Search:
             best_rows = np.take_along_axis(rows, least, 1)
         return best_rows
 
-    def _keys(self, queries, base):
-        """Numbers that grow with the distances of queries and tracks: (Q, n) float32."""
+    def _keys(self, queries, part):
+        """Numbers that grow with the distances of queries and some tracks: (Q, n) float32."""
+        base = self._base[part]
+        if self._scaling:
+            return self._scaling.keys(comparable(queries, self._distance), part)
         if self._distance != "weighted_l1":
             return (
                 np.einsum("ij,ij->i", base, base) - 2 * comparable(queries, self._distance) @ base.T
@@ -168,7 +181,39 @@ class Search:
         found = pair_distances(
             queries[owners],
             self._embeddings[candidates.ravel()],
-            distance=self._distance,
+            distance="cosine" if self._scaling else self._distance,
             weights=self._weights,
         )
         return found.reshape(candidates.shape)
+
+
+class _Scaling:
+    """What "scaled_cosine" takes from cosine distances, see `mulkinet.evaluation.scaling`.
+
+    Args:
+        units: (N, embedding_len) float32 vectors of length 1 of the index.
+        typical: As for `scaling.neighbourhoods`.
+    """
+
+    def __init__(self, units, typical):
+        self._units, self._typical = units, typical
+        self._cohort = units[cohort_of(len(units))]
+        self._around = neighbourhoods(units, self._cohort, typical)
+
+    def keys(self, units, part):
+        """(Q, n) float32 that grow with the scaled distances of queries and some tracks of the index."""
+        return -units @ self._units[part].T - (self._around[part] / 2).astype(np.float32)
+
+    def subtracted(self, units, rows):
+        """What distances of queries and tracks of the index are lessened by.
+
+        Args:
+            units: (Q, embedding_len) float32 vectors of length 1.
+            rows: (Q, k) tracks.
+
+        Returns:
+            (Q, k) float64.
+        """
+        typical = self._around.mean() if self._typical is None else self._typical
+        ours = neighbourhoods(units, self._cohort, typical)
+        return (ours[:, None] + self._around[rows]) / 2 - 1

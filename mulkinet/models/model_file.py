@@ -91,6 +91,7 @@ def load_model(path):
         model = build_model(config["network"], **config.get("options", {}))
         copy_weights(model, dict(_datasets(file["weights"])))
         model.metadata = metadata
+        model.distance = config.get("distance", model.distance)
     return model
 
 

@@ -87,7 +87,7 @@ def test_choice_of_the_weight(candidates):
 
     chosen = choose_weight(nearest, score)
     assert score(nearest.fused(chosen)) == 1
-    assert choose_weight(nearest, lambda fused: 0) == 0.65
+    assert choose_weight(nearest, lambda fused: 0) == 0.5
     assert choose_weight(nearest, lambda fused: -fused.settings["rerank_weight"]) == 0
 
 
@@ -97,7 +97,7 @@ def test_command_shows_both(store, tmp_path):
     result = invoke(main, *arguments)
     assert result.exit_code == 0, result.stderr
     assert result.stdout.startswith("by embedding alone\n10 tracks")
-    assert "the 10 nearest re-ranked by alignment (crema, weight 0.65, " in result.stdout
+    assert "the 10 nearest re-ranked by alignment (crema, weight 0.5, " in result.stdout
     assert result.stdout.count("MAP ") == 2
     result = invoke(main, *arguments, "--val-ls", tmp_path / "val")
     assert result.exit_code == 0, result.stderr

@@ -50,7 +50,7 @@ def test_alignment_decides_between_equal_embeddings(rng):
     assert left.tolist() == distances.tolist()
     assert (np.diff(reranked) >= 0).all()
     score = qmax(to_align(query).columns, to_align(songs[2]).columns)
-    expected = 0.35 * 0.3 / 0.1 + 0.65 * np.log(np.sqrt(80 - 9) / score) / 0.5
+    expected = 0.5 * 0.3 / 0.1 + 0.5 * np.log(np.sqrt(80 - 9) / score) / 0.5
     assert reranked[0] == pytest.approx(expected)
     # What is not among the nearest is not aligned.
     order, _, _ = Reranking(kept, 0.1, n_nearest=1).reorder(query, rows, np.arange(5) / 10)

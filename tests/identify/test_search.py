@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from mulkinet import MulkinetError
+from mulkinet.evaluation.scaling import neighbourhoods
 from mulkinet.identify import cells, index_file, search, updating
 from mulkinet.identify.index_file import IDS, IndexData, read_index, write_index
 from mulkinet.identify.search import Search, comparable, has_faiss, with_cells
 
-DISTANCES = ("cosine", "euclidean", "sqeuclidean", "weighted_l1")
+DISTANCES = ("cosine", "euclidean", "sqeuclidean", "weighted_l1", "scaled_cosine")
 
 
 def points_of(rng, n, size=8):
@@ -22,6 +23,11 @@ def naive(queries, points, distance):
     if distance == "cosine":
         queries, points = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (queries, points))
         return 1 - queries @ points.T
+    if distance == "scaled_cosine":
+        units = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (queries, points)]
+        theirs = neighbourhoods(units[1], units[1])
+        ours = neighbourhoods(units[0], units[1], theirs.mean())
+        return 2 - units[0] @ units[1].T - (ours[:, None] + theirs) / 2
     difference = queries[:, None].astype(float) - points[None]
     if distance == "weighted_l1":
         return np.abs(difference).sum(axis=2)
@@ -109,6 +115,15 @@ class TestCells:
         exact, _ = Search(points, "euclidean").nearest(points[:50], 10)
         shared = [len(np.intersect1d(a, b)) for a, b in zip(rows, exact)]
         assert np.mean(shared) >= 9.5
+
+    def test_scaled_distances_are_looked_for_among_more_cells(self, rng):
+        points = points_of(rng, 4000)
+        data = replace(self.data(points), config={"distance": "scaled_cosine"})
+        divided = with_cells(data, print).cells
+        rows, distances = Search(points, "scaled_cosine", cells=divided).nearest(points[:50], 10)
+        exact, expected = Search(points, "scaled_cosine").nearest(points[:50], 10)
+        assert np.mean([len(np.intersect1d(a, b)) for a, b in zip(rows, exact)]) >= 9
+        np.testing.assert_allclose(distances[:, 0], expected[:, 0], atol=1e-12)
 
     def test_new_tracks_join_the_cells_until_the_index_has_doubled(self, rng):
         points = points_of(rng, 8200)
