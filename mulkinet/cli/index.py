@@ -4,6 +4,7 @@ import functools
 import os
 
 import click
+from click.core import ParameterSource
 
 from mulkinet.cli.errors import Group, report_skipped
 from mulkinet.cli.options import workers_option
@@ -31,13 +32,20 @@ def main():
 @main.command()
 @click.argument("collection", type=click.Path())
 @click.option("--model-file", default="covers", type=click.Path(), help="A model's file or name.")
+@click.option(
+    "--baseline", help="Instead of a model: 2dftm or mean-chroma, which need no training."
+)
+@click.option("--feature", help="Feature of the baseline.  [crema, or a store's first of 12 bins]")
 @click.option("-o", "--output", required=True, type=_INDEX, help="The index to make.")
 @click.option(
     "--no-alignment", is_flag=True, help="Keep no chroma: identify cannot align queries then."
 )
 @workers_option
 @_batchsize
-def build(collection, model_file, output, no_alignment, n_workers, batchsize):
+@click.pass_context
+def build(
+    ctx, collection, model_file, baseline, feature, output, no_alignment, n_workers, batchsize
+):
     """Make the index of a folder of audio, or of a feature store.
 
     A folder is <dir>/<work>/<track>.<ext>, or flat: every file is a work of its own. Extracted features are
@@ -45,10 +53,16 @@ def build(collection, model_file, output, no_alignment, n_workers, batchsize):
     model of the same feature extracts nothing again. You may delete that folder. With FAISS installed,
     search is exact up to 200000 tracks; beyond, it is approximate, and its measured recall is printed.
     """
+    if baseline and ctx.get_parameter_source("model_file") != ParameterSource.DEFAULT:
+        raise click.UsageError("expected --model-file or --baseline, found both")
+    if feature and not baseline:
+        raise click.UsageError("--feature goes with --baseline")
     index = _import_index().build(
         output,
         collection,
         model_file,
+        baseline=baseline,
+        feature=feature,
         alignment=not no_alignment,
         n_workers=n_workers,
         batch_size=batchsize,
@@ -110,9 +124,10 @@ def _report(index):
     echo(f"{len(index)} tracks of {index.n_works} works: {index.path} ({told or 'unchanged'})")
     if changes.repeated:
         least_sec = index.embedder.least_sec
+        purpose = "was trained on" if index.embedder.trained_sec else "takes at least"
         click.echo(
-            f"{changes.repeated} of them are shorter than the {least_sec:.0f} s that the model was trained "
-            "on; they were repeated to that length",
+            f"{changes.repeated} of them are shorter than the {least_sec:.0f} s that the model {purpose}; "
+            "they were repeated to that length",
             err=True,
         )
     report_skipped(changes.skipped)

@@ -7,7 +7,7 @@ mean-chroma  the mean of each track's chroma, compared by cosine in the best of 
              Euclidean distance (Bertin-Mahieux & Ellis, ISMIR 2012, without its beats and PCA)
 qmax, dmax   the best path through the cross-recurrence plot, pair by pair (see `mulkinet.alignment`)
 
-Public names: `BASELINES`, `BaselineResult`, `check_name`, `chroma_feature`, `run_baseline`,
+Public names: `BASELINES`, `EMBEDDED`, `Baseline`, `BaselineResult`, `check_name`, `chroma_feature`, `run_baseline`,
 `mean_chroma`, `fourier_magnitude`.
 """
 
@@ -17,11 +17,14 @@ import numpy as np
 
 from mulkinet.alignment.chroma import coarsen
 from mulkinet.alignment.scores import MEASURES
+from mulkinet.embedding import embed
 from mulkinet.errors import MulkinetError
 from mulkinet.evaluation.aligned import alignment_distances
 
 __all__ = [
     "BASELINES",
+    "EMBEDDED",
+    "Baseline",
     "BaselineResult",
     "check_name",
     "chroma_feature",
@@ -38,7 +41,52 @@ _BEAT_SECONDS = 0.5
 _PATCH_FRAMES = 75
 _CONTRAST = 1.96
 
-BASELINES = ("mean-chroma", "2dftm", *MEASURES)
+# Those that give embeddings, which an index can hold.
+EMBEDDED = ("mean-chroma", "2dftm")
+BASELINES = (*EMBEDDED, *MEASURES)
+
+
+class Baseline:
+    """A baseline in the place of a network: answers what `embed` and an index ask of an `EmbeddingNetwork`.
+
+    Attributes:
+        network: Its name.
+        distance: How its embeddings are compared.
+        metadata: dict: feature and feature_settings.
+        embedding_len: Size of an embedding.
+        padded_frames: Frames that shorter tracks are repeated to.
+        options, n_bins, n_frames, layers, distance_weights: As of a network of any length without weights.
+
+    Args:
+        name: One of `EMBEDDED`.
+        feature: Its feature of 12 bins.
+        settings: The feature's settings, as of `FeatureStore.settings`.
+    """
+
+    options, layers = {}, ()  # noqa: RUF012
+    n_bins, n_frames, distance_weights = _N_BINS, None, None
+
+    def __init__(self, name, feature, settings):
+        self.network = name
+        self.metadata = {"feature": feature, "feature_settings": settings}
+        self._frame_rate = settings["frame_rate"]
+        self.distance, self.embedding_len, self.padded_frames = "transposed_cosine", _N_BINS, 1
+        if name == "2dftm":
+            self.distance, self.embedding_len = "euclidean", _N_BINS * (_PATCH_FRAMES // 2 + 1)
+            frames_of_a_beat = max(1, round(_BEAT_SECONDS * self._frame_rate))
+            self.padded_frames = _PATCH_FRAMES * frames_of_a_beat
+
+    def transformed_kernels(self):
+        """(): there are no weights."""
+        return ()
+
+    def embed_batch(self, x, _kernels=()):
+        """Embeddings of tracks of one length: (batch, 12, n_frames) -> (batch, embedding_len) float32."""
+        if self.network == "mean-chroma":
+            found = [mean_chroma(chroma) for chroma in x]
+        else:
+            found = [fourier_magnitude(beats(chroma, self._frame_rate)) for chroma in x]
+        return np.stack(found).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -46,7 +94,7 @@ class BaselineResult:
     """What a baseline gives to the evaluator.
 
     Attributes:
-        embeddings: (N, embedding) float64, or (queries, references) distances.
+        embeddings: (N, embedding) float32, or (queries, references) distances.
         distance: How to compare them.
         feature: The feature it was made from.
     """
@@ -85,15 +133,12 @@ def fourier_magnitude(chroma):
     """Median over all patches of the magnitude of their 2-D Fourier transform.
 
     Args:
-        chroma: (12, n_frames), a frame about as long as a beat; repeated where it is shorter than
-            a patch of 75 frames.
+        chroma: (12, at least 75 frames), a frame about as long as a beat.
 
     Returns:
         (12 * 38,) float64 of length 1 (or all 0): the half of the transform that the other mirrors.
     """
     chroma = _with_contrast(np.asarray(chroma, dtype=np.float64))
-    if chroma.shape[1] < _PATCH_FRAMES:
-        chroma = np.tile(chroma, -(-_PATCH_FRAMES // chroma.shape[1]))[:, :_PATCH_FRAMES]
     patches = np.lib.stride_tricks.sliding_window_view(chroma, _PATCH_FRAMES, axis=1)
     spectra = np.abs(np.fft.rfft2(patches, axes=(0, 2)))
     median = np.median(spectra, axis=1).ravel()
@@ -125,19 +170,15 @@ def run_baseline(name, tracks, *, feature=None, n_workers=-1, progress=False, re
     """
     check_name(name)
     feature = chroma_feature(tracks.store, feature)
-    tracks.store.check_finite(feature, tracks.rows)
     if name in MEASURES:
+        tracks.store.check_finite(feature, tracks.rows)
         embeddings = alignment_distances(
             tracks, feature, name, n_workers=n_workers, progress=progress, report=report
         )
         return BaselineResult(embeddings, "precomputed", feature)
-    if name == "mean-chroma":
-        embeddings = [mean_chroma(tracks.store.read(feature, row).T) for row in tracks.rows]
-        return BaselineResult(np.stack(embeddings), "transposed_cosine", feature)
-    rate = tracks.store.settings(feature)["frame_rate"]
-    tracks_frames = (tracks.store.read(feature, row).T for row in tracks.rows)
-    embeddings = [fourier_magnitude(beats(frames, rate)) for frames in tracks_frames]
-    return BaselineResult(np.stack(embeddings), "euclidean", feature)
+    baseline = Baseline(name, feature, tracks.store.settings(feature))
+    embeddings = embed(baseline, tracks.store, rows=tracks.rows, progress=progress)
+    return BaselineResult(embeddings, baseline.distance, feature)
 
 
 def _with_contrast(chroma):

@@ -202,7 +202,7 @@ class Answering:
         if trained_sec is None:
             return [
                 f"{what} is {seconds:.1f} s long and was repeated to {least_sec:.1f} s, the least that "
-                "the network takes; the model does not say what length it was trained on"
+                f"{self._embedder.model.network} takes"
             ]
         return [
             f"{what} is {seconds:.1f} s long and was repeated: the model was trained on "

@@ -9,7 +9,6 @@ import numpy as np
 
 from mulkinet.alignment.chroma import MIN_FRAMES, Chroma, coarsen
 from mulkinet.data.averaged import at_rate_of
-from mulkinet.data.store import FeatureStore
 from mulkinet.embedding import check_compatible
 
 __all__ = ["NO_CHROMA", "KeptChroma", "chroma_of", "chromas_in_store", "to_align"]
@@ -74,11 +73,11 @@ def chroma_of(recording, embedder):
     return np.rint(255 * np.clip(coarse.T, 0, 1)).astype(np.uint8)
 
 
-def chromas_in_store(path, work_ids, track_ids, embedder):
+def chromas_in_store(store, work_ids, track_ids, embedder):
     """What an index would keep of tracks of a feature store.
 
     Args:
-        path: The store.
+        store: FeatureStore.
         work_ids: (n,) works of the tracks.
         track_ids: (n,) their ids.
         embedder: Embedder of the index's model.
@@ -86,7 +85,7 @@ def chromas_in_store(path, work_ids, track_ids, embedder):
     Returns:
         list of (n_frames, 12) uint8.
     """
-    store = at_rate_of(embedder.model, FeatureStore(path))
+    store = at_rate_of(embedder.model, store)
     feature = check_compatible(embedder.model, store)
     return [
         chroma_of(embedder.from_features(store.get(key, feature)), embedder)

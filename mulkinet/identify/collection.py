@@ -4,7 +4,7 @@ A folder is `<dir>/<work>/<track>.<ext>`, or flat, `<dir>/<track>.<ext>`, where 
 its own. A track's content is the SHA-256 of its audio file, or of its frames in the store. A file is read
 for it only where the index does not know its path with the same size and time of change.
 
-Public names: `Entry`, `open_collection`.
+Public names: `Entry`, `baseline_for`, `open_collection`.
 """
 
 import functools
@@ -21,11 +21,14 @@ from mulkinet.data.averaged import at_rate_of
 from mulkinet.data.store import FeatureStore
 from mulkinet.embedding import check_compatible
 from mulkinet.errors import MulkinetError, SkippedInput
+from mulkinet.evaluation.baselines import EMBEDDED, Baseline, chroma_feature
 from mulkinet.features.audio import check_file
 from mulkinet.features.cache import extract_all, read_frames
+from mulkinet.features.resize import TrackLength
+from mulkinet.identify.embedder import stored_settings
 from mulkinet.sources.layout import find_flat_tracks, find_tracks
 
-__all__ = ["Entry", "open_collection"]
+__all__ = ["Entry", "baseline_for", "open_collection"]
 
 _BLOCK_BYTES = 1 << 20
 _OF_FILES = ("path", "stamp", "title", "content")
@@ -72,6 +75,37 @@ def open_collection(path, embedder, ids, progress=False):
     if not path.is_dir():
         return _StoredTracks(FeatureStore(path), embedder, progress)
     return _AudioFiles(path, embedder, ids, progress)
+
+
+def baseline_for(name, path, feature=None):
+    """A baseline in the place of a model that embeds a collection.
+
+    Args:
+        name: One of `baselines.EMBEDDED`.
+        path: The collection, as for `open_collection`.
+        feature: A feature of 12 bins; by default crema, or a store's first.
+
+    Returns:
+        Baseline.
+
+    Raises:
+        MulkinetError: No such baseline or feature, or the store cannot be read.
+    """
+    if name not in EMBEDDED:
+        raise MulkinetError(
+            f"expected a baseline that gives embeddings ({', '.join(EMBEDDED)}), found {name!r}"
+        )
+    if not Path(path).is_dir():
+        store = FeatureStore(path)
+        feature = chroma_feature(store, feature)
+        return Baseline(name, feature, store.settings(feature))
+    feature = feature or "crema"
+    settings = stored_settings(feature, TrackLength())
+    if settings["n_bins"] != Baseline.n_bins:
+        raise MulkinetError(
+            f"expected a feature of {Baseline.n_bins} bins (crema, hpcp or chroma_cens), found {feature}"
+        )
+    return Baseline(name, feature, settings)
 
 
 class _AudioFiles:

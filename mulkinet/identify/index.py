@@ -19,11 +19,12 @@ import numpy as np
 from mulkinet.data.store import FeatureStore
 from mulkinet.embedding import embed
 from mulkinet.errors import MulkinetError, SkippedInput
+from mulkinet.evaluation.baselines import EMBEDDED, Baseline
 from mulkinet.files.atomic import remove_leftovers
 from mulkinet.identify import calibration, updating
 from mulkinet.identify.answering import Answering, read_queries
 from mulkinet.identify.chroma import NO_CHROMA, KeptChroma, chromas_in_store
-from mulkinet.identify.collection import open_collection
+from mulkinet.identify.collection import baseline_for, open_collection
 from mulkinet.identify.embedder import Embedder
 from mulkinet.identify.index_file import (
     IDS,
@@ -91,6 +92,8 @@ class Index:
         collection,
         model_file="covers",
         *,
+        baseline=None,
+        feature=None,
         alignment=True,
         n_workers=-1,
         batch_size=16,
@@ -106,6 +109,8 @@ class Index:
                 or a feature store.
             model_file: Model file of a trained network, or the name of a model of the package, whose
                 calibration the index takes over.
+            baseline: "2dftm" or "mean-chroma": needs no training, and takes the place of the model.
+            feature: The baseline's feature, of 12 bins; by default crema, or a store's first.
             alignment: Whether to keep the tracks' chroma (6 kB for 3 minutes), so that `identify` can align queries
                 with them; for models of 12 bins only.
             n_workers: Processes that extract features; -1 is one per core.
@@ -120,7 +125,9 @@ class Index:
             MulkinetError: The collection or the model cannot be used, or they do not fit.
         """
         path = Path(path)
-        embedder = Embedder(_load(model_file))
+        model = baseline_for(baseline, collection, feature) if baseline else _load(model_file)
+        model_file = None if baseline else model_file
+        embedder = Embedder(model)
         data = read_index(path) if path.exists() else _empty(embedder, model_file, alignment)
         index = cls(path, data, model_file, report)
         index._check_model(embedder.model)
@@ -218,6 +225,7 @@ class Index:
                 reranking = Reranking(chroma, self._spread)
                 fused = reranking.all_distances(embeddings, Search(embeddings, **distance))
                 found["reranked"] = fit(fused, distance="precomputed", weights=None)
+                found["reranked"]["spread"] = self._spread
             named = {"data_dir": str(data_dir or self.path), "val_ls": str(val_ls or "all tracks")}
             self._write(replace(self.data, calibration={**found, "source": named}))
         return self.data.calibration
@@ -315,7 +323,11 @@ class Index:
     @functools.cached_property
     def embedder(self):
         """Embedder of the index's model."""
-        model = _load(self._model_file or self.data.config["model_file"])
+        config = self.data.config
+        if config["network"] in EMBEDDED and not self._model_file:
+            model = Baseline(config["network"], config["feature"], config["feature_settings"])
+        else:
+            model = _load(self._model_file or config["model_file"])
         self._check_model(model)
         return Embedder(model)
 
@@ -346,7 +358,10 @@ class Index:
                 f"expected chroma in {self.path} to align queries with, found none; add it with mulkinet "
                 f"index add COLLECTION --index {self.path} --alignment"
             )
-        return Reranking(chroma, self._spread, n_nearest)
+        # A calibration holds for the spread that it was fitted with.
+        calibrated = (fitted or {}).get("reranked", {})
+        spread = calibrated.get("spread") or self._spread
+        return Reranking(chroma, spread, n_nearest)
 
     def info(self):
         """What the index is, as a dict of plain values."""
@@ -417,7 +432,8 @@ class Index:
 
     def _calibration_chroma(self, data_dir, val_ls, works, tracks):
         if data_dir is not None:
-            return KeptChroma.of_tracks(chromas_in_store(data_dir, works, tracks, self.embedder))
+            store = FeatureStore(data_dir)
+            return KeptChroma.of_tracks(chromas_in_store(store, works, tracks, self.embedder))
         rows = calibration.listed_rows(self, val_ls)
         return KeptChroma.of_tracks([self.data.chroma.track(row) for row in rows])
 
@@ -442,8 +458,10 @@ def _empty(embedder, model_file, alignment):
     from mulkinet.models.weights import is_named
 
     model = embedder.model
+    if model_file and not is_named(model_file):
+        model_file = os.path.abspath(model_file)
     config = {
-        "model_file": model_file if is_named(model_file) else os.path.abspath(model_file),
+        "model_file": model_file or model.network,
         "fingerprint": fingerprint(model),
         "network": model.network,
         "distance": model.distance,

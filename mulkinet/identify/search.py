@@ -6,6 +6,7 @@ put in order, so that both ways give the same answer. Equal distances come in th
 Public names: `Search`, `has_faiss`, `comparable`, `with_cells`.
 """
 
+import functools
 import importlib.util
 from dataclasses import replace
 
@@ -19,6 +20,7 @@ __all__ = ["Search", "has_faiss", "comparable", "with_cells"]
 
 # Distances in which the order is that of Euclidean distances between `comparable` embeddings.
 _FAISS_DISTANCES = ("cosine", "euclidean", "sqeuclidean", "scaled_cosine")
+_OF_UNITS = ("cosine", "scaled_cosine", "transposed_cosine")
 _UNIT_TOLERANCE = 1e-4
 # Of 128 float64 components each, twice: 64 MB.
 _PAIRS_AT_A_TIME = 1 << 15
@@ -36,13 +38,13 @@ def comparable(embeddings, distance):
 
     Args:
         embeddings: (N, embedding_len) float32.
-        distance: "cosine", "euclidean" or "sqeuclidean"; "scaled_cosine" is as "cosine".
+        distance: "cosine", "euclidean" or "sqeuclidean"; "scaled_cosine" and "transposed_cosine" are as "cosine".
 
     Returns:
         (N, embedding_len) float32, `embeddings` itself where possible.
     """
     embeddings = np.ascontiguousarray(embeddings, dtype=np.float32)
-    if distance not in ("cosine", "scaled_cosine"):
+    if distance not in _OF_UNITS:
         return embeddings
     lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
     if (np.abs(lengths - 1) < _UNIT_TOLERANCE).all():
@@ -168,6 +170,10 @@ class Search:
         base = self._base[part]
         if self._scaling:
             return self._scaling.keys(comparable(queries, self._distance), part)
+        if self._distance == "transposed_cosine":
+            units = comparable(queries, self._distance)
+            shifted = (np.roll(units, shift, axis=1) for shift in range(units.shape[1]))
+            return -functools.reduce(np.maximum, (query @ base.T for query in shifted))
         if self._distance != "weighted_l1":
             return (
                 np.einsum("ij,ij->i", base, base) - 2 * comparable(queries, self._distance) @ base.T

@@ -1,5 +1,7 @@
 """An index keeps its tracks' chroma, and aligns queries with the nearest."""
 
+import dataclasses
+
 import h5py
 import numpy as np
 import pytest
@@ -132,3 +134,20 @@ def test_calibration_is_of_the_distance_that_decides(index_path, library):
     )
     tau = index.data.calibration["tau"]
     assert all(match.is_cover == (match.distance <= tau) for match in alone.tracks)
+
+
+def test_a_calibration_of_both_distances_comes_with_the_model(built, library):
+    index = Index.open(built)
+    query = str(library / "w2" / "p0.wav")
+    numbers = {"tau": 0.5, "intercept": 1.0, "slope": -2.0, "fitted_base_rate": 0.1, "known": 0.5}
+    by_spread = {}
+    for spread in (0.1, 0.2):
+        calibrated = {**numbers, "reranked": {**numbers, "tau": 1.5, "spread": spread}}
+        index.data = dataclasses.replace(index.data, calibration=calibrated)
+        [by_spread[spread], *_] = index.identify(query, progress=False).works
+    # Its numbers hold for the spread they were fitted with, whatever that of this index is.
+    narrow, wide = by_spread[0.1], by_spread[0.2]
+    difference = 0.5 * narrow.distance * (1 / 0.1 - 1 / 0.2)
+    assert narrow.reranked - wide.reranked == pytest.approx(difference)
+    assert wide.probability is not None
+    assert wide.is_cover == (wide.reranked <= 1.5)
