@@ -9,14 +9,7 @@ from mulkinet.training.averaging import WeightAverage
 from mulkinet.training.pipeline import batches
 from tests.commands import invoke
 from tests.sources.charts.songs import write_songs
-from tests.training.test_trainer import (
-    Stop,
-    assert_same_run,
-    log,
-    run,
-    stop_after,
-    weights,
-)
+from tests.training.test_trainer import check_resuming, run, weights
 
 OPTIONS = {"model": "keyconv", "network": {"n_filters": 4, "embedding_len": 8}, "n_frames": 40}
 
@@ -57,16 +50,8 @@ def test_replicas_together_see_the_batch_of_one(path):
 
 
 def test_a_run_on_charts_resumes_to_the_same_end(path, tmp_path, monkeypatch):
-    for name in ("whole", "parts"):
-        (tmp_path / name).mkdir()
-    monkeypatch.chdir(tmp_path / "whole")
-    run(path, max_epoch=3, **OPTIONS)
-    assert {"accuracy", "mean_positive_similarity"} < set(log(tmp_path / "whole")[0])
-    monkeypatch.chdir(tmp_path / "parts")
-    with pytest.raises(Stop):
-        run(path, stop_after(2), max_epoch=3, **OPTIONS)
-    run(path, max_epoch=3, resume=True, **OPTIONS)
-    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+    rows = check_resuming(path, tmp_path, monkeypatch, **OPTIONS)
+    assert {"accuracy", "mean_positive_similarity"} < set(rows[0])
 
 
 def test_the_command_trains_by_the_recipe(path, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """A network and a loss from outside the package: registered, listed, trained, evaluated, by the real commands."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,6 +8,8 @@ import sys
 import pytest
 
 from mulkinet import MulkinetError, register_loss, register_network
+from mulkinet.cli.main import main
+from tests.commands import invoke
 from tests.patterns import write_pattern_store
 
 PLUGIN = '''
@@ -86,24 +89,39 @@ def call(repository, folder, *command, plugins="toy"):
     )
 
 
-def test_a_network_and_a_loss_from_outside_train(repository, project):
-    train = (repository / "train.py", "--data-dir", "patterns.h5", "--gpu", "-1")
-    done = call(repository, project, *train, "--model", "mean-pitch", "--weight", "0.25")
+# Several commands in one new interpreter, which prints [exit code, stdout, stderr] of each.
+RUNNER = """
+import json, sys
+from tests.commands import invoke
+from mulkinet.cli.main import main
+done = [invoke(main, *command) for command in json.loads(sys.argv[1])]
+print("results", json.dumps([(one.exit_code, one.stdout, one.stderr) for one in done]))
+"""
+
+
+def test_a_network_and_a_loss_from_outside_train(repository, project, monkeypatch):
+    train = ("train", "--data-dir", "patterns.h5", "--gpu", "-1")
+    evaluate = ("evaluate", "--model-file", "models/test/best.h5", "--data-dir", "patterns.h5")
+    commands = [
+        (*train, "--model", "mean-pitch", "--weight", "0.25"),
+        (*train, "--tag", "u", "--init-from", "models/test/best.h5"),
+        (*train, "--recipe", "quick", "--tag", "u"),
+        evaluate,
+    ]
+    done = call(repository, project, "-c", RUNNER, json.dumps(commands))
     assert done.returncode == 0, done.stderr
-    assert "mean-pitch: 78 parameters" in done.stdout
-    model = project / "models" / "test" / "best.h5"
-    done = call(repository, project, *train, "--tag", "u", "--init-from", model)
-    assert done.returncode == 1
-    assert "fit a mulkinet, found none" in done.stderr
-    done = call(repository, project, *train, "--recipe", "quick", "--tag", "u")
-    assert done.returncode == 0, done.stderr
-    evaluate = (repository / "evaluate.py", "--model-file", model, "--data-dir", "patterns.h5")
-    done = call(repository, project, *evaluate)
-    assert done.returncode == 0, done.stderr
-    assert "MAP" in done.stdout
-    done = call(repository, project, *evaluate, plugins="")
-    assert done.returncode == 1
-    assert "found 'mean-pitch'; try one of these names, or name the module" in done.stderr
+    results = json.loads(done.stdout.rpartition("results ")[2])
+    trained, refused, by_recipe, evaluated = results
+    assert trained[0] == by_recipe[0] == evaluated[0] == 0, results
+    assert "mean-pitch: 78 parameters" in trained[1]
+    assert refused[0] == 1
+    assert "fit a mulkinet, found none" in refused[2]
+    assert "MAP" in evaluated[1]
+    # This process does not know the network.
+    monkeypatch.chdir(project)
+    unknown = invoke(main, *evaluate)
+    assert unknown.exit_code == 1
+    assert "found 'mean-pitch'; try one of these names, or name the module" in unknown.stderr
 
 
 def test_help_has_the_options_of_what_is_registered(repository, project):

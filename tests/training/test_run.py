@@ -18,7 +18,16 @@ from mulkinet.training.recipes import TRAINING_DEFAULTS, complete, recipe_names
 from tests.commands import invoke
 from tests.gpu_kernels import host_trips
 from tests.patterns import TINY, write_pattern_store
-from tests.training.test_trainer import Stop, assert_same_run, log, run, scalar_events, stop_after
+from tests.training.test_trainer import (
+    Stop,
+    assert_same_run,
+    check_resuming,
+    copy_after,
+    log,
+    run,
+    scalar_events,
+    stop_after,
+)
 
 MOVE = {"n_filters": 4, "embedding_len": 8}
 LOSSES = {
@@ -48,6 +57,13 @@ def store_path(tmp_path_factory):
     return write_pattern_store(folder / "patterns.h5", n_frames=340)
 
 
+@pytest.fixture(scope="module")
+def pairs_path(tmp_path_factory):
+    """Two tracks of a work: as few pairs as there can be."""
+    folder = tmp_path_factory.mktemp("pairs")
+    return write_pattern_store(folder / "patterns.h5", n_tracks=2, n_frames=260)
+
+
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -55,12 +71,9 @@ def here(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_a_loss_trains_and_resumes(store_path, tmp_path, monkeypatch, loss):
-    for name in ("whole", "parts"):
-        (tmp_path / name).mkdir()
-    monkeypatch.chdir(tmp_path / "whole")
-    run(store_path, max_epoch=3, **LOSSES[loss])
-    rows = log(tmp_path / "whole")
+def test_a_loss_trains_and_resumes(store_path, pairs_path, tmp_path, monkeypatch, loss):
+    path = pairs_path if loss in ("twin", "contrastive") else store_path
+    rows = check_resuming(path, tmp_path, monkeypatch, **LOSSES[loss])
     assert all(np.isfinite(float(row["loss"])) for row in rows)
     expected = {
         "triplet": {"active_triplets", "violating_anchors", "mean_positive_distance"},
@@ -69,11 +82,6 @@ def test_a_loss_trains_and_resumes(store_path, tmp_path, monkeypatch, loss):
         "nt-xent": {"accuracy", "mean_negative_similarity"},
     }
     assert expected[loss] < set(rows[0])
-    monkeypatch.chdir(tmp_path / "parts")
-    with pytest.raises(Stop):
-        run(store_path, stop_after(2), max_epoch=3, **LOSSES[loss])
-    run(store_path, max_epoch=3, resume=True, **LOSSES[loss])
-    assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
 
 def test_pretraining_starts_the_triplet_stage(store_path, here):
@@ -99,15 +107,14 @@ def stop_in(phase_epochs, epoch):
 def test_a_run_with_pretraining_resumes_in_either_phase(store_path, tmp_path, monkeypatch):
     options = {"network": TINY, "loss": "triplet", "batchsize": 16}
     options.update(pretrain_epochs=2, max_epoch=3)
-    for name in ("whole", "first", "second"):
-        (tmp_path / name).mkdir()
+    (tmp_path / "whole").mkdir()
     monkeypatch.chdir(tmp_path / "whole")
-    run(store_path, **options)
-
-    for name, phase_epochs in (("first", 2), ("second", 3)):
+    copies = [
+        copy_after(f"epoch 1/{n} ", tmp_path / name) for n, name in ((2, "first"), (3, "second"))
+    ]
+    run(store_path, lambda line: [copy(line) for copy in copies], **options)
+    for name in ("first", "second"):
         monkeypatch.chdir(tmp_path / name)
-        with pytest.raises(Stop):
-            run(store_path, stop_in(phase_epochs, 1), **options)
         run(store_path, resume=True, **options)
         assert_same_run(tmp_path / "whole", tmp_path / name)
 

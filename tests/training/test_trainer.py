@@ -3,9 +3,11 @@
 import csv
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,6 +80,29 @@ def assert_same_run(first, second, tag="t"):
     for name in ("best.h5", "last.h5"):
         for one, other in zip(weights(first, name, tag), weights(second, name, tag)):
             np.testing.assert_array_equal(one, other)
+
+
+def copy_after(start, folder):
+    """A report that copies what a run has on disk once it says a line: what a kill would leave there."""
+
+    def report(line):
+        if line.startswith(start):
+            shutil.copytree(Path.cwd(), folder)
+
+    return report
+
+
+def check_resuming(store_path, tmp_path, monkeypatch, **options):
+    """A run, and one that goes on from what that had after its first epoch, end alike: the rows of the log."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    whole.mkdir()
+    monkeypatch.chdir(whole)
+    run(store_path, copy_after("epoch 1/", parts), max_epoch=2, **options)
+    monkeypatch.chdir(parts)
+    assert len(log(parts)) == 1
+    run(store_path, max_epoch=2, resume=True, **options)
+    assert_same_run(whole, parts)
+    return log(whole)
 
 
 def test_it_learns(store_path, here):
