@@ -270,7 +270,7 @@ def collect(paths, output, performances, feature, n_workers, force):
 
     PATHS are files or folders of MusicXML, .mxl, ABC, MIDI, chord charts in text (.txt) and files of charts. Sheets of
     one title are versions of a work where their chords align. train.py takes the file of charts, and performs it anew
-    at every step; a store holds performances that stay the same.
+    at every step; a store holds performances that stay the same. An interrupted run resumes.
     """
     from mulkinet.sources.charts.chart import write_charts
     from mulkinet.sources.charts.chart_store import is_chart_file, write_performances

@@ -1,15 +1,24 @@
 """Charts from files and folders of sheets, in processes, so that a strange one takes nothing along.
 
+What was read of a sheet is kept in `cache_folder("sheets")`, as JSON named by a hash of its name and content: an
+interrupted run resumes, and one over a folder that has grown reads what is new.
+
 Public names: `collect_charts`.
 """
 
+import contextlib
+import hashlib
+import json
 from pathlib import Path
 
 from tqdm import tqdm
 
+import mulkinet
 from mulkinet.data.store import natural_key
 from mulkinet.errors import MulkinetError, SkippedInput
-from mulkinet.sources.charts.chart import read_charts
+from mulkinet.files.atomic import atomic_path
+from mulkinet.files.cache import cache_folder
+from mulkinet.sources.charts.chart import Chart, read_charts
 from mulkinet.sources.charts.scores import ENDINGS, read_sheet
 from mulkinet.sources.charts.works import as_works
 from mulkinet.workers import CRASHED, count_workers, run_in_processes
@@ -81,8 +90,42 @@ def _read_sheet(path):
     if not path.name.lower().endswith(ENDINGS):
         return [(str(path), f"expected a sheet ({', '.join(ENDINGS)}), found another kind of file")]
     try:
-        return read_sheet(path)
+        kept = _place(path)
+        found = _kept(kept)
+        if found is None:
+            found = [(name[len(str(path)) :], chart) for name, chart in read_sheet(path)]
+            _keep(kept, found)
     except SkippedInput as error:
         return [(str(path), str(error))]
     except OSError as error:
         return [(str(path), f"cannot read it: {error.strerror or error}")]
+    return [(f"{path}{tune}", chart) for tune, chart in found]
+
+
+def _place(path):
+    # A sheet without a title is called by its file's name.
+    sha = hashlib.sha256(f"{mulkinet.__version__} {path.name}".encode("utf-8", "backslashreplace"))
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            sha.update(block)
+    return cache_folder("sheets") / f"{sha.hexdigest()}.json"
+
+
+def _kept(place):
+    """What `_keep` kept, or None."""
+    with contextlib.suppress(OSError, ValueError, TypeError, SkippedInput):
+        found = json.loads(place.read_text("utf-8"))
+        return [
+            (tune, chart if isinstance(chart, str) else Chart.from_record(chart))
+            for tune, chart in found
+        ]
+    return None
+
+
+def _keep(place, found):
+    text = json.dumps(
+        [(tune, chart if isinstance(chart, str) else chart.record()) for tune, chart in found]
+    )
+    with contextlib.suppress(MulkinetError):  # a cache that cannot be written is none
+        with atomic_path(place) as temporary:
+            temporary.write_text(text, "utf-8")

@@ -3,11 +3,12 @@
 import pytest
 
 from mulkinet.errors import SkippedInput
-from mulkinet.sources.charts import scores
+from mulkinet.sources.charts import collect, scores
 from mulkinet.sources.charts.chord_text import read_chord_text
 from mulkinet.sources.charts.collect import collect_charts
 from mulkinet.sources.charts.figures import chord_of
 from mulkinet.sources.charts.harmony import chords_of_notes
+from mulkinet.sources.charts.scores import read_sheet
 from mulkinet.sources.charts.works import as_works
 from tests.sources.charts import sheets
 
@@ -188,3 +189,33 @@ def test_a_folder_of_many_with_broken_ones_lists_them_and_keeps_the_rest(tmp_pat
     charts, skipped = collect_charts([tmp_path], n_workers=2, progress=False)
     assert [chart.title for chart in charts] == [f"song {number}" for number in range(38)]
     assert [item for item, _ in skipped] == [f"{folder}/bad.txt", f"{folder}/bad.xml"]
+
+
+def test_an_interrupted_run_resumes_and_a_changed_sheet_is_read_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("MULKINET_CACHE", str(tmp_path / "cache"))
+    for number in range(4):
+        (tmp_path / f"{number}.txt").write_text("| C | Am | F | G7 |\n" * (number + 1))
+    read = []
+
+    def reading(path):
+        if len(read) == 2:
+            raise KeyboardInterrupt
+        read.append(path.name)
+        return read_sheet(path)
+
+    monkeypatch.setattr(collect, "read_sheet", reading)
+    with pytest.raises(KeyboardInterrupt):
+        collect_charts([tmp_path], n_workers=1, progress=False)
+    first, read[:] = list(read), []
+    charts, skipped = collect_charts([tmp_path], n_workers=1, progress=False)
+    assert first == ["0.txt", "1.txt"]
+    assert read == ["2.txt", "3.txt"]
+    assert (len(charts), skipped) == (4, [])
+    (tmp_path / "1.txt").write_text("| Dm | G |")
+    damaged = sorted((tmp_path / "cache" / "sheets").iterdir())[0]
+    damaged.write_text("[[")
+    read.clear()
+    again, _ = collect_charts([tmp_path], n_workers=1, progress=False)
+    assert "1.txt" in read
+    assert len(read) <= 2
+    assert [len(chart.chords) for chart in again] == [4, 2, 12, 16]
