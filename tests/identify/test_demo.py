@@ -1,7 +1,6 @@
-"""The demo set and its network: an index of works it was not trained on, and README's tour of it."""
+"""The demo set and its network: an index of works it was not trained on, and the guide's tour of it."""
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from mulkinet import FeatureStore, embed, evaluate, load_model
 from mulkinet.data.lists import select
 from mulkinet.sources.demo.demo_set import ensure_demo
 from tests.identify.demo_project import MODEL, fits, make_demo_project
+from tests.printed import blocks
 
 pytestmark = pytest.mark.slow
 
@@ -93,31 +93,17 @@ def test_probabilities_hold_on_works_that_calibration_never_saw(demo, index, par
     assert bins[-1].observed > 3 * is_true.mean()
 
 
-def tour(readme):
-    """The commands of README's section on identification: (language, code) pairs, in order."""
-    section = re.search(r"^## Which song is this\?\n(.*?)^## ", readme, re.MULTILINE | re.DOTALL)[1]
-    blocks = re.findall(r"(?:^    .*\n|^\n(?=    ))+", section, re.MULTILINE)
-    code = ["\n".join(line[4:] for line in block.strip("\n").splitlines()) for block in blocks]
-    found = []
-    for block in code:
-        first = block.split()[0]
-        if first in ("from", "import"):
-            found.append(("python", block))
-        elif first in ("mkdir", "cp", "mv", "mulkinet", "python"):
-            found.append(("sh", block))
-    return found
-
-
 def test_the_tour_runs_as_printed(project, repository, tmp_path):
     for name in ("datasets", "meta", "models"):
         os.symlink(project / name, tmp_path / name)
     programs = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
-    blocks = tour((repository / "README.md").read_text(encoding="utf-8"))
-    assert {language for language, _ in blocks} == {"python", "sh"}
-    commands = " ".join(code for _, code in blocks)
+    page = repository / "docs" / "guides" / "identify.md"
+    found = blocks(page.read_text(encoding="utf-8"))
+    assert {language for language, _, _ in found} == {"python", "sh"}
+    commands = " ".join(code for _, code, _ in found)
     assert all(f"mulkinet {name}" in commands for name in ("index build", "identify", "calibrate"))
-    for language, code in blocks:
+    for language, code, _ in found:
         interpreter = ["sh", "-ec"] if language == "sh" else [sys.executable, "-c"]
         done = subprocess.run(
             [*interpreter, code], cwd=tmp_path, env=environment, capture_output=True, text=True
