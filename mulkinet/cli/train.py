@@ -140,19 +140,31 @@ def _option(*names, **settings):
 )
 @click.option("--batchsize", type=click.IntRange(1), help="Tracks (pairs) in a batch.  [recipe]")
 @click.option("--n-frames", type=click.IntRange(1), help="Frames of a crop.  [recipe]")
+@click.option(
+    "--longer-crops",
+    metavar="N,N,...",
+    help="Longer crops, of which batches come in turn with those of --n-frames.  [recipe]",
+)
 @click.option("--pad", help="Fill short tracks up: zero or wrap.  [recipe]")
-@click.option("--augment", help="none, move, siamese, or steps such as rotate+masks.  [recipe]")
+@click.option(
+    "--augment",
+    help="none, move, siamese, cqtnet, cqtnet-8bit, or steps such as rotate+masks.  [recipe]",
+)
 @click.option(
     "--max-epoch", type=click.IntRange(0), help="Epochs; 0 saves the untrained network.  [recipe]"
 )
 @click.option(
     "--pretrain-epochs", type=click.IntRange(0), help="Epochs of softmax before.  [recipe]"
 )
-@click.option("--optimizer", help="adam, sgd, lookahead-adam or lookahead-sgd.  [recipe]")
+@click.option("--optimizer", help="adam, adamw, sgd, lookahead-adam or lookahead-sgd.  [recipe]")
 @click.option(
     "--lr", type=click.FloatRange(0, 1e38, min_open=True), help="Learning rate.  [recipe]"
 )
-@click.option("--schedule", help="constant, cosine, steps or warmup-decay.  [recipe]")
+@click.option(
+    "--schedule",
+    help="constant, cosine, steps, warmup-decay, warmup-cosine, exponential or plateau.  [recipe]",
+)
+@click.option("--weight-decay", type=click.FloatRange(0), help="Decay of all weights.  [recipe]")
 @click.option("--clip-norm", type=float, help="Largest norm of the gradients.  [recipe]")
 @click.option(
     "--weight-average", type=float, help="Share of the averaged weights kept a step.  [recipe]"

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from mulkinet.errors import MulkinetError
 from mulkinet.losses import DISTANCES
-from mulkinet.losses.plans import clique_plan, labels_of, random_stream
+from mulkinet.losses.plans import clique_plan, in_turn, labels_of, random_stream
 from mulkinet.models.layers import SeededDropout
 
 __all__ = ["CliqueObjective", "Objective", "share_of_batch", "share_of_mean"]
@@ -99,14 +99,21 @@ class Objective:
         """
         raise NotImplementedError
 
-    def plan(self, epoch):
-        """The Plan of an epoch; also re-seeds what the model draws while training."""
+    def plan(self, epoch, n_lengths=1):
+        """The Plan of an epoch; also re-seeds what the model draws while training.
+
+        Args:
+            epoch: int >= 0.
+            n_lengths: Lengths of crops, of each of which the epoch has a plan of its own, a step in turn.
+        """
         drawing = [part for part in self.model.submodules if isinstance(part, SeededDropout)]
         drawing.sort(key=lambda layer: layer.name)
         rng = random_stream("dropout", self.seed, epoch)
         for layer, seed in zip(drawing, rng.integers(1 << 31, size=len(drawing)).tolist()):
             layer.reseed(seed)
-        return self.plan_steps(self._rows, self._labels, epoch)
+        epochs = range(epoch * n_lengths, (epoch + 1) * n_lengths)
+        plans = [self.plan_steps(self._rows, self._labels, number) for number in epochs]
+        return plans[0] if n_lengths == 1 else in_turn(plans, (self.seed, epoch))
 
     def state(self):
         """List of arrays: what of `model` the network does not hold."""
@@ -130,17 +137,26 @@ class CliqueObjective(Objective):
         rows: (N,) int64.
         work_ids: (N,) str.
         tracks_per_work: int >= 2.
+        clique_rule: How often a work comes in an epoch: one of `mulkinet.losses.plans.CLIQUE_RULES`.
         **run: As for `Objective`.
     """
 
-    def __init__(self, network, rows, work_ids, *, tracks_per_work, **run):
+    def __init__(self, network, rows, work_ids, *, tracks_per_work, clique_rule="move", **run):
         self._tracks_per_work = tracks_per_work
+        self._clique_rule = clique_rule
         super().__init__(network, rows, work_ids, **run)
 
     def plan_steps(self, rows, labels, epoch):
         """See `Objective`."""
-        sizes = {"batch_size": self.batchsize, "tracks_per_work": self._tracks_per_work}
-        return clique_plan(rows, labels, seed=self.seed, epoch=epoch, **sizes)
+        return clique_plan(
+            rows,
+            labels,
+            batch_size=self.batchsize,
+            tracks_per_work=self._tracks_per_work,
+            seed=self.seed,
+            epoch=epoch,
+            rule=self._clique_rule,
+        )
 
     def whole_batch(self, x, targets):
         """The embeddings, works and tracks of the batch of all replicas.

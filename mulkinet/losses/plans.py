@@ -3,21 +3,33 @@
 A plan is a pure function of (seed, epoch): for each step the rows of the tracks in the batch and
 their targets. So a resumed run sees what an uninterrupted one would have seen.
 
-Public names: `Plan`, `labels_of`, `class_plan`, `clique_plan`, `pair_plan`, `random_stream`.
+Public names: `CLIQUE_RULES`, `Plan`, `in_turn`, `labels_of`, `class_plan`, `clique_plan`, `pair_plan`, `random_stream`.
 
 Papers: Cao 2020 (MulKINet), classes; Yesiler, Serra, Gomez 2020 (MOVE), cliques; the Siamese
 release (vignejs 2020), pairs.
 """
 
 import dataclasses
+import itertools
 import zlib
 
 import numpy as np
 
 from mulkinet.errors import MulkinetError
 
-__all__ = ["Plan", "class_plan", "clique_plan", "labels_of", "pair_plan", "random_stream"]
+__all__ = [
+    "CLIQUE_RULES",
+    "Plan",
+    "class_plan",
+    "clique_plan",
+    "in_turn",
+    "labels_of",
+    "pair_plan",
+    "random_stream",
+]
 
+# What comes in an epoch: works by MOVE's rule, every work once, or every track once as the first of its clique.
+CLIQUE_RULES = ("move", "works", "tracks")
 _MOST_APPEARANCES = 4
 _EPOCHS_PER_ROUND = 4
 
@@ -31,10 +43,28 @@ class Plan:
             rows (batch,), targets (batch, 2) work and row. Pairs: rows (batch, 2), targets (batch,)
             0 for two performances of a work, 1 otherwise. rows are int64, targets int32.
         seed: (seed, epoch), from which crops and augmentation are drawn.
+        turns: (steps,) int, which of the lengths of crops a step has; None where there is one.
     """
 
     steps: list
     seed: tuple
+    turns: np.ndarray = None
+
+
+def in_turn(plans, seed):
+    """One plan of several, a step of each in turn (CQTNet's crops of three lengths).
+
+    Args:
+        plans: list of Plan, of any numbers of steps.
+        seed: (seed, epoch) of the whole.
+
+    Returns:
+        Plan, whose `turns` say which of the plans a step is of.
+    """
+    dealt = itertools.zip_longest(*(plan.steps for plan in plans))
+    steps = [(turn, step) for round_ in dealt for turn, step in enumerate(round_) if step]
+    turns, steps = zip(*steps)
+    return Plan(list(steps), seed, np.asarray(turns))
 
 
 def random_stream(name, *numbers):
@@ -93,11 +123,13 @@ def class_plan(rows, labels, *, batch_size, seed, epoch):
     return Plan(steps, (seed, epoch))
 
 
-def clique_plan(rows, labels, *, batch_size, tracks_per_work, seed, epoch):
-    """Batches of several works with K tracks each (MOVE's rule, there with K = 4).
+def clique_plan(rows, labels, *, batch_size, tracks_per_work, seed, epoch, rule="move"):
+    """Batches of several works with K tracks each.
 
-    A work comes once in an epoch, and once more for every K tracks beyond its first K + 1, up to
-    four times. Its K tracks are drawn at random; where it has fewer, each comes equally often, and
+    By MOVE's rule (there with K = 4) a work comes once in an epoch, and once more for every K tracks
+    beyond its first K + 1, up to four times; by "works" (Discogs-VINet, K = 2) once; by "tracks"
+    (Discogs-VINet at MIREX 2024, K = 4) once for each of its tracks, which is one of the K. The others
+    are drawn at random; where a work has fewer, each comes equally often, and
     which of them once more is drawn. Works of one track are left out. Every batch has two works or
     more, since one alone has no negatives: of an odd number of cliques, two to a batch, three come
     together, and a work that comes too often for the others to share its batches comes less often.
@@ -109,6 +141,7 @@ def clique_plan(rows, labels, *, batch_size, tracks_per_work, seed, epoch):
         tracks_per_work: int >= 2, K.
         seed: int >= 0.
         epoch: int >= 0.
+        rule: One of `CLIQUE_RULES`.
 
     Returns:
         Plan; the targets hold each track's row too, so that a track that was drawn twice is not
@@ -125,7 +158,7 @@ def clique_plan(rows, labels, *, batch_size, tracks_per_work, seed, epoch):
     rng = random_stream("cliques", seed, epoch)
     members = _tracks_of_works(labels)
     sizes = np.asarray([len(tracks) for tracks in members])
-    counts = np.minimum(_MOST_APPEARANCES, 1 + (sizes - 2) // tracks_per_work) * (sizes > 1)
+    counts = _appearances(rule, sizes, tracks_per_work) * (sizes > 1)
     if np.count_nonzero(counts) < 2:
         raise MulkinetError(
             f"expected at least 2 works of 2 or more tracks, found {np.count_nonzero(counts)}; "
@@ -135,9 +168,13 @@ def clique_plan(rows, labels, *, batch_size, tracks_per_work, seed, epoch):
     counts[most] = min(counts[most], (per_batch - 1) * (counts.sum() - counts[most]))
     appearances = np.repeat(np.arange(len(counts)), counts)
     n_batches = min(-(-len(appearances) // per_batch), len(appearances) // 2)
+    if rule == "tracks":
+        firsts = [iter(rng.permutation(tracks)) for tracks in members]
     steps = []
     for part in _deal(appearances, n_batches, rng):
-        drawn = np.concatenate([_draw(members[work], tracks_per_work, rng) for work in part])
+        first = [next(firsts[work]) if rule == "tracks" else None for work in part]
+        drawn = [_draw(members[w], tracks_per_work, rng, f) for w, f in zip(part, first)]
+        drawn = np.concatenate(drawn)
         targets = np.stack([labels[drawn], rows[drawn]], axis=1).astype(np.int32)
         steps.append((rows[drawn], targets))
     return Plan(steps, (seed, epoch))
@@ -208,7 +245,17 @@ def _tracks_of_works(labels):
     return np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
 
 
-def _draw(tracks, n, rng):
+def _appearances(rule, sizes, tracks_per_work):
+    """How often works of so many tracks come in an epoch."""
+    if rule == "move":
+        return np.minimum(_MOST_APPEARANCES, 1 + (sizes - 2) // tracks_per_work)
+    return np.ones_like(sizes) if rule == "works" else sizes
+
+
+def _draw(tracks, n, rng, first=None):
+    """Of a work's tracks n, each as often as any other or once more; `first`, where it is named, among them."""
+    if first is not None and len(tracks) > n:
+        return np.append(first, rng.choice(tracks[tracks != first], n - 1, replace=False))
     whole = np.repeat(tracks, n // len(tracks))
     return np.concatenate([whole, rng.choice(tracks, n % len(tracks), replace=False)])
 

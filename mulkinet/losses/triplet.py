@@ -23,6 +23,7 @@ from mulkinet.losses import MININGS, register_loss
 from mulkinet.losses.distances import pairwise_distances
 from mulkinet.losses.mining import masks, mine
 from mulkinet.losses.objective import CliqueObjective
+from mulkinet.losses.plans import CLIQUE_RULES
 
 __all__ = ["TripletLoss", "TripletObjective", "triplet_loss", "triplet_loss_and_statistics"]
 
@@ -182,15 +183,27 @@ class TripletObjective(CliqueObjective):
         mining: How triplets are chosen: random, semihard, hard, batch_all, easy_hard, random_hard, move_random or
             move_semihard.
         tracks_per_work: Tracks of each work in a batch.
+        clique_rule: What an epoch has: move (works of many tracks come up to four times), works (every work once) or
+            tracks (every track once beside others of its work).
         **run: As for `Objective`.
     """
 
     def __init__(
-        self, network, rows, work_ids, *, margin=1.0, mining="hard", tracks_per_work=4, **run
+        self,
+        network,
+        rows,
+        work_ids,
+        *,
+        margin=1.0,
+        mining="hard",
+        tracks_per_work=4,
+        clique_rule="move",
+        **run,
     ):
         self._margin = margin
         self._mining = mining
-        super().__init__(network, rows, work_ids, tracks_per_work=tracks_per_work, **run)
+        of_cliques = {"tracks_per_work": tracks_per_work, "clique_rule": clique_rule}
+        super().__init__(network, rows, work_ids, **of_cliques, **run)
 
     @classmethod
     def check(cls, network, options):
@@ -198,6 +211,11 @@ class TripletObjective(CliqueObjective):
         if options["mining"] not in MININGS:
             raise MulkinetError(
                 f"expected --mining of {', '.join(MININGS)}, found {options['mining']!r}; "
+                "try one of these names"
+            )
+        if options["clique_rule"] not in CLIQUE_RULES:
+            raise MulkinetError(
+                f"expected --clique-rule of {', '.join(CLIQUE_RULES)}, found {options['clique_rule']!r}; "
                 "try one of these names"
             )
         if not options["margin"] >= 0:

@@ -81,18 +81,19 @@ class CQTNet(EmbeddingNetwork):
         MulkinetError: An option's value is not possible; the message says which are.
     """
 
-    # Of the published trainings: CQTNet's without weight decay (1e-5), its three lengths of crops (200, 300 and 400, a
-    # batch of each in turn) and its 8-bit rounding; Discogs-VINet's without AdamW's decay (0.01).
+    # As published. But for CQTNet's 8-bit rounding, which --augment cqtnet-8bit has; and MIREX's float16.
     recipes = {
         "cqtnet": {
             "loss": "softmax",
-            "n_frames": 400,
+            "n_frames": 200,
+            "longer_crops": "300,400",
             "batchsize": 32,
             "max_epoch": 100,
             "optimizer": "adam",
             "lr": 1e-3,
+            "weight_decay": 1e-5,
             "schedule": "plateau",
-            "augment": "stretch+masks",
+            "augment": "cqtnet",
         },
         "discogs-vinet": {
             "loss": "triplet",
@@ -101,10 +102,30 @@ class CQTNet(EmbeddingNetwork):
             "n_frames": 400,
             "batchsize": 96,
             "tracks_per_work": 2,
+            "clique_rule": "works",
             "max_epoch": 50,
-            "optimizer": "adam",
+            "optimizer": "adamw",
             "lr": 1e-3,
+            "weight_decay": 0.01,
             "schedule": "exponential",
+            "embedding_len": 512,
+            "bias": False,
+            "normalized": True,
+            "divide": True,
+        },
+        "discogs-vinet-mirex": {
+            "loss": "triplet",
+            "mining": "random_hard",
+            "margin": 0.3,
+            "n_frames": 380,
+            "batchsize": 168,
+            "tracks_per_work": 4,
+            "clique_rule": "tracks",
+            "max_epoch": 40,
+            "optimizer": "adam",
+            "lr": 1e-2,
+            "schedule": "warmup-cosine",
+            "width": 40,
             "embedding_len": 512,
             "bias": False,
             "normalized": True,

@@ -1,4 +1,4 @@
-"""Augmentation of pitch-class profiles, as a seeded part of the tf.data road.
+"""Augmentation of pitch-class profiles and constant-Q spectra, as a seeded part of the tf.data road.
 
 Conventions: a batch is (batch, n_bins, n_frames) float32 with `lengths` (batch,) int32, the frames
 of each track that are music; what lies behind is padding. A step takes (x, lengths, seed) and
@@ -12,11 +12,15 @@ its code): every track is transposed by 0 to 11 semitones; with probability 0.3 
 time by a factor drawn as in `StretchTime`; with probability 0.3 its frames are silenced (0.3 of
 the cases, each frame with probability 0.1), duplicated (0.4, each with 0.15) or removed (0.3, each
 with 0.1). Those of `augmentation("siamese")` are those of the Siamese release (vignejs 2020), which
-starts from MOVE's, stretches by a normal factor and rolls the track in time first. Masks are those
-of SpecAugment (Park et al., Interspeech 2019).
+starts from MOVE's, stretches by a normal factor and rolls the track in time first. Those of
+`augmentation("cqtnet")` are those of CQTNet's repository (Yu et al. 2020): every track is played at another tempo,
+and loses two bands of up to 23 bins; "cqtnet-8bit" plays it as the repository does, by way of an image of 256 levels.
+(There all of it comes before the division by the track's maximum, so with `cqt_cqtnet`, which is divided already,
+levels are 2 / 255 of the maximum apart, and a maximum that is masked has been divided by.) Masks are those of
+SpecAugment (Park et al., Interspeech 2019).
 
 Public names: `Augmentation`, `augmentation`, `RollTime`, `RotatePitch`, `ShiftPitch`, `StretchTime`,
-`WarpTime`, `MaskBins`, `MaskFrames`.
+`Tempo`, `WarpTime`, `MaskBins`, `MaskFrames`.
 """
 
 import dataclasses
@@ -34,6 +38,7 @@ __all__ = [
     "RotatePitch",
     "ShiftPitch",
     "StretchTime",
+    "Tempo",
     "WarpTime",
     "augmentation",
 ]
@@ -41,6 +46,7 @@ __all__ = [
 _N_PITCH_CLASSES = 12
 # The factors by which a track's length is stretched at least and at most.
 _SHORTEST, _LONGEST = 0.7, 1.5
+_SLOWEST = 1.3
 
 
 class _Step:
@@ -119,8 +125,8 @@ def augmentation(name):
     """The augmentation of a published recipe, or of steps by their names.
 
     Args:
-        name: "none"; "move" or "siamese"; a step, of "roll", "rotate", "shift", "stretch",
-            "warp" and "masks"; or several of these, joined by "+", such as "move+masks".
+        name: "none"; "move", "siamese", "cqtnet" or "cqtnet-8bit"; a step, of "roll", "rotate", "shift", "stretch",
+            "tempo", "warp", "bands" and "masks"; or several of these, joined by "+", such as "move+masks".
 
     Returns:
         Augmentation, or None for "none".
@@ -131,6 +137,7 @@ def augmentation(name):
     if name == "none":
         return None
     masks = [MaskBins(), MaskFrames()]
+    bands = MaskBins(n_masks=2, widest=23, n_spared=1)
     warp = [StretchTime(probability=0.3), WarpTime(probability=0.3)]
     named = {
         "move": [RotatePitch(), *warp],
@@ -140,11 +147,15 @@ def augmentation(name):
             StretchTime(probability=0.3, factors="normal"),
             WarpTime(probability=0.3),
         ],
+        "cqtnet": [Tempo(), bands],
+        "cqtnet-8bit": [Tempo(n_levels=256), bands],
         "roll": [RollTime()],
         "rotate": [RotatePitch()],
         "shift": [ShiftPitch()],
         "stretch": warp[:1],
+        "tempo": [Tempo()],
         "warp": warp[1:],
+        "bands": [bands],
         "masks": masks,
     }
     unknown = [part for part in name.split("+") if part not in named]
@@ -249,6 +260,37 @@ class StretchTime(_Step):
 
 
 @dataclasses.dataclass(frozen=True)
+class Tempo(_Step):
+    """Plays every track faster or slower: 0.7 to 1.3 times as many frames.
+
+    They are interpolated as an image is resized (PIL's bilinear filter): where frames get fewer, each is a weighted
+    mean of those it stands for.
+
+    Attributes:
+        n_levels: Values that a track is rounded to before and after, evenly from 0 to its maximum plus 1; None for no
+            rounding.
+    """
+
+    n_levels: int = None
+    least_kept = _SHORTEST
+
+    def __call__(self, x, lengths, seed):
+        """See `Augmentation`."""
+        width = tf.shape(x)[2]
+        drawn = _SHORTEST + _uniform(lengths, seed) * (_SLOWEST - _SHORTEST)
+        old = tf.cast(lengths, tf.float32)
+        new = tf.maximum(tf.floor(old * drawn), 1.0)
+        step = tf.reduce_max(x, axis=[1, 2], keepdims=True) + 1
+        if self.n_levels:
+            step /= self.n_levels - 1
+            x = tf.floor(x / step)
+        x = _resized(x, old, old / new)
+        if self.n_levels:
+            x = tf.round(x) * step
+        return x, tf.minimum(tf.cast(new, tf.int32), width)
+
+
+@dataclasses.dataclass(frozen=True)
 class WarpTime(_Step):
     """Silences, duplicates or removes single frames of some tracks.
 
@@ -290,14 +332,16 @@ class MaskBins(_Step):
     Attributes:
         n_masks: Bands in each track.
         widest: Most bins of a band; its width is drawn from 0 to this, its place at random.
+        n_spared: Bins at the top that no band reaches.
     """
 
     n_masks: int = 1
     widest: int = 3
+    n_spared: int = 0
 
     def __call__(self, x, lengths, seed):
         """See `Augmentation`."""
-        n_bins = tf.fill(tf.shape(lengths), x.shape[1])
+        n_bins = tf.fill(tf.shape(lengths), x.shape[1] - self.n_spared)
         masked = _bands(n_bins, x.shape[1], self.n_masks, self.widest, seed)
         return tf.where(masked[:, :, None], 0.0, x), lengths
 
@@ -350,6 +394,24 @@ def _gather_frames(x, frames):
     # Frames as rows make every frame one copy: several times as fast as gathering the last axis.
     rows = tf.gather(tf.transpose(x, (0, 2, 1)), frames, axis=1, batch_dims=1)
     return tf.transpose(rows, (0, 2, 1))
+
+
+def _resized(x, lengths, steps):
+    """Frames `steps` of the old ones apart, each the mean of those within a triangle about its middle.
+
+    The triangle reaches a frame to either side, or a step where that is more; lengths and steps (batch,) float32.
+    """
+    width, reach = tf.shape(x)[2], tf.maximum(steps, 1.0)[:, None]
+    middles = (tf.cast(tf.range(width), tf.float32) + 0.5) * steps[:, None]
+    total, weights = tf.zeros_like(x), tf.zeros_like(middles)
+    for offset in range(-2, 3):
+        frames = tf.floor(middles) + offset
+        weight = tf.maximum(1 - tf.abs(frames + 0.5 - middles) / reach, 0.0)
+        weight = tf.where((frames >= 0) & (frames < lengths[:, None]), weight, 0.0)
+        places = tf.cast(tf.clip_by_value(frames, 0.0, lengths[:, None] - 1), tf.int32)
+        total += _gather_frames(x, places) * weight[:, None]
+        weights += weight
+    return tf.math.divide_no_nan(total, weights[:, None])
 
 
 def _repeat_frames(x, lengths, counts):

@@ -21,7 +21,7 @@ def batches(plan, store, *, feature, n_frames, pad="zero", augment=None, replica
         plan: Plan.
         store: FeatureStore; or one that performs (ChartStore), whose tracks are played anew.
         feature: One of the store's features.
-        n_frames: Length of the crops.
+        n_frames: Length of the crops; or a tuple of lengths, which steps have as `plan.turns` says.
         pad: What shorter tracks are filled up with at the end: "zero", or "wrap" for the track
             over again.
         augment: mulkinet.training.augment.Augmentation, or None; of a pair only the second track goes
@@ -42,13 +42,15 @@ def batches(plan, store, *, feature, n_frames, pad="zero", augment=None, replica
     if augment:
         # Within the graph it would come out with TensorFlow's traceback.
         augment.check_bins(n_bins)
-    n_read = augment.source_frames(n_frames) if augment else n_frames
+    lengths_of_crops = np.atleast_1d(n_frames)
+    turns = np.zeros(len(plan.steps), int) if plan.turns is None else plan.turns
     here, n_replicas = replicas
     plan_seed = plan.seed
 
     # TensorFlow keeps this function, and all that it refers to, until the process ends. So the
     # plan comes to it as tensors, which go with the dataset.
-    def read(step, replica, rows, targets, among):
+    def read(step, replica, n_frames, rows, targets, among):
+        n_read = augment.source_frames(int(n_frames)) if augment else n_frames
         widths = np.full(rows.shape, n_read)
         if rows.ndim == 2:
             widths[:, 0] = n_frames
@@ -80,15 +82,17 @@ def batches(plan, store, *, feature, n_frames, pad="zero", augment=None, replica
         rows, targets = (tf.constant(np.concatenate(parts)) for parts in zip(*plan.steps))
         among = tf.constant(np.unique(rows))
         ends = tf.constant(np.cumsum([len(part) for part, _ in plan.steps]))
+        of_steps = tf.constant(lengths_of_crops[turns], tf.int32)
         starts = tf.concat([[0], ends[:-1]], axis=0)
 
     def load(i):
         step, replica = i // len(here), i % len(here)
         batch = slice(starts[step], ends[step])
-        inputs = [step, replica, rows[batch], targets[batch], among]
+        n_frames = of_steps[step] if len(lengths_of_crops) > 1 else int(lengths_of_crops[0])
+        inputs = [step, replica, n_frames, rows[batch], targets[batch], among]
         kinds = (tf.float32, tf.int32, tf.int32, tf.int32, tf.int32)
         x, lengths, within, y, seed = tf.numpy_function(read, inputs, kinds, stateful=False)
-        x = tf.ensure_shape(x, (None, *rows.shape[1:], n_bins, n_read))
+        x = tf.ensure_shape(x, (None, *rows.shape[1:], n_bins, None))
         if augment:
             lengths, within = (
                 tf.ensure_shape(values, (None, *rows.shape[1:])) for values in (lengths, within)
@@ -100,6 +104,8 @@ def batches(plan, store, *, feature, n_frames, pad="zero", augment=None, replica
             else:
                 other = augment(x[:, 1], lengths[:, 1], within[:, 1], seed, **sizes)
                 x = tf.stack([x[:, 0, :, :n_frames], other], axis=1)
+        if len(lengths_of_crops) == 1:
+            x = tf.ensure_shape(x, (None, *rows.shape[1:], n_bins, n_frames))
         return x, tf.ensure_shape(y, (None, *targets.shape[1:]))
 
     steps = tf.data.Dataset.range(len(plan.steps) * len(here))

@@ -3,7 +3,8 @@
 A recipe is that training: an attribute of its network's class (`recipes`), with the training options, those of its
 loss, and those of the network where a recipe needs others than the network's own defaults.
 
-Public names: `TRAINING_DEFAULTS`, `complete`, `loss_options`, `network_options`, `pretraining`, `recipe_names`.
+Public names: `TRAINING_DEFAULTS`, `complete`, `crop_lengths`, `loss_options`, `network_options`, `pretraining`,
+`recipe_names`.
 """
 
 from mulkinet.errors import MulkinetError
@@ -15,6 +16,7 @@ from mulkinet.training.schedules import SCHEDULES
 __all__ = [
     "TRAINING_DEFAULTS",
     "complete",
+    "crop_lengths",
     "loss_options",
     "network_options",
     "pretraining",
@@ -25,12 +27,14 @@ __all__ = [
 TRAINING_DEFAULTS = {
     "loss": "softmax",
     "n_frames": 400,
+    "longer_crops": "",
     "batchsize": 32,
     "max_epoch": 100,
     "pretrain_epochs": 0,
     "optimizer": "adam",
     "lr": 1e-3,
     "schedule": "cosine",
+    "weight_decay": 0.0,
     "clip_norm": None,
     "weight_average": 0.0,
     "augment": "none",
@@ -86,6 +90,8 @@ def complete(recipe, given):
     fitting = {name: value for name, value in values.items() if name in settings}
     if loss != own_loss:
         fitting = {name: value for name, value in fitting.items() if name not in of_loss}
+    if "n_frames" in given:
+        fitting.pop("longer_crops", None)  # than the recipe's own
     settings.update({**fitting, **given})
     for name, choices in _CHOICES.items():
         if settings[name] not in choices:
@@ -93,6 +99,7 @@ def complete(recipe, given):
                 f"expected --{name} of {', '.join(choices)}, found {settings[name]!r}; "
                 "try one of these names"
             )
+    crop_lengths(settings)
     if settings["clip_norm"] is not None and not settings["clip_norm"] > 0:
         raise MulkinetError(
             f"expected --clip-norm > 0, found {settings['clip_norm']}; leave it out for no limit"
@@ -102,6 +109,26 @@ def complete(recipe, given):
             f"expected --weight-average in [0, 1), found {settings['weight_average']}; try 0.998"
         )
     return settings
+
+
+def crop_lengths(settings):
+    """The lengths of crops that batches have in turn, the shortest first: tuple of int.
+
+    Args:
+        settings: dict with "n_frames" and "longer_crops".
+
+    Raises:
+        MulkinetError: The longer ones are no numbers, or not longer.
+    """
+    shortest, longer = settings["n_frames"], settings["longer_crops"]
+    parts = longer.split(",") if longer else []
+    lengths = (shortest, *(int(part) for part in parts if part.strip().isdecimal()))
+    if len(lengths) <= len(parts) or any(a >= b for a, b in zip(lengths, lengths[1:])):
+        raise MulkinetError(
+            f"expected --longer-crops to rise from --n-frames {shortest}, found {longer!r}; "
+            f"try {shortest + 100},{shortest + 200}"
+        )
+    return lengths
 
 
 def pretraining(settings):

@@ -12,7 +12,7 @@ import numpy as np
 
 from mulkinet.errors import MulkinetError
 from mulkinet.files.locks import locked
-from mulkinet.training.recipes import loss_options, pretraining
+from mulkinet.training.recipes import crop_lengths, loss_options, pretraining
 from mulkinet.training.run_record import RECORD, write_record
 
 __all__ = ["train"]
@@ -140,7 +140,8 @@ def _prepare(settings, phases, open_data, init_from, strategy, report):
         options = {name: v for name, v in {**settings, **sizes}.items() if name in known}
         with strategy.scope():
             network = build_model(settings["model"], **options)
-        network.check_input((None, sizes.get("n_bins"), settings["n_frames"]))
+        for n_frames in crop_lengths(settings):
+            network.check_input((None, sizes.get("n_bins"), n_frames))
         return network, given and _start_from(network, given, init_from)
 
     network, started = new_network()
@@ -270,7 +271,7 @@ def _run_phase(
 
     objective = _build_objective(network, settings, data, strategy)
     with strategy.scope():
-        optimizer = build_optimizer(settings["optimizer"], settings["lr"])
+        optimizer = build_optimizer(settings["optimizer"], settings["lr"], settings["weight_decay"])
     network.metadata.update(
         feature=data.feature,
         feature_settings=data.store.settings(data.feature),
@@ -286,7 +287,7 @@ def _run_phase(
         Validation(data.store, data.validation_rows),
         crops={
             "feature": data.feature,
-            "n_frames": settings["n_frames"],
+            "n_frames": crop_lengths(settings),
             "pad": settings["pad"],
             "augment": _augmentation(settings["augment"]),
         },

@@ -11,6 +11,8 @@ makes of it is stated here.
         learning_rate * (0.01 + 0.99 * 0.95^(epoch - 5)). A learning_rate of 1e-4 gives the Siamese
         release's 5e-5 -> 1e-4, then 1e-6 + 0.000099 * 0.95^(epoch - 5).
     exponential: learning_rate * 0.95^epoch (Discogs-VINet).
+    warmup-cosine: in a line from 0.01 of learning_rate to all of it at epoch 5, then by a cosine back to 0.01 of it
+        at the end (Discogs-VINet at MIREX 2024: 1e-4 -> 1e-2 -> 1e-4).
     plateau: learning_rate, times 0.8 whenever the epoch's training loss has not fallen below its least for more than
         2 epochs, but never below 0.005 of it (CQTNet: 1e-3, and 5e-6).
 
@@ -49,6 +51,13 @@ def _exponential(learning_rate, epoch, epochs):
     return learning_rate * 0.95**epoch
 
 
+def _warmup_cosine(learning_rate, epoch, epochs):
+    if epoch < 5:
+        return learning_rate * (0.01 + 0.99 * epoch / 5)
+    share = (epoch - 5) / max(epochs - 5, 1)
+    return learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
+
+
 def _plateau(learning_rate, losses):
     rate, least, waited = learning_rate, math.inf, 0
     for loss in losses:
@@ -64,6 +73,7 @@ _SCHEDULES = {
     "steps": _steps,
     "warmup-decay": _warmup_decay,
     "exponential": _exponential,
+    "warmup-cosine": _warmup_cosine,
 }
 SCHEDULES = (*_SCHEDULES, "plateau")
 

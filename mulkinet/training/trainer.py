@@ -76,7 +76,8 @@ class Trainer:
         network: EmbeddingNetwork, with its `metadata` (feature, ...) set.
         objective: `mulkinet.losses.objective.Objective` of that network.
         store: FeatureStore of the training tracks.
-        crops: dict of arguments of `mulkinet.training.pipeline.batches`: feature, n_frames, pad, augment.
+        crops: dict of arguments of `mulkinet.training.pipeline.batches`: feature, n_frames (one or several), pad,
+            augment.
         validation: Validation.
         optimizer: From `mulkinet.training.optimizers.build_optimizer`.
         schedule: Function of the epoch to its learning rate.
@@ -192,7 +193,7 @@ class Trainer:
         began = time.monotonic()
         lr = self._schedule(epoch, [row["loss"] for row in self.history if "loss" in row])
         self._optimizer.learning_rate = lr
-        plan = self._objective.plan(epoch)
+        plan = self._objective.plan(epoch, np.size(self._crops["n_frames"]))
         trained, steps = self._train_epoch(epoch, plan)
         with self._average.in_place():
             embeddings, scores, distances = self._validate(epoch, plan)

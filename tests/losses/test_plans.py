@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mulkinet import MulkinetError
-from mulkinet.losses.plans import class_plan, clique_plan, labels_of, pair_plan, random_stream
+from mulkinet.losses.plans import (
+    class_plan,
+    clique_plan,
+    in_turn,
+    labels_of,
+    pair_plan,
+    random_stream,
+)
 
 
 def test_labels():
@@ -71,6 +78,39 @@ def test_how_often_works_and_tracks_come_in_cliques():
             assert counts == {2: [2, 2], 3: [1, 1, 2]}.get(sizes[work], [1, 1, 1, 1])
             times[work] += 1
     assert [times[work] for work in range(len(sizes))] == [0, 1, 1, 1, 1, 2, 2, 3, 3, 4, 4]
+
+
+@pytest.mark.parametrize(("rule", "size"), [("works", 2), ("tracks", 4)])
+def test_the_published_rules_of_cliques(rule, size):
+    """Every work once (Discogs-VINet); every track once as the first of four (at MIREX)."""
+    sizes = [1, 2, 3, 4, 5, 9]
+    rows, labels = works_of(sizes)
+    label_of = dict(zip(rows.tolist(), labels.tolist()))
+    plan = clique_plan(
+        rows, labels, batch_size=4 * size, tracks_per_work=size, seed=0, epoch=2, rule=rule
+    )
+    cliques = np.concatenate([step[0].reshape(-1, size) for step in plan.steps]).tolist()
+    works = [label_of[clique[0]] for clique in cliques]
+    times = collections.Counter(works)
+    expected = [0, 1, 1, 1, 1, 1] if rule == "works" else [0, 2, 3, 4, 5, 9]
+    assert [times[work] for work in range(6)] == expected
+    for clique, work in zip(cliques, works):
+        assert {label_of[row] for row in clique} == {work}
+        counts = sorted(collections.Counter(clique).values())
+        if size == 4:
+            assert counts == {2: [2, 2], 3: [1, 1, 2]}.get(sizes[work], [1, 1, 1, 1])
+    if rule == "tracks":
+        heard = {row for clique in cliques for row in clique}
+        assert heard == {row for row in rows.tolist() if sizes[label_of[row]] > 1}
+
+
+def test_plans_in_turn():
+    rows, labels = np.arange(5), np.arange(5, dtype=np.int32) % 2
+    plans = [class_plan(rows[:n], labels[:n], batch_size=2, seed=0, epoch=n) for n in (5, 3)]
+    both = in_turn(plans, (0, 7))
+    assert (both.seed, both.turns.tolist()) == ((0, 7), [0, 1, 0, 1, 0])
+    for found, turn, place in zip(both.steps, (0, 1, 0, 1, 0), (0, 0, 1, 1, 2)):
+        assert found is plans[turn].steps[place]
 
 
 @pytest.mark.parametrize(("n_works", "expected"), [(2, [2]), (3, [3]), (5, [2, 3]), (6, [2, 2, 2])])

@@ -13,6 +13,7 @@ from mulkinet.training.augment import (
     RotatePitch,
     ShiftPitch,
     StretchTime,
+    Tempo,
     WarpTime,
     augmentation,
 )
@@ -237,3 +238,40 @@ def test_names():
     for name, found in (("mvoe", "mvoe"), ("move+mvoe", "mvoe"), ("", ""), ("move+", "")):
         with pytest.raises(MulkinetError, match=f"expected --augment none or .*found '{found}'"):
             augmentation(name)
+
+
+@pytest.mark.parametrize("n_levels", [None, 256])
+def test_tempo_resizes_as_images_are(rng, n_levels):
+    image = pytest.importorskip("PIL.Image")
+    x = np.zeros((40, 84, 60), np.float32)
+    x[:, :, :46] = rng.random((40, 84, 46)) * 5
+    arguments = (x, np.full(40, 46, np.int32), SEED)
+    played, lengths = (
+        a.numpy() for a in Tempo(n_levels)(*(tf.constant(value) for value in arguments))
+    )
+    # 46 * 0.7 and 46 * 1.3 are 32.2 and 59.8.
+    assert 32 <= lengths.min() < 36
+    assert 56 < lengths.max() <= 59
+    for before, after, n in zip(x[:, :, :46], played, lengths):
+        step = (before.max() + 1) / 255
+        levels = before if n_levels is None else (before / step).astype(np.uint8)
+        resized = image.fromarray(levels).resize((int(n), 84), image.Resampling.BILINEAR)
+        expected = np.asarray(resized) * (1 if n_levels is None else step)
+        # PIL's weights for 8-bit images are whole numbers: a level more or less.
+        atol = 5e-5 if n_levels is None else 1.01 * step
+        np.testing.assert_allclose(after[:, :n], expected, atol=atol)
+
+
+def test_published_bands(rng):
+    """Two of up to 23 bins each; the highest of 84 bins is in none."""
+    x, lengths = tf.ones((2000, 84, 3)), tf.fill([2000], 3)
+    augment = augmentation("cqtnet")
+    masked = augment(x, lengths, tf.zeros([2000], tf.int32), tf.constant(SEED), n_frames=2)
+    hidden = masked.numpy()[:, :, 0] == 0
+    assert 40 < hidden.sum(axis=1).max() <= 46
+    assert hidden.sum(axis=1).mean() == pytest.approx(2 * 11.5, abs=3)  # less what they share
+    assert not hidden[:, 83].any()
+    assert hidden[:, [0, 82]].any(axis=0).all()
+    assert augment.source_frames(200) == 286
+    assert augmentation("tempo+bands").steps == augment.steps
+    assert augmentation("cqtnet-8bit").steps[0].n_levels == 256

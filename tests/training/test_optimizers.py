@@ -36,6 +36,27 @@ def test_lookahead_by_hand():
     assert weight.numpy() == pytest.approx(2.7)
 
 
+def test_weight_decay_by_hand():
+    """Adam's first step is its rate against the gradient's sign, whatever the gradient's size."""
+    for name, expected in (
+        # 2 - 0.1 * 0.5 * 2 - 0.1
+        ("adamw", 1.8),
+        # The decay outweighs the gradient, -0.5 + 0.5 * 2 > 0: the step turns round.
+        ("adam", 1.9),
+        # 2 - 0.1 * (-0.5 + 0.5 * 2)
+        ("sgd", 1.95),
+        ("lookahead-sgd", 1.95),
+    ):
+        weight = tf.Variable(2.0)
+        optimizer = build_optimizer(name, 0.1, weight_decay=0.5)
+        prepare_optimizer(optimizer, [weight])
+        gradient = tf.constant(0.5 if name == "adamw" else -0.5)
+        optimizer.apply_gradients([(gradient, weight)])
+        assert weight.numpy() == pytest.approx(expected, abs=1e-6), name
+    with pytest.raises(MulkinetError, match="expected a weight decay >= 0, found -1"):
+        build_optimizer("adam", 0.1, weight_decay=-1)
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_the_learning_rate_can_be_set(name):
     still, moved = tf.Variable(1.0), tf.Variable(1.0)
@@ -76,7 +97,7 @@ def test_addons_is_imported_for_lookahead_only():
 
 
 def test_errors_name_what_was_found():
-    with pytest.raises(MulkinetError, match="expected an optimizer of adam, sgd.*'ranger'"):
+    with pytest.raises(MulkinetError, match="expected an optimizer of adam, adamw, sgd.*'ranger'"):
         build_optimizer("ranger", 0.1)
     with pytest.raises(MulkinetError, match="found 0"):
         build_optimizer("adam", 0)

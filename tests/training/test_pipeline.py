@@ -8,7 +8,7 @@ import pytest
 
 from mulkinet import FeatureStore
 from mulkinet.data.store_writer import StoreWriter
-from mulkinet.losses.plans import Plan, class_plan, clique_plan, labels_of, pair_plan
+from mulkinet.losses.plans import Plan, class_plan, clique_plan, in_turn, labels_of, pair_plan
 from mulkinet.training.augment import Augmentation, RollTime, augmentation
 from mulkinet.training.pipeline import batches
 from tests.stores import SETTINGS
@@ -79,6 +79,21 @@ def test_crops_begin_everywhere_as_often(tmp_path, steps):
     shares = np.clip(begins / room, 0, 1 - 1e-6)
     fifths = np.bincount((5 * shares).astype(int), minlength=5) / len(crops)
     np.testing.assert_allclose(fifths, 0.2, atol=0.03)
+
+
+@pytest.mark.parametrize("augment", [None, "stretch+masks"])
+def test_lengths_in_turn(store, augment):
+    rows, labels = np.arange(4), np.arange(4, dtype=np.int32)
+    plans = [class_plan(rows, labels, batch_size=2, seed=0, epoch=e) for e in range(2)]
+    plan = in_turn(plans, (0, 0))
+    options = {"augment": augment and augmentation(augment)}
+    found = list(batches(plan, store, feature="hpcp", n_frames=(6, 10), **options))
+    assert [x.shape for x, _ in found] == [(2, 12, 6), (2, 12, 10)] * 2
+    for (_, targets), (_, wanted) in zip(found, plan.steps):
+        np.testing.assert_array_equal(targets, wanted)
+    if augment is None:
+        for x, targets in found:
+            assert (x.numpy()[:, :, 0] // 100 == targets.numpy()[:, None]).all()
 
 
 def test_the_same_epoch_is_the_same(store):

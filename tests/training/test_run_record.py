@@ -72,6 +72,7 @@ def test_a_run_is_recorded_repeated_resumed_and_kept(store_path, here):
     differences = {name: values for name, *values in option_differences(record, other)}
     assert differences == {
         "chnlatt": [False, True],
+        "clique_rule": [None, "move"],
         "loss": ["softmax", "triplet"],
         "max_epoch": [2, 1],
         "tag": ["a", "b"],
@@ -92,7 +93,7 @@ def test_a_run_is_recorded_repeated_resumed_and_kept(store_path, here):
         )
         assert invoke(evaluate, *arguments).exit_code == 0
     compared = invoke(compare, here / "a.json", here / "b.json").stdout
-    assert "7 options of the training differ" in compared
+    assert "8 options of the training differ" in compared
     assert re.search(r"^loss +softmax +triplet$", compared, re.MULTILINE)
 
     # What is there is not overwritten, and resumed with its own options, and further than before.

@@ -58,6 +58,12 @@ def test_exponential_is_discogs_vinets():
     )
 
 
+def test_warmup_cosine_is_discogs_vinets_at_mirex():
+    found = rates("warmup-cosine", 1e-2, 40, [0, 1, 5, 40])
+    assert found == pytest.approx([1e-4, 1e-4 + 9.9e-3 / 5, 1e-2, 1e-4])
+    assert rates("warmup-cosine", 1e-2, 45, [25])[0] == pytest.approx((1e-2 + 1e-4) / 2)
+
+
 def test_plateau_is_cqtnets():
     def rate(losses):
         return schedule_rate(
