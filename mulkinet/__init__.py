@@ -5,7 +5,7 @@ The public names below are imported when first used, so that `import mulkinet` c
 
 import importlib
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _PUBLIC = {
     "MulkinetError": "mulkinet.errors",
