@@ -1,6 +1,6 @@
 """Runs one function over many items in processes that may die, and that end when their parent does.
 
-Public names: `CRASHED`, `count_workers`, `run_in_processes`.
+Public names: `CRASHED`, `count_workers`, `prepare_worker`, `reason_or_result`, `run_in_processes`.
 """
 
 import functools
@@ -13,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 from mulkinet.errors import MulkinetError, SkippedInput
 
-__all__ = ["CRASHED", "count_workers", "reason_or_result", "run_in_processes"]
+__all__ = ["CRASHED", "count_workers", "prepare_worker", "reason_or_result", "run_in_processes"]
 
 # What stands for the result of an item whose process died.
 CRASHED = "the worker process died (a crash in a library, or out of memory)"
@@ -54,7 +54,7 @@ def run_in_processes(function, items, n_workers):
     Yields:
         (item, result) as they end; the result is `CRASHED` where the process died.
     """
-    if n_workers == 1:  # no joblib: what `_prepare_worker` sets is not for this process
+    if n_workers == 1:  # no joblib: what `prepare_worker` sets is not for this process
         for item in items:
             yield item, function(item)
         return
@@ -63,7 +63,7 @@ def run_in_processes(function, items, n_workers):
     threads = max(1, (os.cpu_count() or 1) // n_workers)
     settings = {
         "batch_size": 1,
-        "initializer": _prepare_worker,
+        "initializer": prepare_worker,
         "initargs": (os.getpid(), threads),
     }
     call = functools.partial(joblib.delayed(_call), function)
@@ -122,8 +122,15 @@ def _call(function, item):
     return item, function(item)
 
 
-def _prepare_worker(parent, threads):
-    """Runs once in every worker. joblib limits OpenMP and numba there; TensorFlow has its own variables."""
+def prepare_worker(parent, threads):
+    """Runs once in every worker: it ends with its parent, and what it prints is thrown away.
+
+    joblib limits OpenMP and numba there; TensorFlow has its own variables.
+
+    Args:
+        parent: Number of the parent process.
+        threads: Threads for TensorFlow.
+    """
     _end_with(parent)
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(threads))

@@ -71,3 +71,15 @@ def n_decoded(monkeypatch):
     for module in (cache, embedder):
         monkeypatch.setattr(module, "decode", counting)
     return calls
+
+
+@pytest.fixture
+def browser():
+    """A page in headless chromium."""
+    from tests.browser import Browser, chromium
+
+    executable = chromium()
+    if not executable:
+        pytest.skip("chromium is not installed (apt-get install chromium)")
+    with Browser(executable) as browser:
+        yield browser

@@ -16,6 +16,8 @@ __all__ = ["main"]
 
 _FILE = click.Path(dir_okay=False)
 _WARNINGS_SHOWN = 3
+# Works of a query whose match with it a page shows.
+_PICTURES = 5
 _SECONDS = click.FloatRange(0, min_open=True)
 
 
@@ -49,9 +51,11 @@ _SECONDS = click.FloatRange(0, min_open=True)
     metavar="N",
     help="Align the query with its N nearest tracks and order them by both; 0 for none.  [50 where the index can]",
 )
+@click.option("--report", type=_FILE, help="Write a page to look at and listen to here.")
+@click.option("--embed-audio", is_flag=True, help="Make the recordings part of the page.")
 @click.option("-n", "--n-workers", default=-1, help="Processes; -1 is one per core.")
 @click.option("--model-file", type=_FILE, help="The index's model, if it has moved.")
-def main(queries, path, model_file, as_json, as_csv, **options):
+def main(queries, path, model_file, as_json, as_csv, report, embed_audio, **options):
     """Find out which songs recordings are.
 
     A QUERY is an audio file, or a folder with all audio in it and below. With --segments, the answer for a
@@ -61,11 +65,15 @@ def main(queries, path, model_file, as_json, as_csv, **options):
         raise click.UsageError("expected --json or --csv, found both")
     if options["hop_sec"] and not options["segment_sec"]:
         raise click.UsageError("--hop goes with --segments")
+    if embed_audio and not report:
+        raise click.UsageError("--embed-audio goes with --report")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from mulkinet.identify.index import Index
 
+    if report:
+        from mulkinet.identify.pages.answers_page import write_answers_page
     index = Index.open(path, model_file)
-    answers = index.identify(_files(queries), **options)
+    answers = index.identify(_files(queries), n_aligned=_PICTURES if report else 0, **options)
     warnings = [f"{answer.query}: {text}" for answer in answers for text in answer.warnings]
     for line in warnings[:_WARNINGS_SHOWN]:
         click.echo(line, err=True)
@@ -87,6 +95,9 @@ def main(queries, path, model_file, as_json, as_csv, **options):
         echo(_csv(answers), nl=False)
     elif texts := [_text(answer) for answer in answers if not answer.skipped]:
         echo("\n\n".join(texts))
+    if report:
+        write_answers_page(report, answers, embed_audio=embed_audio)
+        echo(f"report: {report}", err=True)
     skipped = [(answer.query, answer.skipped) for answer in answers if answer.skipped]
     report_skipped(skipped, is_all=len(skipped) == len(answers))
 

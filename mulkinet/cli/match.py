@@ -42,7 +42,7 @@ def main(ctx, a, b, feature, as_json, report, embed_audio, plot, exit_zero):
     from mulkinet.identify.match_text import clock, describe
 
     if report or plot:
-        from mulkinet.identify import match_page
+        from mulkinet.identify.pages import match_page
     found = match(a, b, feature=feature)
     if as_json:
         echo(json.dumps(found.to_dict(), indent=2))

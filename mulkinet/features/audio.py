@@ -99,29 +99,30 @@ class Audio(NamedTuple):
     note: str = ""
 
 
-def decode(path, *, accept_partial=False):
+def decode(path, *, accept_partial=False, max_sec=None):
     """Decodes a file.
 
     Args:
         path: pathlib.Path of an audio file of any sampling rate and number of channels, or of a
             video, of which the first audio stream is taken.
         accept_partial: Take what there is of a truncated or damaged file.
+        max_sec: Longest sound to take; no limit by default.
 
     Returns:
         Audio.
 
     Raises:
-        SkippedInput: The file is empty, truncated, silent, too short, unreadable or no audio.
+        SkippedInput: The file is empty, truncated, silent, too short, too long, unreadable or no audio.
     """
     check_file(path)
-    sound = _read(path, channel=None)
+    sound = _read(path, None, max_sec)
     missing = _what_is_missing(path, sound)
     if missing and not accept_partial:
         raise SkippedInput(f"expected whole audio, found {missing}")
     notes = [missing] if missing else []
     if sound.cancels():
         louder = int(np.argmax(sound.energies))
-        sound = _read(path, channel=louder)
+        sound = _read(path, louder, max_sec)
         notes.append(f"its channels cancel each other; channel {louder + 1} was taken alone")
     y, seconds = sound.samples()
     check_samples(y, SR)
@@ -186,9 +187,10 @@ class _Sound:
     Args:
         container: av.container.InputContainer.
         channel: The channel to take instead of the mean of all, or None.
+        max_sec: Seconds of which more are refused, or None.
     """
 
-    def __init__(self, container, channel):
+    def __init__(self, container, channel, max_sec):
         self.runs = []
         self.channels = 0
         self.energies = np.zeros(0)
@@ -199,6 +201,7 @@ class _Sound:
         self.stopped_by = ""
         self._mono_energy = 0.0
         self._channel = channel
+        self._max_sec = max_sec
         self._pending = []
 
     @property
@@ -233,6 +236,10 @@ class _Sound:
             self.energies += [np.dot(channel, channel) for channel in x]
             self._mono_energy += float(np.dot(mono, mono))
         self.runs[-1][1].append(mono)
+        if self._max_sec is not None and self.seconds > self._max_sec:
+            raise SkippedInput(
+                f"expected a sound of at most {self._max_sec:g} s, found a longer one"
+            )
 
     def cancels(self):
         """Whether the channels' mean has lost what each of them holds."""
@@ -251,7 +258,7 @@ class _Sound:
         return np.ascontiguousarray(np.concatenate(parts), np.float32), seconds
 
 
-def _read(path, channel):
+def _read(path, channel, max_sec):
     """Decodes a file into a _Sound; of one channel alone where it is given."""
     import av
 
@@ -268,7 +275,7 @@ def _read(path, channel):
             f"expected audio, found what FFmpeg cannot read ({_reason(error)})"
         ) from error
     with container:
-        sound = _Sound(container, channel)
+        sound = _Sound(container, channel, max_sec)
         if not container.streams.audio:
             raise SkippedInput("expected audio, found a file without a stream of sound")
         stream = container.streams.audio[0]

@@ -1,6 +1,6 @@
 """What a query is answered with. Public names: `Match`, `Span`, `Answer`."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Optional
 
 __all__ = ["Match", "Span", "Answer"]
@@ -59,6 +59,7 @@ class Answer:
         tracks: list of Match, the nearest tracks.
         spans: list of Span, where windows were asked for; `works` and `tracks` are empty then.
         warnings: list of str.
+        alignments: list of Aligned, of the first works where asked for; None of one that has no chroma.
         skipped: The reason why there is no answer; None if there is one.
     """
 
@@ -68,8 +69,11 @@ class Answer:
     tracks: list = field(default_factory=list)
     spans: list = field(default_factory=list)
     warnings: list = field(default_factory=list)
+    alignments: list = field(default_factory=list, repr=False)
     skipped: Optional[str] = None
 
     def to_dict(self):
-        """The answer as plain dicts and lists, for JSON."""
-        return asdict(self)
+        """All but the alignments as plain dicts and lists, for JSON."""
+        values = asdict(replace(self, alignments=[]))
+        values.pop("alignments")
+        return values

@@ -1,17 +1,17 @@
 """The chroma that an index keeps of its tracks, to align queries with: frames of half a second, a byte a number.
 
-Public names: `NO_CHROMA`, `KeptChroma`, `chroma_of`, `chromas_in_store`, `to_align`.
+Public names: `NO_CHROMA`, `KeptChroma`, `chroma_of`, `chromas_in_store`, `coarse_rate`, `to_align`.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from mulkinet.alignment.chroma import MIN_FRAMES, Chroma, coarsen
+from mulkinet.alignment.chroma import FRAME_SEC, MIN_FRAMES, Chroma, coarsen
 from mulkinet.data.averaged import at_rate_of
 from mulkinet.embedding import check_compatible
 
-__all__ = ["NO_CHROMA", "KeptChroma", "chroma_of", "chromas_in_store", "to_align"]
+__all__ = ["NO_CHROMA", "KeptChroma", "chroma_of", "chromas_in_store", "coarse_rate", "to_align"]
 
 _BINS = 12
 NO_CHROMA = np.empty((0, _BINS), dtype=np.uint8)
@@ -71,6 +71,11 @@ def chroma_of(recording, embedder):
         x = embedder.track_length.apply(x, recording.frame_rate)
     coarse, _ = coarsen(x, embedder.frame_rate)
     return np.rint(255 * np.clip(coarse.T, 0, 1)).astype(np.uint8)
+
+
+def coarse_rate(embedder):
+    """Frames per second of what `chroma_of` gives of a recording that is longer than one of its frames."""
+    return embedder.frame_rate / max(1, round(FRAME_SEC * embedder.frame_rate))
 
 
 def chromas_in_store(store, work_ids, track_ids, embedder):

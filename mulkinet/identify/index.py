@@ -22,6 +22,7 @@ from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.evaluation.baselines import EMBEDDED, Baseline
 from mulkinet.files.atomic import remove_leftovers
 from mulkinet.identify import calibration, updating
+from mulkinet.identify.aligned import align_answers
 from mulkinet.identify.answering import Answering, read_queries
 from mulkinet.identify.chroma import NO_CHROMA, KeptChroma, chromas_in_store
 from mulkinet.identify.collection import baseline_for, open_collection
@@ -239,6 +240,7 @@ class Index:
         segment_sec=None,
         hop_sec=None,
         rerank=None,
+        n_aligned=0,
         n_workers=-1,
         progress=True,
     ):
@@ -254,6 +256,7 @@ class Index:
             hop_sec: From one window to the next; a quarter of `segment_sec` by default.
             rerank: Tracks nearest by embedding that are aligned with the query and ordered by both; 0 for none. By
                 default 50 for whole queries where the index keeps chroma, and is not calibrated without.
+            n_aligned: Works of a whole query of which `alignments` says where they match it.
             n_workers: Processes that extract features of several files; -1 is one per core.
             progress: Whether to show a progress bar where there are several files.
 
@@ -292,6 +295,8 @@ class Index:
         )
         if segment_sec is None:
             answers = answering.whole(read, top)
+            if n_aligned:
+                answers = align_answers(answers, read, self, n_aligned)
         else:
             answers = answering.in_windows(read, segment_sec, hop_sec)
         if not is_one:

@@ -4,7 +4,7 @@
     >>> found = match("a.mp3", "b.mp3")                                         # doctest: +SKIP
     >>> found.probability, found.transposition, found.tempo_ratio, found.spans   # doctest: +SKIP
 
-Public names: `PairMatch`, `match`.
+Public names: `FEATURES`, `PairMatch`, `match`.
 """
 
 import math
@@ -20,7 +20,7 @@ from mulkinet.alignment.chroma import MIN_FRAMES, coarsen
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.identify.fingerprint import bit_error
 
-__all__ = ["PairMatch", "match"]
+__all__ = ["FEATURES", "PairMatch", "match"]
 
 _SR = 44100
 _BINS = 12
@@ -30,7 +30,7 @@ _SAME_TEMPO, _SAME_BITS = 0.02, 0.4
 # (benchmarks/match.py). Of 81 real recordings it accepted 0.69 of the covers and 0.08 of the others.
 _SLOPE, _OFFSET = 5.99, 9.30
 # Features of 12 pitch classes, as extracted from audio.
-_FEATURES = ("crema", "hpcp", "chroma_cens")
+FEATURES = ("crema", "hpcp", "chroma_cens")
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ def match(a, b, *, feature="crema", frame_rate=None):
         MulkinetError: A recording cannot be read, is silent or too short; features without frame_rate, or of another
             shape.
     """
-    if feature not in _FEATURES:
-        raise MulkinetError(f"expected a feature of {', '.join(_FEATURES)}, found {feature!r}")
+    if feature not in FEATURES:
+        raise MulkinetError(f"expected a feature of {', '.join(FEATURES)}, found {feature!r}")
     rates = frame_rate if isinstance(frame_rate, (tuple, list)) else (frame_rate, frame_rate)
     sides = [_read(given, name, feature, rate) for given, name, rate in zip((a, b), "AB", rates)]
     names, chromas, rates, seconds, sounds = zip(*sides)

@@ -11,8 +11,8 @@ from mulkinet.evaluation.inputs import Candidates
 from mulkinet.evaluation.report import figures
 from mulkinet.evaluation.report.page import _matrix_drawing, write_report
 from mulkinet.evaluation.results import write_tables
+from tests.browser import Browser
 from tests.commands import invoke
-from tests.evaluation.browser import Browser
 
 FIGURES = {
     "first_cover",

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import select
+import shutil
 import subprocess
 import tempfile
 import time
@@ -12,8 +13,16 @@ _FLAGS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
     *("--disable-background-networking", "--disable-component-update", "--no-first-run"),
     "--remote-debugging-pipe",
+    # Sound without a machine that has any, and a microphone that beeps.
+    *("--autoplay-policy=no-user-gesture-required", "--mute-audio"),
+    *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
 )
 _TIMEOUT_SEC = 60
+
+
+def chromium():
+    """Path of chromium; None where it is not installed."""
+    return shutil.which("chromium")
 
 
 class Browser:
@@ -61,7 +70,7 @@ class Browser:
         os.close(self._answers)
         self._profile.cleanup()
 
-    def open(self, url, width, height):
+    def open(self, url, width=1200, height=900):
         """Opens a page and waits until it is loaded."""
         self._call(
             "Emulation.setDeviceMetricsOverride",
@@ -77,9 +86,50 @@ class Browser:
 
     def evaluate(self, expression):
         """The value of a JavaScript expression in the page."""
-        return self._call("Runtime.evaluate", expression=expression, returnByValue=True)["result"][
-            "value"
-        ]
+        return self._call("Runtime.evaluate", expression=expression, returnByValue=True)[
+            "result"
+        ].get("value")
+
+    def wait(self, expression):
+        """Waits until a JavaScript expression is true."""
+        deadline = time.monotonic() + _TIMEOUT_SEC
+        while not self.evaluate(f"Boolean({expression})"):
+            assert time.monotonic() < deadline, f"never true: {expression}"
+            time.sleep(0.05)
+
+    def click(self, selector, across=0.5, down=0.5):
+        """Clicks on a place of the first element of a selector, scrolled into view; parts of its width and height."""
+        x, y = self.evaluate(
+            f"(() => {{ const box = document.querySelector({json.dumps(selector)}); "
+            "box.scrollIntoView({block: 'center', behavior: 'instant'}); "
+            "const {x, y, width, height} = box.getBoundingClientRect(); "
+            f"return [x + {across} * width, y + {down} * height]; }})()"
+        )
+        for kind in ("mousePressed", "mouseReleased"):
+            self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def press(self, key):
+        """Presses a key: a name such as Enter or ArrowRight."""
+        text = {"text": "\r"} if key == "Enter" else {}
+        for kind in ("keyDown", "keyUp"):
+            self._call("Input.dispatchKeyEvent", type=kind, key=key, code=key, **text)
+
+    def choose_file(self, selector, path):
+        """Puts a file into an input."""
+        root = self._call("DOM.getDocument")["root"]["nodeId"]
+        node = self._call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self._call("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
+
+    def check(self, *addresses):
+        """Asserts that nothing was complained about, nothing foreign asked for, and nothing is wider than the page.
+
+        Args:
+            *addresses: Beginnings of addresses that are not foreign.
+        """
+        assert self.messages == []
+        own = ("file:", "data:", "blob:", *addresses)
+        assert [url for url in self.requests if not url.startswith(own)] == []
+        assert self.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
     def screenshot(self, path):
         """Writes the whole page as a PNG."""

@@ -1,0 +1,96 @@
+"""Pages of answers, as a browser shows them."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mulkinet import Index
+from mulkinet.cli.identify import main
+from mulkinet.identify.aligned import align_tracks
+from mulkinet.identify.answers import Answer, Match, Span
+from mulkinet.identify.chroma import chroma_of, coarse_rate
+from mulkinet.identify.embedder import Recording
+from mulkinet.identify.pages.answers_page import write_answers_page
+from mulkinet.identify.pages.page import write_page
+from tests.commands import invoke
+from tests.identify.songs import write_song
+
+
+def match(work, path="", **values):
+    values = {"distance": 0.1, "probability": 0.9, "is_cover": True, **values}
+    return Match(work, "t 1", f"Song of {work}", str(path), **values)
+
+
+@pytest.fixture
+def long_page(tmp_path):
+    """Of a recording of two songs, and of a file that is none."""
+    song = write_song(tmp_path / "a long & <b>recording.wav", 0, 0, seconds=60)
+    reference = write_song(tmp_path / "w1.wav", 1, 0)
+    spans = [Span(5, 25, 3, match("w1", reference)), Span(30, 55, 4, match("w2", probability=0.6))]
+    answers = [
+        Answer(str(song), 60.0, spans=spans, warnings=["it is a test"]),
+        Answer("no sound.wav", skipped="expected audio, found text"),
+    ]
+    page = tmp_path / "pages" / "page.html"
+    page.parent.mkdir()
+    write_answers_page(page, answers)
+    return page
+
+
+@pytest.mark.parametrize("width", [1200, 380])
+def test_timeline(browser, long_page, tmp_path, width):
+    browser.open(long_page.as_uri(), width, 800)
+    text = browser.evaluate("document.body.innerText")
+    assert "it was skipped: expected audio, found text" in text
+    assert "a long & <b>recording.wav" in text
+    assert browser.evaluate("document.querySelectorAll('b').length") == 0
+    browser.click(".timeline button:nth-child(2)")
+    browser.wait("document.querySelector('.query audio').currentTime >= 30")
+    browser.wait("!document.querySelector('.query audio').paused")
+    assert "Song of w2" in browser.evaluate("document.querySelector('[aria-live] h3').textContent")
+    # The same with a key, from the table.
+    browser.evaluate("document.querySelector('.answer tbody tr').focus()")
+    browser.press("Enter")
+    browser.wait("document.querySelector('.query audio').currentTime < 30")
+    browser.wait("document.querySelector('[aria-live] audio').readyState > 0")
+    browser.evaluate("stopAll()")
+    browser.screenshot(tmp_path / "page.png")
+    browser.check()
+
+
+def test_a_name_ends_no_script(tmp_path):
+    data = {"title": "</script><script>alert(1)</script>", "answers": []}
+    write_page(tmp_path / "page.html", data["title"], "answersPage", data)
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert page.count("</script>") == 2
+    assert "<title>&lt;/script&gt;" in page
+
+
+def test_identify_report(browser, index_path, tmp_path):
+    query = write_song(tmp_path / "query.wav", 3, 2, seconds=12)
+    page = tmp_path / "page.html"
+    result = invoke(main, query, "--index", index_path, "--report", page, "--top", 3)
+    assert result.exit_code == 0, result.stderr
+    assert f"report: {page}" in result.stderr
+    browser.open(page.as_uri())
+    assert browser.evaluate("document.querySelectorAll('.candidates > li').length") == 3
+    browser.wait("[...document.querySelectorAll('audio')].every(audio => audio.readyState > 0)")
+    browser.check()
+    result = invoke(main, query, "--index", index_path, "--report", page, "--embed-audio")
+    assert '"data:audio/' in page.read_text("utf-8")
+    assert invoke(main, query, "--index", index_path, "--embed-audio").exit_code == 2
+
+
+def test_alignments(index_path, tmp_path):
+    index = Index.open(index_path)
+    rate = index.embedder.frame_rate
+    x = np.random.default_rng(3).random((12, 400), np.float32)
+    frames = chroma_of(Recording(x, rate, True, 400 / rate), index.embedder)
+    assert len(frames) == pytest.approx(400 / rate * coarse_rate(index.embedder), abs=1)
+    # Its songs of 4 s are too short to be aligned.
+    assert align_tracks(index, 0, 1) is None
+    query = write_song(tmp_path / "query.wav", 3, 2, seconds=12)
+    answer = index.identify(query, top=3, n_aligned=2, progress=False)
+    assert answer.alignments == [None, None]
+    assert "alignments" not in json.loads(json.dumps(answer.to_dict()))
