@@ -47,6 +47,7 @@ class LazyGroup(Group):
         "index": ("mulkinet.cli.index", "Build and update the index of a collection."),
         "identify": ("mulkinet.cli.identify", "Find out which songs recordings are."),
         "match": ("mulkinet.cli.match", "Tell whether two recordings are of the same work."),
+        "serve": ("mulkinet.cli.serve", "Serve an index as a web application on this machine."),
         "calibrate": ("mulkinet.cli.calibrate", "Set an index's threshold and probabilities."),
         "check": ("mulkinet.cli.check", "Describe and check a store or folder."),
         "weights": ("mulkinet.cli.weights", "List and fetch trained networks by name."),

@@ -15,14 +15,14 @@ _COMMANDS = [
     _MULKINET,
     *(
         (*_MULKINET, name)
-        for name in ("compare", "index", "identify", "calibrate", "check", "import")
+        for name in ("compare", "index", "identify", "calibrate", "check", "import", "serve")
     ),
     *((*_MULKINET, "index", name) for name in ("build", "add", "remove")),
 ]
 # Each of them takes a tenth of a second to import, or seconds.
 _HEAVY = set(
-    "crema essentia faiss h5py joblib keras librosa matplotlib numba numpy pandas pooch scipy sklearn "
-    "soundfile tensorflow tensorflow_addons tqdm".split()
+    "crema essentia faiss fastapi h5py joblib keras librosa matplotlib numba numpy pandas pooch scipy sklearn "
+    "soundfile tensorflow tensorflow_addons tqdm uvicorn".split()
 )
 
 

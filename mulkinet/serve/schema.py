@@ -1,0 +1,108 @@
+"""What the answers hold; FastAPI checks them by it, and describes them in /openapi.json.
+
+Public names: `Answer`, `Error`, `Health`, `Pair`, `Works`.
+"""
+
+from typing import Optional
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["Answer", "Error", "Health", "Pair", "Works"]
+
+
+class Error(BaseModel):
+    """Why there is no answer."""
+
+    detail: str = Field(description="What was expected, what was found, what to try.")
+
+
+class Track(BaseModel):
+    """A track of the collection."""
+
+    # What `mulkinet identify --json` says of it besides is told as it is.
+    model_config = ConfigDict(extra="allow")
+    id: str = Field(description="Its name in /audio/ID.")
+    work_id: str
+    track_id: str
+    title: str = Field(description="What a person calls it; empty if unknown.")
+    audio: Optional[str] = Field(description="Where to hear it; null without a file.")
+
+
+class Match(Track):
+    """A track of the collection that is near to the query."""
+
+    distance: float = Field(description="Distance of its embedding from the query's.")
+    probability: Optional[float] = Field(
+        description="That it is a cover; null where not calibrated."
+    )
+
+
+class Span(BaseModel):
+    """A part of a long recording."""
+
+    model_config = ConfigDict(extra="allow")
+    start_sec: float
+    end_sec: float
+    match: Match
+
+
+class Answer(BaseModel):
+    """What a recording is a cover of."""
+
+    model_config = ConfigDict(extra="allow")
+    query: str = Field(description="Name of the uploaded file.")
+    seconds: Optional[float] = Field(description="Its length.")
+    works: list[Match] = Field(description="The nearest works, each by its nearest track.")
+    tracks: list[Match] = Field(description="The nearest tracks.")
+    spans: list[Span] = Field(description="What is played when, where windows were asked for.")
+    warnings: list[str]
+
+
+class Pair(BaseModel):
+    """Two recordings, and whether they are of the same work."""
+
+    model_config = ConfigDict(extra="allow")
+    a: str
+    b: str
+    seconds_a: float
+    seconds_b: float
+    score: float = Field(description="Of the alignment; 0 or more.")
+    probability: float = Field(
+        description="Of the same work, where half of the pairs asked about are."
+    )
+    is_cover: bool = Field(description="Whether the probability is 0.5 or more.")
+    same_recording: Optional[bool]
+    transposition: int = Field(description="Semitones that B is above A, from -5 to 6.")
+    tempo_ratio: float = Field(description="Speed of B divided by that of A.")
+    spans: list[tuple[float, float, float, float]] = Field(
+        description="(start_a, end_a, start_b, end_b) in seconds, longest first."
+    )
+
+
+class Work(BaseModel):
+    """A work of the collection."""
+
+    work_id: str
+    tracks: list[Track]
+
+
+class Works(BaseModel):
+    """Works whose names hold all words that were asked for."""
+
+    total: int = Field(description="Their number; `works` is a page of them.")
+    works: list[Work]
+
+
+class Health(BaseModel):
+    """The state of the server."""
+
+    status: str
+    version: str
+    tracks: int
+    works: int
+    network: str
+    feature: str
+    pending: int = Field(description="Requests that wait or are worked on.")
+    limit: int = Field(description="More of them are answered with 503.")
+    max_mb: float
+    max_sec: float
