@@ -1,4 +1,4 @@
-"""Qmax of a pair and of all pairs, against essentia and against the products alone.
+"""Qmax of a pair, of a query's nearest and of all pairs, against essentia and against the products alone.
 
     python benchmarks/alignment.py [--frames 500] [--tracks 60]
 
@@ -16,6 +16,8 @@ from mulkinet.alignment import dmax, kernels, qmax
 from mulkinet.alignment.chroma import prepare
 from mulkinet.alignment.pairs import score_pairs
 from mulkinet.alignment.transposition import ranked_transpositions
+from mulkinet.identify.chroma import KeptChroma
+from mulkinet.identify.reranking import NEAREST, Reranking
 from mulkinet.workers import count_workers
 
 
@@ -31,6 +33,7 @@ def main():
     x, y = (_song(rng, options.frames) for _ in range(2))
     _time_pair(x, y)
     _time_parts(x, y)
+    _time_query([_song(rng, options.frames) for _ in range(NEAREST + 1)])
     _time_all_pairs([_song(rng, options.frames) for _ in range(options.tracks)])
 
 
@@ -92,6 +95,16 @@ def _time_parts(x, y):
     print(
         f"  12 products a cell alone   {1000 * alone:6.2f} ms: the whole is {total / alone:.0f} times that"
     )
+
+
+def _time_query(tracks):
+    """What `identify --rerank 50` adds to a query."""
+    query, *kept = [np.rint(255 * np.clip(track.T, 0, 1)).astype(np.uint8) for track in tracks]
+    reranking = Reranking(KeptChroma.of_tracks(kept), spread=1.0)
+    rows, distances = np.arange(len(kept)), np.linspace(0, 1, len(kept))
+    call = {"query": lambda: reranking.reorder(query, rows, distances)}
+    seconds = _least(call, {"query": 10})["query"]
+    print(f"a query and its {len(kept)} nearest: {seconds:.3f} s of one core")
 
 
 def _time_all_pairs(tracks):

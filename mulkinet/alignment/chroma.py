@@ -33,6 +33,12 @@ class Chroma:
     def __init__(self, columns):
         self.columns = np.ascontiguousarray(columns)
 
+    @classmethod
+    def repeated(cls, columns):
+        """Of a track of any length: (12, n_frames >= 1), whole repetitions of it where it is too short to align."""
+        times = -(-MIN_FRAMES // columns.shape[1])
+        return cls(np.tile(columns, times) if times > 1 else columns)
+
     def __len__(self):
         return self.columns.shape[1]
 

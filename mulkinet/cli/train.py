@@ -233,6 +233,7 @@ def main(
             "feature": feature,
             "skip_missing": skip_missing,
         },
+        ends_process=True,
         report=echo,
         **of_run,
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from mulkinet.alignment.chroma import MIN_FRAMES, Chroma, coarsen
+from mulkinet.alignment.chroma import Chroma, coarsen
 from mulkinet.alignment.pairs import score_pairs
 from mulkinet.alignment.scores import score_distance, score_pair
 from mulkinet.errors import MulkinetError
@@ -42,9 +42,7 @@ def stored_chroma(store, feature, row):
         Chroma.
     """
     frames, _ = coarsen(store.read(feature, row).T, store.settings(feature)["frame_rate"])
-    if frames.shape[1] < MIN_FRAMES:
-        frames = np.tile(frames, -(-MIN_FRAMES // frames.shape[1]))
-    return Chroma(frames)
+    return Chroma.repeated(frames)
 
 
 def alignment_distances(tracks, feature, measure, *, n_workers=-1, progress=False, report=None):
@@ -72,7 +70,8 @@ def alignment_distances(tracks, feature, measure, *, n_workers=-1, progress=Fals
         wanted &= np.isnan(scores)
         n_pairs = int(wanted.sum())
         if report and n_pairs:
-            report(_estimate(tracks, load, measure, n_pairs, n_workers))
+            kept = "; interrupted, it goes on where it was" if isinstance(scores, np.memmap) else ""
+            report(_estimate(tracks, load, measure, n_pairs, n_workers) + kept)
         hidden = None if progress else True  # no bar where nobody looks
         with tqdm(total=n_pairs, desc=measure, unit="pair", disable=hidden) as bar:
             for queries, references in _tiles(wanted):

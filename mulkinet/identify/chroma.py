@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mulkinet.alignment.chroma import FRAME_SEC, MIN_FRAMES, Chroma, coarsen
+from mulkinet.alignment.chroma import FRAME_SEC, Chroma, coarsen
 from mulkinet.data.averaged import at_rate_of
 from mulkinet.embedding import check_compatible
 
@@ -109,9 +109,4 @@ def to_align(frames):
     """
     if not len(frames):
         return None
-    columns = np.asarray(frames, dtype=np.float32).T / np.float32(255)
-    return Chroma(
-        np.tile(columns, -(-MIN_FRAMES // columns.shape[1]))
-        if columns.shape[1] < MIN_FRAMES
-        else columns
-    )
+    return Chroma.repeated(np.asarray(frames, dtype=np.float32).T / np.float32(255))

@@ -19,9 +19,10 @@ import numpy as np
 import mulkinet
 from mulkinet.errors import MulkinetError
 from mulkinet.files.hdf5 import FileKind, atomic_hdf5, open_checked, reason_of
-from mulkinet.models import build_model
+from mulkinet.models import NETWORKS, build_model
 from mulkinet.models.base import EmbeddingNetwork
 from mulkinet.models.weights import find_model
+from mulkinet.registry import PLUGINS
 
 __all__ = ["FORMAT", "load_model", "load_state", "reason_of", "save_model"]
 
@@ -80,16 +81,23 @@ def load_model(path):
     Raises:
         MulkinetError: No such file, not a model file, damaged, or of a newer version.
     """
-    with _open(find_model(path)) as file:
+    path = find_model(path)
+    with open_checked(path, _KIND) as file:
         config = json.loads(file.attrs["config"])
         if "network" not in config:
             raise ValueError("its config names no network")
+        if config["network"] not in NETWORKS.entries():
+            raise MulkinetError(
+                f"expected {path} to be of a network of {', '.join(NETWORKS.entries())}, found {config['network']!r}; "
+                f"import the module that registers it, or name that in {PLUGINS}"
+            )
         # Options and metadata that came with a later version of this package keep their defaults.
         metadata = config.get("metadata", {})
         if not isinstance(metadata, dict):
             raise TypeError("its metadata is no JSON object")
-        model = build_model(config["network"], **config.get("options", {}))
-        copy_weights(model, dict(_datasets(file["weights"])))
+        with _damage_told(path):
+            model = build_model(config["network"], **config.get("options", {}))
+            copy_weights(model, dict(_datasets(file["weights"])))
         model.metadata = metadata
         model.distance = config.get("distance", model.distance)
     return model
@@ -107,7 +115,7 @@ def load_state(path):
     Raises:
         MulkinetError: No such file, not a model file, damaged, or of a newer version.
     """
-    with _open(path) as file:
+    with open_checked(path, _KIND) as file:
         groups = file["state"] if "state" in file else {}
         return {
             name: [groups[name][str(i)][()] for i in range(len(groups[name]))] for name in groups
@@ -157,9 +165,8 @@ def _datasets(group):
 
 
 @contextlib.contextmanager
-def _open(path):
-    with open_checked(path, _KIND) as file:
-        try:
-            yield file
-        except MulkinetError as error:
-            raise MulkinetError(f"the model file {path} is damaged: {error}") from error
+def _damage_told(path):
+    try:
+        yield
+    except MulkinetError as error:
+        raise MulkinetError(f"the model file {path} is damaged: {error}") from error

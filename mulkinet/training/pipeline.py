@@ -9,6 +9,7 @@ Public names: `batches`.
 
 import numpy as np
 
+from mulkinet.features.resize import wrap
 from mulkinet.losses.plans import random_stream
 
 __all__ = ["batches"]
@@ -126,6 +127,5 @@ def _draw_starts(whole, lengths, n_frames, seed):
 
 def _fill(crop, frames, n_frames, pad):
     """Frames (rows) into a crop (n_bins, at least n_frames), filled up to n_frames."""
-    if pad == "wrap" and len(frames) < n_frames:
-        frames = np.resize(frames, (n_frames, frames.shape[1]))
-    crop[:, : len(frames)] = frames.T
+    x = wrap(frames.T, n_frames) if pad == "wrap" and len(frames) < n_frames else frames.T
+    crop[:, : x.shape[1]] = x

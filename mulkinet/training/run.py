@@ -36,6 +36,7 @@ def train(
     models_dir="models",
     log_dir="log",
     recorded=None,
+    ends_process=False,
     report,
 ):
     """Trains a network; writes <models_dir>/<tag>/ and <log_dir>/<tag>/.
@@ -58,6 +59,8 @@ def train(
         models_dir: Folder of the runs' models.
         log_dir: Folder of the runs' logs.
         recorded: dict of further options to be kept in run.yaml: those of the data.
+        ends_process: Ctrl-C and SIGTERM end the process at once, as those of a command should; otherwise they do
+            what they do in any Python, after the step in hand.
         report: Called with each line for the user.
 
     Returns:
@@ -111,6 +114,7 @@ def train(
     )
     chief = is_chief(strategy)
     options.update(strategy=strategy, report=report, begun=record if chief else _say_nothing)
+    options.update(ends_process=ends_process)
     with _alone_with(folders.models) if chief else contextlib.nullcontext():
         if chief and not resume:
             _clear(folders)
@@ -263,7 +267,18 @@ def _build_objective(network, settings, data, strategy):
 
 
 def _run_phase(
-    network, settings, data, folders, *, init_from, patience, strategy, resume, report, begun
+    network,
+    settings,
+    data,
+    folders,
+    *,
+    init_from,
+    patience,
+    strategy,
+    resume,
+    report,
+    begun,
+    ends_process,
 ):
     from mulkinet.training.optimizers import build_optimizer
     from mulkinet.training.schedules import schedule_rate
@@ -315,7 +330,8 @@ def _run_phase(
         strategy=strategy,
         report=report,
     )
-    return trainer.run(resume=resume, begun=begun), folders.models / "best.h5"
+    best = trainer.run(resume=resume, begun=begun, ends_process=ends_process)
+    return best, folders.models / "best.h5"
 
 
 def _say_nothing(*_line):

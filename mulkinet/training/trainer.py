@@ -11,6 +11,7 @@ all must be able to read.
 Public names: `VALIDATED`, `Trainer`, `Validation`.
 """
 
+import contextlib
 import dataclasses
 import math
 import tempfile
@@ -145,12 +146,13 @@ class Trainer:
             self._average = WeightAverage(network.variables, weight_average)
         self._train_step = tf.function(self._distributed_step, reduce_retracing=True)
 
-    def run(self, resume=False, begun=lambda: None):
+    def run(self, resume=False, begun=lambda: None, ends_process=False):
         """Trains to the end.
 
         Args:
             resume: Continue from last.h5.
             begun: Called when what is to be resumed has been found to fit, before anything is written.
+            ends_process: As for `mulkinet.training.run.train`.
 
         Returns:
             dict: the row of `history` of the best epoch.
@@ -165,7 +167,7 @@ class Trainer:
         for folder in (self._best_path.parent, self._log_dir):
             remove_leftovers(folder)
         logs = open_logs(self._log_dir, self._settings)
-        with ending_at_once(self._say_what_is_kept):
+        with ending_at_once(self._say_what_is_kept) if ends_process else contextlib.nullcontext():
             return self._run(logs)
 
     def _run(self, logs):

@@ -29,7 +29,9 @@ def test_it_is_loaded_by_its_name():
     assert {weight.dtype.name for weight in model.weights} == {"float32"}
     assert model.metadata["feature"] == "crema"
     assert 0 < model.metadata["calibration"]["tau"] < 1
-    assert model.metadata["calibration"]["slope"] < 0
+    for fitted in (model.metadata["calibration"], model.metadata["calibration"]["reranked"]):
+        assert fitted["slope"] < 0
+        assert fitted["false_accepts"] == pytest.approx(0.01, abs=0.001)
 
 
 def test_a_model_that_there_is_not():
@@ -72,3 +74,4 @@ def test_an_index_of_a_store_takes_it_and_its_calibration(tmp_path):
     assert answer.works[0].work_id == "w2"
     assert answer.works[0].probability is not None
     assert answer.works[0].is_cover is not None
+    assert answer.works[0].reranked is not None

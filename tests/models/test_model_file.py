@@ -188,7 +188,7 @@ WRONG = {
     ),
     "unknown network": (
         lambda path: edit_config(path, network="os.system"),
-        "damaged: expected a network of .*, found 'os.system'",
+        "expected .*model.h5 to be of a network of .*, found 'os.system'",
     ),
     "unknown option": (lambda path: edit_config(path, options={"x": 1}), "move has no option x"),
     "other network": (

@@ -1,5 +1,8 @@
 """Every loss trains its network, resumes to the same end, and refuses what it cannot train."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -150,10 +153,20 @@ def test_finished_pretraining_is_not_resumed(store_path, here, monkeypatch):
 
 
 def test_an_interrupted_rerun_leaves_its_own_lists_beside_its_best(store_path, here):
+    def interrupt(line):
+        if line.startswith("epoch 1/"):
+            os.kill(os.getpid(), signal.SIGINT)
+
     for name in ("TRAIN", "VAL"):
         write_list(here / "models" / "t" / name, [("another", "run")])
-    with pytest.raises(Stop):
-        run(store_path, stop_after(1), network=TINY)
+    # As in a terminal: what starts the suite may have its signals ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        # In a process that is no command's, such as a notebook's, Ctrl-C is an exception as any other.
+        with pytest.raises(KeyboardInterrupt):
+            run(store_path, interrupt, network=TINY)
+    finally:
+        signal.signal(signal.SIGINT, before)
     lists = TrainingData.open(store_path, seed=0).lists
     for name in ("TRAIN", "VAL"):
         assert read_list(here / "models" / "t" / name) == lists[name]
