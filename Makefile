@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo docs test test-slow lint format bench clean
+.PHONY: help install demo docs gallery test test-slow lint format bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,10 @@ test-slow: install ## the slow tests alone
 
 docs: install ## the documentation as a site in build/site; any warning is an error
 	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build
+
+gallery: demo ## draw the pictures of the documentation again; needs Chromium
+	$(PYTHON) docs/gallery.py
+	$(PYTHON) docs/diagrams.py
 
 lint: install ## ruff's checks, and whether everything is formatted
 	$(PYTHON) -m ruff check .

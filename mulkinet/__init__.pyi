@@ -110,6 +110,7 @@ class _Answer:
     tracks: list[_Match]
     spans: list[_Span]
     warnings: list[str]
+    alignments: list[Any]
     skipped: str | None
     def to_dict(self) -> dict[str, Any]: ...
 
@@ -168,6 +169,7 @@ class Index:
         segment_sec: float | None = None,
         hop_sec: float | None = None,
         rerank: int | None = None,
+        n_aligned: int = 0,
         n_workers: int = -1,
         progress: bool = True,
     ) -> _Answer: ...
@@ -181,6 +183,7 @@ class Index:
         segment_sec: float | None = None,
         hop_sec: float | None = None,
         rerank: int | None = None,
+        n_aligned: int = 0,
         n_workers: int = -1,
         progress: bool = True,
     ) -> list[_Answer]: ...

@@ -30,7 +30,7 @@ def optimal_transposition(x, y):
     Raises:
         MulkinetError: Other shapes, fewer than 12 frames, or values that are not finite.
 
-    Example:
+    Examples:
         >>> x = np.zeros((12, 20)); x[7] = 1
         >>> y = np.zeros((12, 20)); y[4] = 1
         >>> optimal_transposition(x, y)

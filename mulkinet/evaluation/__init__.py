@@ -87,7 +87,7 @@ def evaluate(
         MulkinetError: Embeddings that are not finite, lengths that differ, unknown ids, an empty
             list, or no query with another track of its work among its candidates.
 
-    Example:
+    Examples:
         Two works on a line; every track's nearest neighbour is its cover, except the second's.
 
         >>> from mulkinet.evaluation import evaluate

@@ -267,7 +267,7 @@ class Index:
             SkippedInput: The only query cannot be read.
             MulkinetError: The model is not the index's, or an argument cannot be used.
 
-        Example:
+        Examples:
             >>> index = Index.open("library.index")                       # doctest: +SKIP
             >>> for match in index.identify("unknown.wav", top=3).works:  # doctest: +SKIP
             ...     print(match.work_id, match.distance, match.probability)

@@ -44,7 +44,7 @@ def pairwise_distances(embeddings, distance="sqeuclidean"):
     Raises:
         MulkinetError: The distance is unknown, or the embeddings are not a floating-point matrix.
 
-    Example:
+    Examples:
         >>> pairwise_distances(tf.constant([[0.0, 0.0], [3.0, 4.0]]), "euclidean").numpy().tolist()
         [[0.0, 5.0], [5.0, 0.0]]
     """

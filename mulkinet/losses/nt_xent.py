@@ -46,7 +46,7 @@ def nt_xent_loss(embeddings, works, *, temperature=0.1, decoupled=False, tracks=
     Raises:
         MulkinetError: The temperature is not positive.
 
-    Example:
+    Examples:
         Two works in opposite directions, a cosine of 1 within and -1 between: ln(e + 2 / e) - 1:
 
         >>> x = tf.constant([[1.0], [2.0], [-1.0], [-3.0]])

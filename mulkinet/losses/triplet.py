@@ -61,7 +61,7 @@ def triplet_loss(
         MulkinetError: A name is unknown, the margin is negative, shapes or types do not fit, or a
             seed is missing.
 
-    Example:
+    Examples:
         Two works on a line. Anchor 0 has d_pos = 1, d_neg = 4, anchor 1 has 1 and 1, anchor 2 has 1
         and 1, anchor 3 has 1 and 4, so the hinges are 0, 1, 1, 0:
 

@@ -42,7 +42,7 @@ def twin_loss(pair_outputs, different):
     Raises:
         MulkinetError: The shapes do not fit.
 
-    Example:
+    Examples:
         >>> round(float(twin_loss(tf.constant([0.5, 0.5]), tf.constant([0, 1]))), 4)   # ln 2
         0.6931
     """
@@ -68,7 +68,7 @@ def contrastive_loss(distances, different, *, margin=1.0):
     Raises:
         MulkinetError: The shapes do not fit, or the margin is not positive.
 
-    Example:
+    Examples:
         A cover at 2 costs 2^2 / 2, a pair of two works at 0.5 costs (1 - 0.5)^2 / 2:
 
         >>> float(contrastive_loss(tf.constant([2.0, 0.5]), tf.constant([0, 1]), margin=1.0))

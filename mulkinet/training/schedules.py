@@ -94,7 +94,7 @@ def schedule_rate(schedule, *, learning_rate, epoch, epochs, losses=()):
     Raises:
         MulkinetError: The schedule is unknown, or a number is out of its range.
 
-    Example:
+    Examples:
         >>> schedule_rate("cosine", learning_rate=1e-3, epoch=50, epochs=100)
         0.0005
     """
