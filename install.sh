@@ -6,7 +6,7 @@
 set -eu
 CDPATH='' cd -- "$(dirname -- "$0")"
 
-extras=audio,report,index,serve,download,scores,test,docs,dev
+extras=audio,report,index,serve,download,scores,cluster,test,docs,dev
 unfinished=.venv.unfinished # there while .venv is being made: what an interruption leaves is thrown away
 stamp=.venv/mulkinet-installed
 wanted="$(cat install.sh setup.cfg constraints.txt | cksum) $PWD"

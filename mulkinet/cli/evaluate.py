@@ -8,6 +8,7 @@ import click
 from click.core import ParameterSource
 
 from mulkinet.cli.errors import Command
+from mulkinet.cli.options import cluster_options
 from mulkinet.cli.printing import echo
 from mulkinet.cli.table import table
 
@@ -108,6 +109,13 @@ _FOLDER = click.Path(file_okay=False)
     help="Write per-query results, embeddings and distance weights into this folder.",
 )
 @click.option("--report", type=_FOLDER, help="Write an HTML report with figures into this folder.")
+@cluster_options(
+    unfit=lambda options: (
+        None
+        if options["baseline"] in ("qmax", "dmax")
+        else "--cluster goes with --baseline qmax or dmax"
+    )
+)
 @click.pass_context
 def main(ctx, test_ls, query_ls, val_ls, memory, ci, conventions, json_file, out, report, **system):
     """Rank every track's candidates and score the rankings.

@@ -7,7 +7,7 @@ import click
 from click.core import ParameterSource
 
 from mulkinet.cli.errors import Group, report_skipped
-from mulkinet.cli.options import workers_option
+from mulkinet.cli.options import cluster_options, workers_option
 from mulkinet.cli.printing import echo
 
 __all__ = ["main"]
@@ -41,6 +41,7 @@ def main():
     "--no-alignment", is_flag=True, help="Keep no chroma: identify cannot align queries then."
 )
 @workers_option
+@cluster_options(shared_output=True)
 @_batchsize
 @click.pass_context
 def build(
@@ -79,6 +80,7 @@ def build(
     "--alignment", is_flag=True, help="Keep chroma from now on, also of tracks that are not new."
 )
 @workers_option
+@cluster_options(shared_output=True)
 @_batchsize
 def add(collection, path, model_file, alignment, n_workers, batchsize):
     """Add new and changed tracks of COLLECTION to an index."""

@@ -1,14 +1,17 @@
 """Options that several commands share.
 
-Public names: `downsample_option`, `feature_option`, `force_option`, `list_dir_option`,
+Public names: `cluster_options`, `downsample_option`, `feature_option`, `force_option`, `list_dir_option`,
 `output_option`, `spect_len_option`, `track_length`, `workers_option`.
 """
+
+import functools
 
 import click
 
 from mulkinet.errors import MulkinetError
 
 __all__ = [
+    "cluster_options",
     "downsample_option",
     "feature_option",
     "force_option",
@@ -57,6 +60,41 @@ output_option = click.option(
     "-o", "--output", type=click.Path(), help="Folder for the store.  [the data folder]"
 )
 force_option = click.option("--force", is_flag=True, help="Overwrite an existing file.")
+
+
+def cluster_options(*, shared_output=False, unfit=lambda options: None):
+    """`--cluster`, and `--shared-output` where asked for: the command runs within `workers.on_cluster`.
+
+    `unfit`, given the command's other options, says what --cluster does not go with; None where it fits.
+    """
+
+    def decorate(command):
+        @functools.wraps(command)
+        def run(*args, cluster, shared_output=False, **kwargs):
+            from mulkinet.workers import on_cluster
+
+            if cluster and (reason := unfit(kwargs)):
+                raise click.UsageError(reason)
+            if shared_output and not cluster:
+                raise click.UsageError("--shared-output goes with --cluster")
+            say = functools.partial(click.echo, err=True)
+            n_workers = kwargs.get("n_workers", -1)
+            with on_cluster(cluster, n_workers=n_workers, shared_output=shared_output, report=say):
+                return command(*args, **kwargs)
+
+        if shared_output:
+            run = click.option(
+                "--shared-output",
+                is_flag=True,
+                help="Workers write features to this machine's cache, a folder that all of them see.",
+            )(run)
+        return click.option(
+            "--cluster",
+            metavar="ADDRESS|local",
+            help="Run on a Dask cluster: its scheduler's address, or local to start one here.",
+        )(run)
+
+    return decorate
 
 
 def feature_option(default, among):

@@ -6,6 +6,7 @@ import click
 
 from mulkinet.cli.errors import Group, report_skipped
 from mulkinet.cli.options import (
+    cluster_options,
     downsample_option,
     feature_option,
     force_option,
@@ -44,6 +45,12 @@ def main():
     help="Use several processes, or this one only.",
 )
 @workers_option
+@cluster_options(
+    shared_output=True,
+    unfit=lambda options: (
+        "expected --cluster or -r single, found both" if options["run_mode"] == "single" else None
+    ),
+)
 @spect_len_option
 @downsample_option
 @click.option("--name", help="Name of the data set.  [the name of the audio folder]")
@@ -264,6 +271,7 @@ def convert_siamese_testset(hdf_path, output, force):
     help="What charts are performed as in a store.",
 )
 @workers_option
+@cluster_options()
 @force_option
 def collect(paths, output, performances, feature, n_workers, force):
     """Collect lead sheets: chords and melodies to train on.

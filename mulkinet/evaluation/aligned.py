@@ -8,6 +8,7 @@ Public names: `alignment_distances`, `stored_chroma`.
 """
 
 import contextlib
+import functools
 import hashlib
 import os
 import time
@@ -19,14 +20,17 @@ from tqdm import tqdm
 from mulkinet.alignment.chroma import Chroma, coarsen
 from mulkinet.alignment.pairs import score_pairs
 from mulkinet.alignment.scores import score_distance, score_pair
+from mulkinet.data.npy_folder import open_data
 from mulkinet.errors import MulkinetError
 from mulkinet.files.atomic import atomic_path
-from mulkinet.workers import count_workers
+from mulkinet.workers import CRASHED, count_workers, current_cluster, run_in_processes
 
 __all__ = ["alignment_distances", "stored_chroma"]
 
 # Pairs are taken by tiles of the matrix, so that few tracks are in memory at a time.
 _TILE = 128
+# On a cluster a tile is one task: seconds, of at most 64 tracks.
+_TILE_AFAR = 32
 _PAIRS_TIMED = 4
 
 
@@ -59,7 +63,10 @@ def alignment_distances(tracks, feature, measure, *, n_workers=-1, progress=Fals
     Returns:
         (Q, M) float64; infinity between a track and itself, which is no candidate.
     """
-    n_workers = count_workers(n_workers)
+    cluster = current_cluster()
+    n_workers = cluster.n_workers if cluster else count_workers(n_workers)
+    if cluster:
+        cluster.check_path(tracks.store.path, "the store")
 
     def load(place):
         return stored_chroma(tracks.store, feature, tracks.rows[place])
@@ -74,25 +81,69 @@ def alignment_distances(tracks, feature, measure, *, n_workers=-1, progress=Fals
             report(_estimate(tracks, load, measure, n_pairs, n_workers) + kept)
         hidden = None if progress else True  # no bar where nobody looks
         with tqdm(total=n_pairs, desc=measure, unit="pair", disable=hidden) as bar:
-            for queries, references in _tiles(wanted):
-                chromas = {
-                    place: load(place)
-                    for place in np.union1d(tracks.queries[queries], tracks.references[references])
-                }
-                pairs = (
-                    (chromas[tracks.queries[query]], chromas[tracks.references[reference]])
-                    for query, reference in zip(queries, references)
-                )
-                done = 0
-                for found in score_pairs(pairs, measure, n_workers):
-                    part = slice(done, done + len(found))
-                    scores[queries[part], references[part]] = found
-                    done += len(found)
-                    bar.update(len(found))
+            score = _scores_afar if cluster else _scores_here
+            for queries, references, found in score(tracks, feature, measure, wanted, n_workers):
+                scores[queries, references] = found
+                bar.update(len(found))
         scores = _mirrored(scores, tracks)
     distances = score_distance(scores, lengths[tracks.references])
     distances[tracks.queries[:, None] == tracks.references] = np.inf
     return distances
+
+
+def _scores_here(tracks, feature, measure, wanted, n_workers):
+    """(queries, references, scores) of the wanted pairs, some at a time."""
+    for queries, references in _tiles(wanted, _TILE):
+        chromas = {
+            place: stored_chroma(tracks.store, feature, tracks.rows[place])
+            for place in np.union1d(tracks.queries[queries], tracks.references[references])
+        }
+        pairs = (
+            (chromas[tracks.queries[query]], chromas[tracks.references[reference]])
+            for query, reference in zip(queries, references)
+        )
+        done = 0
+        for found in score_pairs(pairs, measure, n_workers):
+            part = slice(done, done + len(found))
+            yield queries[part], references[part], found
+            done += len(found)
+
+
+def _scores_afar(tracks, feature, measure, wanted, n_workers):
+    """As `_scores_here`, tile by tile on the cluster, whose workers read the store themselves."""
+    task = functools.partial(_score_tile, os.path.abspath(tracks.store.path), feature, measure)
+    tiles = {
+        (queries[0], references[0]): (queries, references)
+        for queries, references in _tiles(wanted, _TILE_AFAR)
+    }
+    items = [
+        (
+            key,
+            _row_bytes(tracks, tracks.queries, queries),
+            _row_bytes(tracks, tracks.references, references),
+        )
+        for key, (queries, references) in tiles.items()
+    ]
+    for (key, *_), found in run_in_processes(task, items, n_workers):
+        if isinstance(found, str):
+            raise MulkinetError(
+                f"expected {measure} of a tile of {len(tiles[key][0])} pairs, found that {CRASHED}; "
+                "run it again without --cluster"
+            )
+        yield (*tiles.pop(key), found)
+
+
+def _row_bytes(tracks, places, chosen):
+    return tracks.rows[places[chosen]].astype(np.int64).tobytes()
+
+
+def _score_tile(path, feature, measure, tile):
+    """Runs on a worker."""
+    store = open_data(path)
+    queries, references = (np.frombuffer(rows, np.int64) for rows in tile[1:])
+    chromas = {row: stored_chroma(store, feature, row) for row in np.union1d(queries, references)}
+    pairs = [(chromas[query], chromas[reference]) for query, reference in zip(queries, references)]
+    return np.concatenate(list(score_pairs(pairs, measure)))
 
 
 def _survey(tracks, load, measure):
@@ -131,11 +182,11 @@ def _mirrored(scores, tracks):
     return scores
 
 
-def _tiles(wanted):
+def _tiles(wanted, size):
     """Arrays (queries, references) of the pairs, tile by tile."""
-    for top in range(0, wanted.shape[0], _TILE):
-        for left in range(0, wanted.shape[1], _TILE):
-            queries, references = np.nonzero(wanted[top : top + _TILE, left : left + _TILE])
+    for top in range(0, wanted.shape[0], size):
+        for left in range(0, wanted.shape[1], size):
+            queries, references = np.nonzero(wanted[top : top + size, left : left + size])
             if len(queries):
                 yield queries + top, references + left
 

@@ -20,16 +20,21 @@ import numpy as np
 from mulkinet.errors import SkippedInput
 from mulkinet.features import extractor
 from mulkinet.features.audio import decode
+from mulkinet.features.parcel import pack, unpack
 from mulkinet.features.provenance import quiet
 from mulkinet.files.atomic import remove_leftovers
 from mulkinet.files.cache import cache_folder
 from mulkinet.files.hdf5 import atomic_hdf5
-from mulkinet.workers import reason_or_result, run_in_processes
+from mulkinet.workers import current_cluster, reason_or_result, run_in_processes
 
 __all__ = ["FOLDER", "Extracted", "extract_all", "features_of", "look_up", "read_frames"]
 
 FOLDER = "features"
 FORMAT = "mulkinet-feature 1"
+_ANOTHER_FILE = (
+    "expected the same file here and on the worker, found another size or time of change there; "
+    "copy files with their times (rsync -t), or share the folder"
+)
 
 
 class Extracted(NamedTuple):
@@ -99,6 +104,13 @@ def extract_all(paths, features, n_workers, *, accept_partial=False):
     if not todo:
         return
     remove_leftovers(cache_folder(FOLDER))
+    cluster = current_cluster()
+    if cluster and not cluster.shared_output:
+        yield from _extract_afar(todo, features, accept_partial)
+        return
+    if cluster:
+        cache_folder(FOLDER).mkdir(parents=True, exist_ok=True)
+        cluster.check_path(cache_folder(FOLDER), "with --shared-output, the folder of features")
     # Workers may have been started when the cache was elsewhere.
     extract = functools.partial(_extract_missing, cache_folder(FOLDER), features, accept_partial)
     task = functools.partial(reason_or_result, extract)
@@ -161,19 +173,70 @@ def _extract_missing(folder, features, accept_partial, path):
     """Runs in a worker, which writes what it has made: a killed run loses the files in hand."""
     kept = _look_up_all(folder, path, features, accept_partial)
     missing = [feature for feature in features if feature not in kept]
+    for feature, made in _extract(missing, accept_partial, path).items():
+        _write(folder, path, feature, made)
+        kept[feature] = made.found
+    return kept
+
+
+def _extract_afar(paths, features, accept_partial):
+    """As `extract_all`, by workers that do not see the cache: they send what they make, and it is written here."""
+    folder = cache_folder(FOLDER)
+    kept = {path: _look_up_all(folder, path, features, accept_partial) for path in paths}
+    wanted = {}  # most often the same of all
+    for path in paths:
+        wanted.setdefault(tuple(f for f in features if f not in kept[path]), []).append(path)
+    for missing, group in wanted.items():
+        extract = functools.partial(_extract_and_pack, list(missing), accept_partial)
+        task = functools.partial(reason_or_result, extract)
+        for path, parcels in run_in_processes(task, group, len(group)):
+            if isinstance(parcels, str):
+                yield path, parcels
+                continue
+            made = {feature: _Made(*facts, unpack(x)) for feature, (*facts, x) in parcels.items()}
+            if not path.exists() or any(
+                one.identity != _identity(path, feature) for feature, one in made.items()
+            ):
+                yield path, _ANOTHER_FILE
+                continue
+            for feature, one in made.items():
+                _write(folder, path, feature, one)
+            yield path, {**kept.pop(path), **{feature: one.found for feature, one in made.items()}}
+
+
+def _extract_and_pack(features, accept_partial, path):
+    return {
+        feature: (made.identity, made.found, pack(made.frames))
+        for feature, made in _extract(features, accept_partial, path).items()
+    }
+
+
+class _Made(NamedTuple):
+    """A feature as it is kept: what tells its audio file, Extracted, and (n_frames, n_bins) float32."""
+
+    identity: dict
+    found: Extracted
+    frames: np.ndarray
+
+
+def _extract(features, accept_partial, path):
     try:
-        identities = {feature: _identity(path, feature) for feature in missing}
+        identities = {feature: _identity(path, feature) for feature in features}
     except OSError as error:
         raise SkippedInput(f"cannot read it: {error.strerror}") from error
     audio = decode(path, accept_partial=accept_partial)
-    for feature, x in features_of(audio.y, missing).items():
-        facts = audio.seconds, audio.sr, audio.channels, audio.is_partial, audio.note
-        kept[feature] = Extracted(x.shape[1], *facts)
-        with atomic_hdf5(_file_of(folder, path, feature)) as (file, _):
-            file["frames"] = x.T
-            file.attrs.update(identities[feature])
-            file.attrs.update(kept[feature]._asdict())
-    return kept
+    facts = audio.seconds, audio.sr, audio.channels, audio.is_partial, audio.note
+    return {
+        feature: _Made(identities[feature], Extracted(x.shape[1], *facts), x.T)
+        for feature, x in features_of(audio.y, features).items()
+    }
+
+
+def _write(folder, path, feature, made):
+    with atomic_hdf5(_file_of(folder, path, feature)) as (file, _):
+        file["frames"] = made.frames
+        file.attrs.update(made.identity)
+        file.attrs.update(made.found._asdict())
 
 
 def _file_of(folder, path, feature):

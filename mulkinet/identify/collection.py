@@ -27,6 +27,7 @@ from mulkinet.features.cache import extract_all, read_frames
 from mulkinet.features.resize import TrackLength
 from mulkinet.identify.embedder import stored_settings
 from mulkinet.sources.layout import find_flat_tracks, find_tracks
+from mulkinet.workers import current_cluster, run_in_processes
 
 __all__ = ["Entry", "baseline_for", "open_collection"]
 
@@ -124,20 +125,21 @@ class _AudioFiles:
             (path, stamp): (title, content)
             for path, stamp, title, content in zip(*(ids[name] for name in _OF_FILES))
         }
-        describe = functools.partial(_describe, known)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            found = _with_bar(pool.map(describe, tracks), len(tracks), progress)
-            for track, entry in zip(tracks, found):
-                if isinstance(entry, str):
-                    self.skipped.append((track.path, entry))
-                else:
-                    self.entries.append(entry)
-                    self._path_of[entry] = track.path
+        described = _described_here if current_cluster() is None else _described_afar
+        found = dict(_with_bar(described(known, tracks), len(tracks), progress))
+        for track in tracks:
+            entry = found[track]
+            if isinstance(entry, str):
+                self.skipped.append((track.path, entry))
+            else:
+                self.entries.append(entry)
+                self._path_of[entry] = track.path
 
     def recordings(self, entries, n_workers):
         by_path = {self._path_of[entry]: entry for entry in entries}
         feature = self._embedder.feature
-        for path, found in extract_all(list(by_path), [feature], n_workers):
+        # In order, whoever is done first: a batch of other tracks gives embeddings that differ in the last bit.
+        for path, found in _in_order(by_path, extract_all(list(by_path), [feature], n_workers)):
             if isinstance(found, str):
                 yield by_path[path], found
             else:
@@ -201,13 +203,49 @@ def _check_path(folder):
         ) from error
 
 
+def _in_order(keys, pairs):
+    """(key, value) pairs in the order of the keys, each as soon as those before it are there."""
+    keys, early = iter(keys), {}
+    awaited = next(keys, None)
+    for key, value in pairs:
+        early[key] = value
+        while awaited in early:
+            yield awaited, early.pop(awaited)
+            awaited = next(keys, None)
+
+
+def _described_here(known, tracks):
+    """(track, Entry or reason) of each."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from zip(tracks, pool.map(functools.partial(_describe, known), tracks))
+
+
+def _described_afar(known, tracks):
+    """As `_described_here`, by the workers of the cluster, who read the files that are not known."""
+    new = []
+    for track in tracks:
+        try:
+            is_known = _key(track.path) in known
+        except OSError:
+            is_known = False
+        if is_known:
+            yield track, _describe(known, track)
+        else:
+            new.append(track)
+    yield from run_in_processes(functools.partial(_describe, {}), new, len(new))
+
+
+def _key(path):
+    stat = path.stat()
+    return os.path.abspath(path), f"{stat.st_size} {stat.st_mtime_ns}"
+
+
 def _describe(known, track):
     """The Entry of an audio file, or the reason (str) why it cannot be read."""
     work_id, track_id, path = track
     try:
         check_file(path)
-        stat = path.stat()
-        key = os.path.abspath(path), f"{stat.st_size} {stat.st_mtime_ns}"
+        key = _key(path)
         title, content = known.get(key) or (_tagged_title(path) or track_id, _content_of(path))
     except SkippedInput as error:
         return str(error)

@@ -1,7 +1,4 @@
-"""Runs one function over many items in processes that may die, and that end when their parent does.
-
-Public names: `CRASHED`, `count_workers`, `prepare_worker`, `reason_or_result`, `run_in_processes`.
-"""
+"""Processes of this machine, which may die, and end when their parent does. Public names: `prepare_worker`, `run`."""
 
 import functools
 import os
@@ -11,37 +8,13 @@ import threading
 import time
 from concurrent.futures.process import BrokenProcessPool
 
-from mulkinet.errors import MulkinetError, SkippedInput
-
-__all__ = ["CRASHED", "count_workers", "prepare_worker", "reason_or_result", "run_in_processes"]
-
-# What stands for the result of an item whose process died.
-CRASHED = "the worker process died (a crash in a library, or out of memory)"
+__all__ = ["prepare_worker", "run"]
 
 _PR_SET_PDEATHSIG = 1
 
 
-def count_workers(n_workers):
-    """Number of processes.
-
-    Args:
-        n_workers: 1 or more; or negative, joblib's way: -1 is one per core, -2 leaves a core free.
-
-    Returns:
-        int, at least 1.
-
-    Raises:
-        MulkinetError: It is 0.
-    """
-    import joblib
-
-    if n_workers == 0:
-        raise MulkinetError("expected n_workers of 1 or more, or -1 for all cores, found 0")
-    return joblib.effective_n_jobs(n_workers)
-
-
-def run_in_processes(function, items, n_workers):
-    """Calls `function(item)` for every item in worker processes.
+def run(function, items, n_workers, crashed):
+    """Calls `function(item)` for every item; see `mulkinet.workers.run_in_processes`.
 
     A process that dies takes only its own item along: those it shared the pool with run again. What
     workers print is thrown away. They end as soon as this process does, however it ends.
@@ -50,9 +23,10 @@ def run_in_processes(function, items, n_workers):
         function: A function that can be sent to another process.
         items: Hashable items.
         n_workers: Number of processes, at least 1; with 1 they run in this process.
+        crashed: What stands for the result of an item whose process died.
 
     Yields:
-        (item, result) as they end; the result is `CRASHED` where the process died.
+        (item, result) as they end.
     """
     if n_workers == 1:  # no joblib: what `prepare_worker` sets is not for this process
         for item in items:
@@ -79,25 +53,8 @@ def run_in_processes(function, items, n_workers):
             # Any of those under way may be the cause: each gets a pool to itself.
             for item in started:
                 if item not in ended:
-                    yield item, _run_alone(call(item), settings)
+                    yield item, _run_alone(call(item), settings, crashed)
         waiting = waiting[len(started) :]
-
-
-def reason_or_result(function, item):
-    """`function(item)`, or the reason (str) why the item cannot be used, so that others go on.
-
-    Raises:
-        MulkinetError: What ends a run of thousands, such as a full disk; it is not the item's fault.
-    """
-    try:
-        return function(item)
-    except SkippedInput as error:
-        return str(error)
-    except MulkinetError:
-        raise
-    except Exception as error:
-        # Whatever a library makes of a strange file.
-        return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _noting(items, started):
@@ -107,14 +64,14 @@ def _noting(items, started):
         yield item
 
 
-def _run_alone(call, settings):
+def _run_alone(call, settings, crashed):
     import joblib
 
     try:
         # One job would run in this process, which must outlive it.
         [(_, result)] = joblib.Parallel(2, **settings)([call])
     except BrokenProcessPool:
-        return CRASHED
+        return crashed
     return result
 
 
