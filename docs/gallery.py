@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from mulkinet import Index, match
-from mulkinet.evaluation.report.figures import training_curves
+from mulkinet.evaluation.report.figures import similarity_matrix, training_curves
 from mulkinet.features.audio import SR, decode
 from mulkinet.identify.pages.match_page import write_match_figure, write_match_page
 
@@ -41,7 +41,7 @@ def main():
         draw_match(folder)
         index = build_index(folder)
         draw_set_list(folder, index)
-        draw_groups(folder, index)
+        draw_groups(index)
         draw_training()
 
 
@@ -81,7 +81,8 @@ def draw_set_list(folder, index):
     for row, (spans, colour) in enumerate(((named, _BLUE), (played, _GREY))):
         for start, end, work in spans:
             axes.barh(row, end - start, left=start, height=0.6, color=colour, edgecolor="white")
-            axes.text((start + end) / 2, row, work, ha="center", va="center", color="white")
+            if end - start > ends[-1] / 12:
+                axes.text((start + end) / 2, row, work, ha="center", va="center", color="white")
     axes.set_yticks([0, 1], ["found", "played"])
     axes.set_xlabel("seconds")
     axes.set_xlim(0, ends[-1])
@@ -89,8 +90,13 @@ def draw_set_list(folder, index):
     figure.savefig(IMAGES / "set-list.png", dpi=110)
 
 
-def draw_groups(folder, index):
-    """Placeholder until groups are there."""
+def draw_groups(index):
+    """Distances between all tracks of the index, versions of a work side by side."""
+    order = np.argsort(index.data.ids["work_id"], kind="stable")
+    works = list(index.data.ids["work_id"][order])
+    embeddings = np.asarray(index.data.embeddings, dtype=np.float64)[order]
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    similarity_matrix(1 - embeddings @ embeddings.T, works).savefig(IMAGES / "groups.png", dpi=110)
 
 
 def draw_training():

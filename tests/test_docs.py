@@ -19,6 +19,7 @@ PAGES += sorted((ROOT / "docs").rglob("*.md"))
 NOT_RUN = {
     "git clone": "test_install.py runs the installation, test_demo.py what `make demo` makes",
     "da-tacos --download": "it fetches gigabytes",
+    "mulkinet serve": "it serves until it is stopped; tests/serve runs it",
 }
 
 

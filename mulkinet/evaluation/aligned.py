@@ -77,7 +77,7 @@ def alignment_distances(tracks, feature, measure, *, n_workers=-1, progress=Fals
         wanted &= np.isnan(scores)
         n_pairs = int(wanted.sum())
         if report and n_pairs:
-            kept = "; interrupted, it goes on where it was" if isinstance(scores, np.memmap) else ""
+            kept = "; interrupted, it will resume" if isinstance(scores, np.memmap) else ""
             report(_estimate(tracks, load, measure, n_pairs, n_workers) + kept)
         hidden = None if progress else True  # no bar where nobody looks
         with tqdm(total=n_pairs, desc=measure, unit="pair", disable=hidden) as bar:

@@ -189,7 +189,7 @@ def test_a_killed_run_goes_on_with_nothing_lost(tmp_path, monkeypatch, rng):
     tracks, lines = open_tracks(tmp_path / "s.h5"), []
     resumed = alignment_distances(tracks, "hpcp", "qmax", report=lines.append)
     assert lines[0].startswith(f"qmax: {435 - n_done} alignments in ")
-    assert lines[0].endswith("; interrupted, it goes on where it was")
+    assert lines[0].endswith("; interrupted, it will resume")
     assert not kept[0].exists()
     np.testing.assert_array_equal(resumed, alignment_distances(tracks, "hpcp", "qmax"))
 
