@@ -249,7 +249,8 @@ def test_kill_9_and_resume(store_path, tmp_path, monkeypatch):
         <= len(mulkinet.load_model(killed / "models/t/last.h5").metadata["training"]["history"])
         < 30
     )
-    subprocess.run([*command, "--resume"], check=True, **quiet)
+    monkeypatch.chdir(killed)
+    run(store_path, max_epoch=30, lr=1e-3, seed=0, resume=True)
     assert_same_run(tmp_path / "whole", killed)
 
 
