@@ -107,7 +107,7 @@ def draw_training():
     training_curves(*columns).savefig(IMAGES / "training.png", dpi=110)
 
 
-def photograph(page, picture, size=(1100, 830)):
+def photograph(page, picture, size=(1100, 1030)):
     """Has Chromium draw a page."""
     program = (
         shutil.which("chromium")

@@ -51,6 +51,11 @@ def embed(model, store, *, rows=None, feature=None, batch_size=32, pad="wrap", p
 
     Raises:
         MulkinetError: The store's features are not what the model was trained on, or not finite.
+
+    Examples:
+        >>> from mulkinet import FeatureStore, build_model, embed
+        >>> embed(build_model("keyconv", embedding_len=32), FeatureStore("sample.h5")).shape
+        (3, 32)
     """
     _check_model(model)
     if pad not in PADS:

@@ -83,6 +83,14 @@ class FeatureStore:
     Raises:
         MulkinetError: The file is absent, no HDF5 file, not a store, newer than this package, or
             contradicts itself.
+
+    Examples:
+        >>> from mulkinet import FeatureStore
+        >>> store = FeatureStore("sample.h5")
+        >>> list(zip(store.work_ids.tolist(), store.track_ids.tolist()))
+        [('a', '9'), ('a', '10'), ('b', '1')]
+        >>> store.get(("a", "9"), "hpcp").shape
+        (12, 5)
     """
 
     def __init__(self, path):

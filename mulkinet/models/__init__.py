@@ -45,6 +45,13 @@ def build_model(name, **options):
 
     Raises:
         MulkinetError: No such network, no such option, or a value that is not possible.
+
+    Examples:
+        >>> from mulkinet import build_model
+        >>> build_model("keyconv", n_filters=16, embedding_len=32).embedding_len
+        32
+        >>> options_of("keyconv")
+        {'n_filters': 128, 'embedding_len': 256}
     """
     defaults = options_of(name)
     unknown = sorted(set(options) - set(defaults))
