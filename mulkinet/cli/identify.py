@@ -37,7 +37,7 @@ _SECONDS = click.FloatRange(0, min_open=True)
     "--segments",
     "segment_sec",
     type=_SECONDS,
-    help="Answer by spans of time, from windows of so many seconds.",
+    help="Report spans of time, from windows of this many seconds.",
 )
 @click.option(
     "--hop",

@@ -43,7 +43,7 @@ class LazyGroup(Group):
         "preprocess": ("mulkinet.cli.preprocess", "Make a feature store from audio or a data set."),
         "train": ("mulkinet.cli.train", "Train a network."),
         "evaluate": ("mulkinet.cli.evaluate", "Rank a collection and score the ranking."),
-        "compare": ("mulkinet.cli.compare", "Set two evaluations side by side."),
+        "compare": ("mulkinet.cli.compare", "Compare two evaluations query by query."),
         "index": ("mulkinet.cli.index", "Build and update the index of a collection."),
         "identify": ("mulkinet.cli.identify", "Find out which songs recordings are."),
         "match": ("mulkinet.cli.match", "Tell whether two recordings are of the same work."),

@@ -27,13 +27,14 @@ _FILE = click.Path(dir_okay=False)
 @click.option("--report", type=_FILE, help="Write a page with the plot and two players here.")
 @click.option("--embed-audio", is_flag=True, help="Make the recordings part of the page.")
 @click.option("--plot", type=_FILE, help="Write the plot as PNG here.")
-@click.option("--exit-zero", is_flag=True, help="End with 0 also where the two are no covers.")
+@click.option("--exit-zero", is_flag=True, help="Exit with 0 for different works too.")
 @click.pass_context
 def main(ctx, a, b, feature, as_json, report, embed_audio, plot, exit_zero):
     """Tell whether recordings A and B are of the same work, and where they match.
 
-    Needs no index and no training. The probability holds where half of the pairs asked about are covers. Exit codes: 0
-    for the same work, 1 for another one or an error.
+    Needs no index and no training. The probability assumes that half of the pairs you ask about are covers.
+
+    Exit codes: 0 for the same work, 1 for another one or an error.
     """
     if embed_audio and not report:
         raise click.UsageError("--embed-audio goes with --report")

@@ -154,7 +154,7 @@ def _option(*names, **settings):
     "--max-epoch", type=click.IntRange(0), help="Epochs; 0 saves the untrained network.  [recipe]"
 )
 @click.option(
-    "--pretrain-epochs", type=click.IntRange(0), help="Epochs of softmax before.  [recipe]"
+    "--pretrain-epochs", type=click.IntRange(0), help="Epochs of softmax training first.  [recipe]"
 )
 @click.option("--optimizer", help="adam, adamw, sgd, lookahead-adam or lookahead-sgd.  [recipe]")
 @click.option(
@@ -167,13 +167,13 @@ def _option(*names, **settings):
 @click.option("--weight-decay", type=click.FloatRange(0), help="Decay of all weights.  [recipe]")
 @click.option("--clip-norm", type=float, help="Largest norm of the gradients.  [recipe]")
 @click.option(
-    "--weight-average", type=float, help="Share of the averaged weights kept a step.  [recipe]"
+    "--weight-average", type=float, help="Share of the average that each step keeps.  [recipe]"
 )
 @click.option("--init-from", type=click.Path(), help="Model file to start from.")
 @click.option(
     "--patience",
     type=click.IntRange(1),
-    help="Stop after so many epochs without a better validation MAP.  [never]",
+    help="Stop after this many epochs without a better validation MAP.  [never]",
 )
 @click.option("--gpu", default="0", help="0, or 0,1 for several, or -1 for the CPU.")
 @click.option("--mixed-precision", is_flag=True, help="bfloat16 on GPUs that have it.")

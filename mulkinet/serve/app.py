@@ -217,7 +217,7 @@ async def identify(
     audio: _Recording,
     top: int = Form(10, ge=1, le=100, description="Works and tracks to name."),
     segments: Optional[float] = Form(
-        None, ge=1, le=3600, description="Answer by spans of time, from windows of so many seconds."
+        None, ge=1, le=3600, description="Report spans of time, from windows of this many seconds."
     ),
     alignments: int = Form(
         0, ge=0, le=20, description="Works of which it is told where they match the recording."
