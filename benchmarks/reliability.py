@@ -1,19 +1,27 @@
-"""How far probabilities hold on works that calibration never saw.
+"""How far probabilities, and the costs that the rule of a yes states, hold on works that calibration never saw.
 
-A model is calibrated on DEMO-VAL. All performances of the works of DEMO-TEST but the last of each are
-indexed from their audio, the last ones are identified, and probabilities are compared with how often
-they were right: of all tracks as covers of the query, and of all works, each by its nearest track.
-
-All queries are of works of the index, so probabilities are those for `known` of 1. Each bin holds the
-same share of the covers that the probabilities promise; none is empty.
-
+    python benchmarks/reliability.py --real ../shared/data/real/covers80-dev.h5 [--model-file covers]
     python benchmarks/reliability.py [--model-file models/demo/best.h5] [--data-dir datasets]
+
+With --real: half of a store's works, drawn at random, are indexed, and the index is calibrated on the other half. All
+tracks are asked for, their own left out, so that about half of them have a cover to be found. False alarms (a yes to
+another work) and misses (no yes to the right one) are counted beside what their probabilities promise: of each answer
+the expected number, with the interval within which 95 % of such counts fall. It is done for several halves; their
+counts are means, since the halves share their tracks. `shipped` is the same index with the model's own calibration.
+
+Without it: a model is calibrated on DEMO-VAL. All performances of the works of DEMO-TEST but the last of each are
+indexed from their audio, the last ones are identified, and probabilities of works are compared with how often they were
+right. All queries are of works of the index, so probabilities are those for `known` of 1. Each bin holds the same share
+of the covers that the probabilities promise; none is empty.
 """
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import click
 import numpy as np
@@ -23,17 +31,19 @@ from mulkinet.cli.table import table
 
 N_BINS = 5
 _ALL_KNOWN = 1 - 1e-9
+_HALVES = 10
+_SIMULATED = 2000
 
 
 class Bin(NamedTuple):
-    """Pairs of similar probability.
+    """Answers of similar probability.
 
     Attributes:
         low: The least probability.
         high: The greatest.
-        n: Pairs.
+        n: Answers.
         promised: Mean probability.
-        observed: Share of pairs that are covers.
+        observed: Share of answers that are right.
     """
 
     low: float
@@ -99,7 +109,7 @@ def build_demo_index(folder, demo, model_file, indexed):
         (folder / "library" / work).mkdir(parents=True, exist_ok=True)
         os.symlink(audio_of(demo, work, track), folder / "library" / work / f"{track}.flac")
     index = Index.build(folder / "demo.index", folder / "library", model_file)
-    index.calibrate(data_dir=demo.store_path, val_ls=demo.lists["VAL"])
+    index.calibrate(data_dir=demo.store_path, val_ls=demo.lists["VAL"], known=_ALL_KNOWN)
     return index
 
 
@@ -109,7 +119,7 @@ def audio_of(demo, work, track):
 
 
 def judge(index, demo, asked):
-    """Identifies performances, and compares the probabilities with the truth.
+    """Identifies performances, and compares the probabilities of works with the truth.
 
     Args:
         index: Index of `build_demo_index`.
@@ -117,46 +127,209 @@ def judge(index, demo, asked):
         asked: (work_id, track_id) of performances that the index does not hold.
 
     Returns:
-        dict of "tracks" and "works" to (probabilities (n,), is_true (n,)).
+        (probabilities (n,), is_true (n,)).
     """
-    from mulkinet.identify.calibration import probability
-
     answers = index.identify([audio_of(demo, *pair) for pair in asked], top=len(index))
-    calibration = {**index.data.calibration, "known": _ALL_KNOWN}
-    judged = {}
-    for kind in ("tracks", "works"):
-        pairs = [
-            (match.distance, match.work_id == work)
-            for answer, (work, _) in zip(answers, asked)
-            for match in getattr(answer, kind)
-        ]
-        distances, is_true = (np.array(column) for column in zip(*pairs))
-        judged[kind] = probability(calibration, distances, index.n_works), is_true
-    return judged
+    pairs = [
+        (match.probability, match.work_id == work)
+        for answer, (work, _) in zip(answers, asked)
+        for match in answer.works
+    ]
+    probabilities, is_true = (np.array(column) for column in zip(*pairs))
+    return probabilities, is_true
+
+
+class Counts(NamedTuple):
+    """What came of the queries of one half.
+
+    Attributes:
+        queries: Their number.
+        known: How many have a cover in the index.
+        alarms, misses: Counted.
+        promised_alarms, promised_misses: Expected by the answers' probabilities.
+        draws: (n, 2) counts of both, drawn from these probabilities.
+        stated: (false alarms, misses) of 100 queries that the rule states beforehand.
+    """
+
+    queries: int
+    known: int
+    alarms: int
+    misses: int
+    promised_alarms: float
+    promised_misses: float
+    draws: np.ndarray
+    stated: tuple
+
+
+def count(answers, store, held, rule, rng):
+    """Counts what a rule makes of the answers to all tracks of a store, own ones left out.
+
+    Args:
+        answers: Answers with all works of the index, one for each track.
+        store: FeatureStore of the tracks.
+        held: Works of the index, all of whose tracks in the store it holds.
+        rule: Rule.
+        rng: numpy Generator.
+
+    Returns:
+        Counts.
+    """
+    sizes = {work: (store.work_ids == work).sum() for work in held}
+    promised, drawn, counted = np.zeros(2), np.zeros((_SIMULATED, 2)), np.zeros(2, int)
+    n_known = 0
+    for answer, work in zip(answers, store.work_ids):
+        is_known = sizes.get(work, 0) > 1
+        n_known += is_known
+        names, chances = _chances(answer)
+        best = int(np.argmax(chances[:-1]))
+        is_yes = chances[best] >= rule.threshold
+        counted += (
+            is_yes and names[best] != work,
+            is_known and not (is_yes and names[best] == work),
+        )
+        told = chances[best] if is_yes else 0.0
+        promised += (is_yes - told, 1 - answer.none - told)
+        # What the truth may have been, by these probabilities: a place among works and none.
+        truth = np.searchsorted(np.cumsum(chances)[:-1], rng.random(_SIMULATED))
+        is_right = is_yes & (truth == best)
+        drawn[:, 0] += is_yes & ~is_right
+        drawn[:, 1] += (truth < len(names) - 1) & ~is_right
+    stated = rule.false_alarms, rule.misses
+    return Counts(len(answers), n_known, *counted, *promised, drawn, stated)
+
+
+def judge_all(answers, store, held):
+    """Probabilities of all answers, "none of these" among them, and which are right: ((n,), (n,) bool)."""
+    sizes = {work: (store.work_ids == work).sum() for work in held}
+    judged = []
+    for answer, work in zip(answers, store.work_ids):
+        right = work if sizes.get(work, 0) > 1 else None
+        judged += [(chance, name == right) for name, chance in zip(*_chances(answer))]
+    probabilities, is_true = zip(*judged)
+    return np.array(probabilities), np.array(is_true)
+
+
+def _chances(answer):
+    """Names and probabilities of all works, and of none, which is last."""
+    chances = np.array([match.probability for match in answer.works] + [answer.none])
+    return [match.work_id for match in answer.works] + [None], chances / chances.sum()
+
+
+def halves(store_path, model_file, n_halves=_HALVES, seed=0):
+    """Indexes half of the works and asks for all tracks, own ones left out.
+
+    Args:
+        store_path: FeatureStore of recordings.
+        model_file: Model file or name.
+        n_halves: How often, with other works each time.
+        seed: Of what is drawn.
+
+    Yields:
+        (calibrated on "the other half" or "shipped", Index, its calibration, Answers, FeatureStore).
+    """
+    from mulkinet import FeatureStore, Index
+    from mulkinet.data.averaged import at_rate_of
+    from mulkinet.data.lists import write_list
+
+    rng = np.random.default_rng(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        Index.build(folder / "all.index", store_path, model_file, alignment=False, progress=False)
+        whole = Index.open(folder / "all.index")
+        shipped = whole.data.calibration
+        store = at_rate_of(whole.model, FeatureStore(store_path))
+        keys = list(zip(store.work_ids.tolist(), store.track_ids.tolist()))
+        feature = whole.data.config["feature"]
+        queries = [np.asarray(store.get(key, feature)) for key in keys]
+        embeddings = whole.data.embeddings[[whole.rows_by_key[key] for key in keys]]
+        # Each track is a query of every half: it is embedded once.
+        whole.embedder.embed = lambda _: embeddings
+        works = np.unique(store.work_ids)
+        for _ in range(n_halves):
+            left = set(rng.permutation(works)[: len(works) // 2].tolist())
+            path = shutil.copy(folder / "all.index", folder / "half.index")
+            index = Index.open(path)
+            index.__dict__["embedder"] = whole.embedder
+            index.remove(sorted(left))
+            for kind in ("shipped", "the other half"):
+                if kind == "the other half":
+                    write_list(folder / "LEFT", [key for key in keys if key[0] in left])
+                    index.calibrate(data_dir=store_path, val_ls=folder / "LEFT")
+                elif not shipped:
+                    continue
+                answers = index.identify(queries, top=len(index), exclude_self=True)
+                yield kind, index, index.data.calibration, answers, store
+
+
+def _of_real(store_path, model_file):
+    from mulkinet.identify.posterior import choose_rule
+
+    rng, counts, judged = np.random.default_rng(0), {}, {}
+    for kind, index, calibration, answers, store in halves(store_path, model_file):
+        held = set(index.data.ids["work_id"])
+        judged.setdefault(kind, []).append(judge_all(answers, store, held))
+        for false_alarms in (None, 5, 1):
+            rule = choose_rule(calibration, index.n_works, false_alarms)
+            found = count(answers, store, held, rule, rng)
+            counts.setdefault((kind, false_alarms), []).append(found)
+    rows = []
+    for (kind, false_alarms), found in counts.items():
+        rule = "p >= .5" if false_alarms is None else f"{false_alarms} of 100"
+        rows += [(kind, rule, *row) for row in _rows_of(found)]
+    first = found[0]
+    click.echo(f"{first.queries} queries, {first.known} of works of the index; {len(found)} halves")
+    headings = ("calibrated on", "rule", "", "counted", "promised by answers", "stated by rule")
+    click.echo(table([headings, *rows]) + "\n")
+    for kind, parts in judged.items():
+        probabilities, truths = (np.concatenate(part) for part in zip(*parts))
+        click.echo(_bins_text(f"calibrated on {kind}: probability", probabilities, truths))
+
+
+def _rows_of(counts):
+    """Of false alarms and misses: name, counted, promised with the interval of one half's count, stated."""
+    ends = np.mean([np.quantile(one.draws, (0.025, 0.975), axis=0) for one in counts], axis=0)
+    for place, name in enumerate(("false alarms", "misses")):
+        counted = [(one.alarms, one.misses)[place] for one in counts]
+        promised = np.mean([(one.promised_alarms, one.promised_misses)[place] for one in counts])
+        stated = [one.stated[place] for one in counts]
+        told = "" if None in stated else f"{np.mean(stated) * counts[0].queries / 100:.1f}"
+        low, high = ends[:, place]
+        numbers = f"{np.mean(counted):.1f} ({min(counted)} - {max(counted)})"
+        yield name, numbers, f"{promised:.1f} ({low:.0f} - {high:.0f})", told
+
+
+def _bins_text(heading, probabilities, is_true):
+    rows = [
+        (
+            f"{bin.low:.4f} - {bin.high:.4f}",
+            str(bin.n),
+            f"{bin.promised:.4f}",
+            f"{bin.observed:.4f}",
+        )
+        for bin in reliability(probabilities, is_true)
+    ]
+    return table([(heading, "answers", "mean", "right"), *rows]) + "\n"
 
 
 @click.command(cls=Command)
-@click.option("--model-file", default="models/demo/best.h5", help="Model trained on DEMO-TRAIN.")
+@click.option(
+    "--real", type=click.Path(), help="Feature store of recordings, for the check by halves."
+)
+@click.option("--model-file", help="Model.  [covers; models/demo/best.h5 without --real]")
 @click.option("--data-dir", default="datasets", help="Folder of the demo set.")
-def main(model_file, data_dir):
+def main(real, model_file, data_dir):
     """Print how far probabilities hold on works that calibration never saw."""
+    if real:
+        _of_real(real, model_file or "covers")
+        return
     from mulkinet.sources.demo.demo_set import ensure_demo
 
     demo = ensure_demo(data_dir)
     indexed, asked = split(demo.lists["TEST"])
     with tempfile.TemporaryDirectory() as folder:
-        judged = judge(build_demo_index(Path(folder), demo, model_file, indexed), demo, asked)
-    for kind, (probabilities, is_true) in judged.items():
-        rows = [
-            (
-                f"{bin.low:.4f} - {bin.high:.4f}",
-                str(bin.n),
-                f"{bin.promised:.4f}",
-                f"{bin.observed:.4f}",
-            )
-            for bin in reliability(probabilities, is_true)
-        ]
-        click.echo(table([(f"probability of {kind}", "pairs", "mean", "covers"), *rows]) + "\n")
+        index = build_demo_index(Path(folder), demo, model_file or "models/demo/best.h5", indexed)
+        probabilities, is_true = judge(index, demo, asked)
+    click.echo(_bins_text("probability of works", probabilities, is_true))
 
 
 if __name__ == "__main__":

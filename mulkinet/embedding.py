@@ -6,7 +6,7 @@ from its beginning, so that an excerpt gives the same embedding wherever it come
 would make all short tracks look alike. `pad="zero"` fills up with zeros as published systems do: to the
 length that the network must have, and no further.
 
-Public names: `embed`, `embed_arrays`, `check_compatible`, `least_frames`, `prepare_track`,
+Public names: `embed`, `embed_arrays`, `check_compatible`, `fixed_frames`, `least_frames`, `prepare_track`,
 `trained_frames`.
 """
 
@@ -26,6 +26,7 @@ __all__ = [
     "check_compatible",
     "embed",
     "embed_arrays",
+    "fixed_frames",
     "least_frames",
     "prepare_track",
     "trained_frames",
@@ -100,7 +101,7 @@ def trained_frames(model):
     """Frames that a model saw of a track in training; None if its metadata does not say."""
     # Networks of any length say it where the trainer noted the options of the run.
     settings = model.metadata.get("training", {}).get("settings", {})
-    return _fixed_frames(model) or settings.get("n_frames")
+    return fixed_frames(model) or settings.get("n_frames")
 
 
 def least_frames(model):
@@ -189,14 +190,15 @@ def _check_model(model):
         )
 
 
-def _fixed_frames(model):
+def fixed_frames(model):
+    """Frames that a model takes of every track; None where it takes the whole."""
     return model.n_frames or model.metadata.get("n_frames")
 
 
 def _seen_frames(model, n_frames, pad):
     """Frames that the model sees of a track of `n_frames`."""
     least = least_frames(model) if pad == "wrap" else model.padded_frames
-    return _fixed_frames(model) or max(n_frames, least)
+    return fixed_frames(model) or max(n_frames, least)
 
 
 def _report_short(model, lengths, pad):
@@ -225,7 +227,7 @@ def _batches(lengths, batch_size):
 
 
 def _load(model, store, feature, row, pad):
-    frames = store.read(feature, row, n_frames=_fixed_frames(model))
+    frames = store.read(feature, row, n_frames=fixed_frames(model))
     if not np.isfinite(frames).all():
         store.check_finite(feature, rows=[row])
     return prepare_track(model, frames.T, pad)

@@ -22,7 +22,7 @@ _SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 @click.option(
     "--false-accept-rate",
     type=_SHARE,
-    help="Set tau so that this share of non-cover pairs is accepted.  [equal error rate]",
+    help="Set tau, the largest distance of a pair of covers, so that this share of others is accepted.  [equal error]",
 )
 @click.option(
     "--known",
@@ -32,24 +32,25 @@ _SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 )
 @click.option("--model-file", type=_FILE, help="The index's model, if it has moved.")
 def main(path, model_file, data_dir, val_ls, false_accept_rate, known):
-    """Set the threshold of an index, and turn its distances into probabilities.
+    """Turn the distances of an index into probabilities.
 
     The tracks must be of works that the model was not trained on, with several performances of each.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from mulkinet.identify.answer_text import rule_text
     from mulkinet.identify.index import Index
+    from mulkinet.identify.posterior import choose_rule
 
     say = functools.partial(click.echo, err=True)
     index = Index.open(path, model_file, report=say)
     found = index.calibrate(
         data_dir=data_dir, val_ls=val_ls, false_accept_rate=false_accept_rate, known=known
     )
-    expected = found["false_accepts"] * len(index)
     click.echo(
         f"{found['tracks']} tracks of {found['works']} works: {found['pairs']} pairs, "
         f"{found['cover_pairs']} of them covers\n"
         f"tau {found['tau']:.4f} ({found['criterion']}): accepts {found['false_accepts']:.2%} of "
-        f"non-covers, rejects {found['false_rejects']:.2%} of covers\n"
-        f"in an index of {len(index)} tracks that is {expected:.2g} wrong tracks a query\n"
-        f"probabilities assume that {known:.0%} of queries are of one of its {index.n_works} works"
+        f"non-covers, rejects {found['false_rejects']:.2%} of covers"
     )
+    decisive = found.get("reranked", found)
+    click.echo(rule_text(choose_rule(decisive, index.n_works)))

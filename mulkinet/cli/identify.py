@@ -10,12 +10,13 @@ import click
 
 from mulkinet.cli.errors import Command, report_skipped
 from mulkinet.cli.printing import echo
-from mulkinet.cli.table import table
+from mulkinet.cli.table import table, without_empty
+from mulkinet.identify.answer_text import chance, rule_text
 
 __all__ = ["main"]
 
 _FILE = click.Path(dir_okay=False)
-_WARNINGS_SHOWN = 3
+_WARNINGS_SHOWN = 4
 # Works of a query whose match with it a page shows.
 _PICTURES = 5
 _SECONDS = click.FloatRange(0, min_open=True)
@@ -30,7 +31,13 @@ _SECONDS = click.FloatRange(0, min_open=True)
     type=click.IntRange(1),
     help="How many works and tracks to show; of a span, one.",
 )
-@click.option("--tau", type=float, help="Largest distance of a cover.  [from mulkinet calibrate]")
+@click.option(
+    "--false-alarms",
+    type=click.FloatRange(0, 100, min_open=True),
+    metavar="N",
+    help="Say yes so seldom that N of 100 queries get a wrong one.  [where the probability is .5 or more]",
+)
+@click.option("--tau", type=float, help="No cover is farther; for an index without probabilities.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @click.option(
@@ -53,13 +60,19 @@ _SECONDS = click.FloatRange(0, min_open=True)
 )
 @click.option("--report", type=_FILE, help="Write a page to look at and listen to here.")
 @click.option("--embed-audio", is_flag=True, help="Make the recordings part of the page.")
+@click.option(
+    "--exclude-self",
+    is_flag=True,
+    help="Leave the query itself out, where it is a track of the index by its content or path.",
+)
 @click.option("-n", "--n-workers", default=-1, help="Processes; -1 is one per core.")
 @click.option("--model-file", type=_FILE, help="The index's model, if it has moved.")
 def main(queries, path, model_file, as_json, as_csv, report, embed_audio, **options):
     """Find out which songs recordings are.
 
     A QUERY is an audio file, or a folder with all audio in it and below. With --segments, the answer for a
-    long recording or a medley says what is played when.
+    long recording or a medley says what is played when. The probabilities of a recording's works and of "none of
+    these" sum to 1.
     """
     if as_json and as_csv:
         raise click.UsageError("expected --json or --csv, found both")
@@ -74,11 +87,11 @@ def main(queries, path, model_file, as_json, as_csv, report, embed_audio, **opti
         from mulkinet.identify.pages.answers_page import write_answers_page
     index = Index.open(path, model_file)
     answers = index.identify(_files(queries), n_aligned=_PICTURES if report else 0, **options)
-    warnings = [f"{answer.query}: {text}" for answer in answers for text in answer.warnings]
+    warnings = list(_warnings(answers))
     for line in warnings[:_WARNINGS_SHOWN]:
         click.echo(line, err=True)
     if len(warnings) > _WARNINGS_SHOWN:
-        click.echo(f"the same for {len(warnings) - _WARNINGS_SHOWN} more queries", err=True)
+        click.echo(f"{len(warnings) - _WARNINGS_SHOWN} more warnings: see --json", err=True)
     if index.data.calibration is None:
         click.echo(
             "no probabilities: the index is not calibrated; see mulkinet calibrate",
@@ -94,7 +107,8 @@ def main(queries, path, model_file, as_json, as_csv, report, embed_audio, **opti
     elif as_csv:
         echo(_csv(answers), nl=False)
     elif texts := [_text(answer) for answer in answers if not answer.skipped]:
-        echo("\n\n".join(texts))
+        rule = next((answer.rule for answer in answers if answer.rule), None)
+        echo("\n\n".join(texts + ([rule_text(rule)] if rule else [])))
     if report:
         write_answers_page(report, answers, embed_audio=embed_audio)
         echo(f"report: {report}", err=True)
@@ -115,28 +129,54 @@ def _files(queries):
     return files
 
 
+def _warnings(answers):
+    """Every warning once: a line for the first query it is about, and how many others there are."""
+    queries = {}
+    for answer in answers:
+        for text in answer.warnings:
+            queries.setdefault(text, []).append(answer.query)
+    for text, (first, *others) in queries.items():
+        more = f" and {len(others)} more queries" if others else ""
+        yield f"{first}{more}: {text}"
+
+
 def _text(answer):
+    heading = f"{answer.query} ({_clock(answer.seconds)}{_heard(answer)})"
     if answer.spans or not answer.works:
         rows = [
             (_work(span.match), f"{_clock(span.start_sec)} - {_clock(span.end_sec)}")
             + _numbers(span.match)
             for span in answer.spans
         ]
-        headings = ("work", "from - to")
-    else:
-        rows = [(_work(match), match.track_id) + _numbers(match) for match in answer.works]
-        headings = ("nearest works", "by track")
-    lines = [f"{answer.query} ({_clock(answer.seconds)})"]
-    if not rows:
-        return f"{lines[0]}\nno part of it is within tau of any work in the index"
-    lines.append(table([headings + _HEADINGS, *rows]))
-    if answer.tracks:
-        rows = [(match.track_id, match.work_id) + _numbers(match) for match in answer.tracks]
-        lines += ["", table([("nearest tracks", "work") + _HEADINGS, *rows])]
-    return "\n".join(lines)
+        if not rows:
+            return f"{heading}\nno part of it is of a work of the index"
+        return f"{heading}\n{_table(('work', 'from - to'), rows)}"
+    # Works that have one track each would be told twice.
+    are_the_same = {match.work_id for match in answer.works} == {
+        match.work_id for match in answer.tracks
+    } and len(answer.works) == len(answer.tracks)
+    rows = [(_work(match), match.track_id) + _numbers(match) for match in answer.works]
+    if answer.none is not None:
+        if answer.others >= 0.005:
+            rows.append(("other works of the index", "", "", chance(answer.others), "", ""))
+        rows.append(
+            ("none of these", "", "", chance(answer.none), "", "yes" if answer.is_none else "no")
+        )
+    text = f"{heading}\n{_table(('nearest works', 'by track'), rows)}"
+    if are_the_same:
+        return text
+    rows = [(match.track_id, match.work_id, _distance(match)) for match in answer.tracks]
+    return f"{text}\n\n{table([('nearest tracks', 'work', 'distance'), *rows])}"
 
 
-_HEADINGS = ("distance", "probability", "cover")
+def _heard(answer):
+    if answer.heard_sec is None or answer.seconds - answer.heard_sec < 1:
+        return ""
+    return f", the first {_clock(answer.heard_sec)} heard"
+
+
+def _table(names, rows):
+    return table(without_empty([(*names, "distance", "probability", "95 %", "cover"), *rows]))
 
 
 def _work(match):
@@ -148,9 +188,16 @@ def _work(match):
 
 
 def _numbers(match):
-    chance = "" if match.probability is None else f"{match.probability:.3f}"
+    interval = ""
+    if match.interval is not None:
+        interval = " - ".join(chance(end) for end in match.interval)
     decision = {None: "", True: "yes", False: "no"}[match.is_cover]
-    return f"{match.distance:.4f}", chance, decision
+    probability = "" if match.probability is None else chance(match.probability)
+    return _distance(match), probability, interval, decision
+
+
+def _distance(match):
+    return f"{match.distance:.3f}"
 
 
 def _clock(seconds):
@@ -163,7 +210,7 @@ _MATCH = ("work_id", "track_id", "title", "path", "distance", "probability", "is
 
 
 def _csv(answers):
-    """One row per match: kind is work, track or span; times are those of the query or the span."""
+    """One row per match: kind is work, track, span, others or none; times are those of the query or the span."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["query", "kind", "rank", "start_sec", "end_sec", *_MATCH])
@@ -180,6 +227,16 @@ def _csv(answers):
             times = f"{start:.2f}", f"{end:.2f}"
             values = [getattr(match, name) for name in _MATCH]
             rows.writerow([answer.query, kind, rank, *times, *values])
+        if answer.none is not None:
+            times = "0.00", f"{answer.seconds:.2f}"
+            for kind, probability, is_answer in (
+                ("others", answer.others, ""),
+                ("none", answer.none, answer.is_none),
+            ):
+                values = {"probability": probability, "is_cover": is_answer}
+                rows.writerow(
+                    [answer.query, kind, "", *times, *(values.get(n, "") for n in _MATCH)]
+                )
     return text.getvalue()
 
 

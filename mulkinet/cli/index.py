@@ -149,10 +149,11 @@ def _facts(info):
     if calibration is None:
         lines.append(("calibration", "none, so no probabilities; see mulkinet calibrate"))
     else:
-        source, reranked = calibration.pop("source"), calibration.pop("reranked", None)
-        lines.append(("calibrated on", f"{source['data_dir']}, {source['val_ls']}"))
-        lines += calibration.items()
-        if reranked:
+        if source := calibration.get("source"):
+            lines.append(("calibrated on", f"{source['data_dir']}, {source['val_ls']}"))
+        # Curves and distances are for programs.
+        lines += [(k, v) for k, v in calibration.items() if not isinstance(v, (list, dict))]
+        if reranked := calibration.get("reranked"):
             lines += [
                 ("re-ranked", ", ".join(f"{name} {reranked[name]:.6g}" for name in _OF_RERANKED))
             ]

@@ -1,6 +1,6 @@
-"""Tables in the terminal. Public names: `table`."""
+"""Tables in the terminal. Public names: `table`, `without_empty`."""
 
-__all__ = ["table"]
+__all__ = ["table", "without_empty"]
 
 
 def table(rows):
@@ -18,3 +18,16 @@ def table(rows):
         for row in rows
     ]
     return "\n".join(line.rstrip() for line in [lines[0], "-" * len(lines[0]), *lines[1:]])
+
+
+def without_empty(rows):
+    """The same rows without the columns of which every cell below the heading is empty.
+
+    Args:
+        rows: As for `table`.
+
+    Returns:
+        list of tuple of str.
+    """
+    kept = [column for column in zip(*rows) if any(column[1:])]
+    return list(zip(*kept))

@@ -62,6 +62,10 @@ def why_no_id(name):
     return None
 
 
+# What stores say they were made of, where that is no recordings.
+_SYNTHETIC = ("charts", "demo")
+
+
 class FeatureStore:
     """A data set's features, opened for reading.
 
@@ -100,6 +104,11 @@ class FeatureStore:
         with open_checked(self.path, KIND) as file:
             self._read_header(file)
             self._groups = {name: self._read_group(file, name) for name in self.features}
+
+    @property
+    def is_synthetic(self):
+        """Whether it holds music that a program played."""
+        return self.attributes.get("source") in _SYNTHETIC
 
     def __len__(self):
         return len(self.track_ids)

@@ -6,7 +6,9 @@
     updating     a collection's embeddings into an index
     search       nearest tracks: FAISS or the evaluator's exact distances
     cells        the approximate search of large indexes, with its measured recall
-    calibration  a threshold, and probabilities of distances
+    calibration  a threshold, and likelihood ratios of distances
+    posterior    probabilities of works and of none, and the rule of a yes
+    domain       what the model was trained on and calibrated on
     segments     windows of long recordings, and the spans their answers agree on
     answers      what a query is answered with
 

@@ -4,19 +4,27 @@ Public names: `Answering`, `read_queries`.
 """
 
 import os
+from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.identify.answers import Answer, Match, Span
-from mulkinet.identify.calibration import probability
 from mulkinet.identify.chroma import chroma_of
+from mulkinet.identify.domain import domain_warnings, trained_on
 from mulkinet.identify.embedder import read_recordings
+from mulkinet.identify.posterior import choose_rule, posterior
 from mulkinet.identify.segments import agreements, windows
 
 __all__ = ["Answering", "read_queries"]
+
+# So many of the nearest tracks are looked at, that hardly a cover is farther.
+_LOOKED_AT = 500
+# Of recordings longer than this many times what the model was trained on, parts may be other songs.
+_LONG = 2.5
 
 
 def read_queries(queries, embedder, n_workers, *, framed=True, progress=False):
@@ -73,6 +81,14 @@ def _from_array(array, embedder):
     return embedder.from_features(array)
 
 
+class _Found(NamedTuple):
+    """Nearest works and tracks, as Matches, and what of an Answer follows from the rest of them."""
+
+    works: list
+    tracks: list
+    remainder: dict
+
+
 class Answering:
     """What an index knows, ready to answer.
 
@@ -80,43 +96,63 @@ class Answering:
         data: IndexData.
         embedder: Embedder of its model.
         search: Search over its embeddings.
-        tau: Distance up to which a track is taken for a cover, or None.
+        tau: Distance beyond which nothing is a cover, or None.
         calibration: What probabilities are made with (see `calibration.calibrate`), or None.
+        false_alarms: As for `posterior.choose_rule`.
         reranking: Reranking, the second stage for whole queries, or None.
     """
 
-    def __init__(self, data, embedder, search, tau, calibration, reranking=None):
+    def __init__(
+        self, data, embedder, search, tau, calibration, *, false_alarms=None, reranking=None
+    ):
         self._data = data
         self._embedder = embedder
         self._search = search
         self._tau = tau
         self._calibration = calibration
         self._reranking = reranking
-        self._n_works = len(set(data.ids["work_id"]))
+        self._n_tracks = Counter(data.ids["work_id"].tolist())
+        self._n_works = len(self._n_tracks)
+        self._rule = calibration and choose_rule(calibration, self._n_works, false_alarms)
+        self._of_domain = domain_warnings(trained_on(embedder.model.metadata), calibration)
 
-    def whole(self, queries, top):
+    def whole(self, queries, top, own=None):
         """Answers each query as a whole.
 
         Args:
             queries: What `read_queries` gives.
             top: Tracks and works to name.
+            own: For each query the rows of tracks to leave out, or None.
 
         Returns:
             list of Answer.
         """
-        heard = [recording for _, recording in queries if not isinstance(recording, str)]
+        usable = [place for place, (_, found) in enumerate(queries) if not isinstance(found, str)]
+        heard = [queries[place][1] for place in usable]
+        left_out = None if own is None else [own[place] for place in usable]
         nearest = iter(
-            self._nearest_works(self._embedder.embed(heard), top, heard) if heard else ()
+            self._nearest_works(self._embedder.embed(heard), top, heard, left_out) if heard else ()
         )
         answers = []
         for name, recording in queries:
             if isinstance(recording, str):
                 answers.append(Answer(name, skipped=recording))
                 continue
-            works, tracks = next(nearest)
-            warnings = self._shortness(recording.seconds, "it")
-            seconds = recording.seconds
-            answers.append(Answer(name, seconds, works, tracks, warnings=warnings))
+            found = next(nearest)
+            warnings = self._of_domain + self._shortness(recording.seconds, "it")
+            warnings += self._length(recording.seconds)
+            answers.append(
+                Answer(
+                    name,
+                    recording.seconds,
+                    found.works,
+                    found.tracks,
+                    warnings=warnings,
+                    heard_sec=self._embedder.heard_sec(recording.seconds),
+                    rule=self._rule,
+                    **found.remainder,
+                )
+            )
         return answers
 
     def in_windows(self, queries, segment_sec, hop_sec):
@@ -143,57 +179,119 @@ class Answering:
             if number not in parts:
                 answers.append(Answer(name, skipped=recording))
                 continue
-            matches = [next(nearest)[0][0] for _ in parts[number]]
-            warnings = self._shortness(min(segment_sec, recording.seconds), "each segment")
-            spans = _spans(parts[number], matches)
-            answers.append(Answer(name, recording.seconds, spans=spans, warnings=warnings))
+            matches = [next(nearest).works[0] for _ in parts[number]]
+            warnings = self._of_domain + self._shortness(
+                min(segment_sec, recording.seconds), "each segment"
+            )
+            answers.append(
+                Answer(
+                    name,
+                    recording.seconds,
+                    spans=_spans(parts[number], matches),
+                    warnings=warnings,
+                    heard_sec=recording.seconds,
+                )
+            )
         return answers
 
-    def _nearest_works(self, embeddings, top, heard=None):
-        """([Match] of works, [Match] of tracks) of each embedding; re-ranked where the recordings are given."""
+    def _nearest_works(self, embeddings, top, heard=None, left_out=None):
+        """_Found of each embedding; re-ranked where the recordings are given."""
         reranking = self._reranking if heard else None
         works_of = self._data.ids["work_id"]
         found = [None] * len(embeddings)
         # Twice what is enough where works have their mean number of tracks.
         waiting, k = np.arange(len(embeddings)), 2 * top * -(-len(works_of) // self._n_works)
-        if reranking:
-            k = max(k, reranking.n_nearest)
+        k = max(k, _LOOKED_AT, reranking.n_nearest if reranking else 0)
         while len(waiting):
             rows, distances = self._search.nearest(embeddings[waiting], k)
             again = []
             for query, near, far in zip(waiting, rows, distances):
-                reranked = None
-                if reranking:
+                n_tracks = self._n_tracks
+                if left_out is not None and len(left_out[query]):
+                    kept = ~np.isin(near, left_out[query])
+                    near, far = near[kept], far[kept]
+                    n_tracks = +(n_tracks - Counter(works_of[left_out[query]].tolist()))
+                deciding = far
+                if reranking and len(near):
                     frames = chroma_of(heard[query], self._embedder)
-                    near, far, reranked = reranking.reorder(frames, near, far)
+                    near, far, deciding = reranking.reorder(frames, near, far)
                 # The first of each work is its best track.
                 firsts = np.sort(np.unique(works_of[near].astype(str), return_index=True)[1])[:top]
-                if len(firsts) < min(top, self._n_works):
+                if len(firsts) < min(top, len(n_tracks)):
                     again.append(query)
                 else:
-                    found[query] = tuple(
-                        self._matches(near[chosen], far[chosen], reranking and reranked[chosen])
-                        for chosen in (firsts, slice(top))
-                    )
+                    found[query] = self._answer(near, far, deciding, firsts, top, n_tracks)
             waiting, k = np.array(again, int), 4 * k
         return found
 
-    def _matches(self, rows, distances, reranked=None):
-        deciding = distances if reranked is None else reranked
-        ids, calibration = self._data.ids, self._calibration
-        probabilities = [None] * len(rows)
-        if calibration:
-            probabilities = probability(calibration, deciding, self._n_works).tolist()
-        return [
-            Match(
-                *(ids[name][row] for name in ("work_id", "track_id", "title", "path")),
-                distance=float(distance),
-                probability=chance,
-                is_cover=None if self._tau is None else bool(decides <= self._tau),
-                reranked=None if reranked is None else float(decides),
+    def _answer(self, rows, distances, deciding, firsts, top, n_tracks):
+        chances, remainder = None, {}
+        if self._calibration and len(rows):
+            chances = posterior(
+                self._calibration,
+                deciding,
+                self._data.ids["work_id"][rows],
+                n_tracks,
             )
-            for row, distance, decides, chance in zip(rows, distances, deciding, probabilities)
-        ]
+            # By probability: of equal distances the work of fewer tracks has more of it.
+            works = self._data.ids["work_id"][rows[firsts]]
+            firsts = firsts[np.argsort([-chances.works[work] for work in works], kind="stable")]
+            listed = sum(chances.works[work] for work in works)
+            remainder = {
+                "none": chances.none,
+                "others": max(0.0, 1 - chances.none - listed),
+                "is_none": chances.none >= 0.5,
+            }
+        reranked = deciding if self._reranking and deciding is not distances else None
+        works, tracks = (
+            [
+                self._match(
+                    rows[place],
+                    distances[place],
+                    chances,
+                    None if reranked is None else reranked[place],
+                )
+                for place in chosen
+            ]
+            for chosen in (firsts, range(min(top, len(rows))))
+        )
+        return _Found(works, tracks, remainder)
+
+    def _match(self, row, distance, chances, reranked):
+        work, track, title, path = (
+            self._data.ids[name][row] for name in ("work_id", "track_id", "title", "path")
+        )
+        chance = chances and chances.works[work]
+        is_cover = None if chance is None else chance >= self._rule.threshold
+        if self._tau is not None:
+            decides = distance if reranked is None else reranked
+            is_cover = bool(is_cover is not False and decides <= self._tau)
+        return Match(
+            work,
+            track,
+            title,
+            path,
+            distance=float(distance),
+            probability=chance,
+            is_cover=is_cover,
+            reranked=None if reranked is None else float(reranked),
+            interval=chances and chances.intervals.get(work),
+        )
+
+    def _length(self, seconds):
+        """What should be known of a recording that is long."""
+        heard_sec, trained_sec = self._embedder.heard_sec(seconds), self._embedder.trained_sec
+        if seconds - heard_sec > 1:
+            return [
+                f"it is {seconds:.0f} s long, of which the model takes the first {heard_sec:.0f} s; what comes "
+                "later was not heard: try --segments"
+            ]
+        if trained_sec is not None and seconds > _LONG * trained_sec:
+            return [
+                f"it is {seconds:.0f} s long, and the model was trained on {trained_sec:.0f} s: if it holds "
+                "several songs, try --segments"
+            ]
+        return []
 
     def _shortness(self, seconds, what):
         trained_sec, least_sec = self._embedder.trained_sec, self._embedder.least_sec

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, field, replace
 from typing import Optional
 
+from mulkinet.identify.posterior import Rule
+
 __all__ = ["Match", "Span", "Answer"]
 
 
@@ -16,9 +18,12 @@ class Match:
         title: What a person calls it.
         path: Its audio file when it was indexed; empty if unknown.
         distance: Distance of its embedding from the query's.
-        probability: Probability that it is a cover of the query; None without calibration.
-        is_cover: Whether the distance that decides is within tau; None without tau.
+        probability: Probability that its work is the query's; None without calibration.
+        is_cover: Whether that is at least the rule's threshold, and the distance that decides within tau where one is
+            given; None without both.
         reranked: Distance after alignment, which decides where there is one; None without.
+        interval: (low, high), 95 % of what draws of the calibration's works make of the probability; None where it
+            has none.
     """
 
     work_id: str
@@ -29,6 +34,7 @@ class Match:
     probability: Optional[float]
     is_cover: Optional[bool]
     reranked: Optional[float] = None
+    interval: Optional[tuple] = None
 
 
 @dataclass(frozen=True)
@@ -55,12 +61,18 @@ class Answer:
     Attributes:
         query: Its path, or its number among the queries where it was an array.
         seconds: Its length; None where it could not be read.
+        heard_sec: Seconds of it that were used, from its beginning; None likewise.
         works: list of Match, the nearest works, each by its nearest track.
         tracks: list of Match, the nearest tracks.
         spans: list of Span, where windows were asked for; `works` and `tracks` are empty then.
         warnings: list of str.
         alignments: list of Aligned, of the first works where asked for; None of one that has no chroma.
         skipped: The reason why there is no answer; None if there is one.
+        none: Probability that the index holds no cover of it; None without calibration, and of spans. It, those of all
+            works listed, and `others` sum to 1.
+        others: Probability of works of the index that are not listed; None likewise.
+        is_none: Whether `none` is at least 0.5: the answer is "none of these"; None likewise.
+        rule: posterior.Rule, when an answer is a yes and what that costs; None likewise.
     """
 
     query: str
@@ -71,6 +83,11 @@ class Answer:
     warnings: list = field(default_factory=list)
     alignments: list = field(default_factory=list, repr=False)
     skipped: Optional[str] = None
+    heard_sec: Optional[float] = None
+    none: Optional[float] = None
+    others: Optional[float] = None
+    is_none: Optional[bool] = None
+    rule: Optional[Rule] = None
 
     def to_dict(self):
         """All but the alignments as plain dicts and lists, for JSON."""

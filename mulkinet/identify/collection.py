@@ -4,7 +4,7 @@ A folder is `<dir>/<work>/<track>.<ext>`, or flat, `<dir>/<track>.<ext>`, where 
 its own. A track's content is the SHA-256 of its audio file, or of its frames in the store. A file is read
 for it only where the index does not know its path with the same size and time of change.
 
-Public names: `Entry`, `baseline_for`, `open_collection`.
+Public names: `Entry`, `baseline_for`, `content_of`, `open_collection`.
 """
 
 import functools
@@ -29,7 +29,7 @@ from mulkinet.identify.embedder import stored_settings
 from mulkinet.sources.layout import find_flat_tracks, find_tracks
 from mulkinet.workers import current_cluster, run_in_processes
 
-__all__ = ["Entry", "baseline_for", "open_collection"]
+__all__ = ["Entry", "baseline_for", "content_of", "open_collection"]
 
 _BLOCK_BYTES = 1 << 20
 _OF_FILES = ("path", "stamp", "title", "content")
@@ -246,7 +246,7 @@ def _describe(known, track):
     try:
         check_file(path)
         key = _key(path)
-        title, content = known.get(key) or (_tagged_title(path) or track_id, _content_of(path))
+        title, content = known.get(key) or (_tagged_title(path) or track_id, content_of(path))
     except SkippedInput as error:
         return str(error)
     except OSError as error:
@@ -254,7 +254,8 @@ def _describe(known, track):
     return Entry(work_id, track_id, title, key[0], content, key[1])
 
 
-def _content_of(path):
+def content_of(path):
+    """SHA-256 of a file, in hexadecimal digits."""
     sha = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(_BLOCK_BYTES):

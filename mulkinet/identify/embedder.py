@@ -17,6 +17,7 @@ import numpy as np
 from mulkinet.embedding import (
     check_compatible,
     embed_arrays,
+    fixed_frames,
     least_frames,
     prepare_track,
     trained_frames,
@@ -26,7 +27,7 @@ from mulkinet.features import FEATURES, extractor
 from mulkinet.features.audio import check_samples, decode
 from mulkinet.features.cache import features_of
 from mulkinet.features.provenance import SR
-from mulkinet.features.resize import TrackLength
+from mulkinet.features.resize import CROP_SEC, TrackLength
 from mulkinet.workers import reason_or_result, run_in_processes
 
 __all__ = ["Embedder", "Recording", "read_recordings", "stored_settings"]
@@ -93,6 +94,7 @@ class Embedder:
         )
         self.frame_rate = self._settings.get("frame_rate") or self._stored_rate()
         self.trained_frames = trained_frames(model)
+        self._fixed_frames = fixed_frames(model)
 
     def _stored_rate(self):
         missing = [name for name in ("sr", "hop_length") if name not in self._settings]
@@ -126,6 +128,15 @@ class Embedder:
     def trained_sec(self):
         """Length in seconds that the model saw of a track in training; None if unknown."""
         return self.trained_frames / self.frame_rate if self.trained_frames else None
+
+    def heard_sec(self, seconds):
+        """Seconds, from the beginning, that the model takes of a recording of a length."""
+        limits = [seconds]
+        if self.track_length.spect_len is not None:
+            limits.append(CROP_SEC)
+        if self._fixed_frames:
+            limits.append(self._fixed_frames / self.frame_rate)
+        return min(limits)
 
     @property
     def least_sec(self):

@@ -9,6 +9,7 @@ Public names: `Index`.
 """
 
 import functools
+import hashlib
 import logging
 import os
 from dataclasses import replace
@@ -25,7 +26,8 @@ from mulkinet.identify import calibration, updating
 from mulkinet.identify.aligned import align_answers
 from mulkinet.identify.answering import Answering, read_queries
 from mulkinet.identify.chroma import NO_CHROMA, KeptChroma, chromas_in_store
-from mulkinet.identify.collection import baseline_for, open_collection
+from mulkinet.identify.collection import baseline_for, content_of, open_collection
+from mulkinet.identify.domain import describe_domain, trained_on
 from mulkinet.identify.embedder import Embedder
 from mulkinet.identify.index_file import (
     IDS,
@@ -227,7 +229,11 @@ class Index:
                 fused = reranking.all_distances(embeddings, Search(embeddings, **distance))
                 found["reranked"] = fit(fused, distance="precomputed", weights=None)
                 found["reranked"]["spread"] = self._spread
-            named = {"data_dir": str(data_dir or self.path), "val_ls": str(val_ls or "all tracks")}
+            named = {
+                "data_dir": str(data_dir or self.path),
+                "val_ls": str(val_ls or "all tracks"),
+                "synthetic": data_dir is not None and FeatureStore(data_dir).is_synthetic,
+            }
             self._write(replace(self.data, calibration={**found, "source": named}))
         return self.data.calibration
 
@@ -237,10 +243,12 @@ class Index:
         *,
         top=10,
         tau=None,
+        false_alarms=None,
         segment_sec=None,
         hop_sec=None,
         rerank=None,
         n_aligned=0,
+        exclude_self=False,
         n_workers=-1,
         progress=True,
     ):
@@ -251,12 +259,16 @@ class Index:
                 mono at 44.1 kHz; or features as a store made for the model holds them,
                 (n_bins, n_frames).
             top: Tracks and works to name; a span has one.
-            tau: Distance up to which a track is taken for a cover; that of `calibrate` by default.
+            tau: Distance beyond which nothing is a cover; where the index is not calibrated it decides alone.
+            false_alarms: False alarms to keep within, of 100 queries: the threshold of a yes is then as high as that
+                takes, and never below a probability of 0.5, which it is by default.
             segment_sec: Cut queries into windows of this length, and answer with spans.
             hop_sec: From one window to the next; a quarter of `segment_sec` by default.
             rerank: Tracks nearest by embedding that are aligned with the query and ordered by both; 0 for none. By
                 default 50 for whole queries where the index keeps chroma, and is not calibrated without.
             n_aligned: Works of a whole query of which `alignments` says where they match it.
+            exclude_self: Whether a query that is itself a track of the index, by its content or its path, is left out
+                of what it is compared with.
             n_workers: Processes that extract features of several files; -1 is one per core.
             progress: Whether to show a progress bar where there are several files.
 
@@ -276,25 +288,44 @@ class Index:
             raise MulkinetError(f"expected top of 1 or more, found {top}")
         if tau is not None and not np.isfinite(tau):
             raise MulkinetError(f"expected tau as a finite distance, found {tau}")
+        if false_alarms is not None and not 0 < false_alarms <= 100:
+            raise MulkinetError(
+                f"expected false_alarms of 100 queries above 0 and up to 100, found {false_alarms:g}"
+            )
         if segment_sec is None and hop_sec is not None:
             raise MulkinetError("expected hop_sec together with segment_sec, found it alone")
+        if segment_sec is not None and exclude_self:
+            raise MulkinetError("expected exclude_self of whole queries, found it with segment_sec")
         reranking = self._reranking(rerank, segment_sec)
         fitted = self.data.calibration
         if fitted and reranking:
             fitted = fitted.get("reranked")
-        if tau is None and fitted:
-            tau = fitted["tau"]
+        if false_alarms is not None and not fitted:
+            raise MulkinetError(
+                f"expected a calibrated index to keep false alarms within a number, found {self.path} "
+                "without; calibrate it with mulkinet calibrate"
+            )
         is_one = isinstance(queries, (str, os.PathLike, np.ndarray))
-        answering = Answering(self.data, self.embedder, self.search, tau, fitted, reranking)
+        answering = Answering(
+            self.data,
+            self.embedder,
+            self.search,
+            tau,
+            fitted,
+            false_alarms=false_alarms,
+            reranking=reranking,
+        )
+        queries = [queries] if is_one else list(queries)
         read = read_queries(
-            [queries] if is_one else list(queries),
+            queries,
             self.embedder,
             count_workers(n_workers),
             framed=segment_sec is None,
             progress=progress,
         )
         if segment_sec is None:
-            answers = answering.whole(read, top)
+            own = [self._own_rows(query) for query in queries] if exclude_self else None
+            answers = answering.whole(read, top, own)
             if n_aligned:
                 answers = align_answers(answers, read, self, n_aligned)
         else:
@@ -348,6 +379,19 @@ class Index:
     def _spread(self):
         return spread_of(self.search, self.data.embeddings)
 
+    def _own_rows(self, query):
+        """Rows of the tracks that a query is itself."""
+        ids = self.data.ids
+        if not isinstance(query, (str, os.PathLike)):
+            frames = np.ascontiguousarray(np.asarray(query, np.float32).T)
+            return np.flatnonzero(ids["content"] == hashlib.sha256(frames.data).hexdigest())
+        is_own = ids["path"] == os.path.abspath(query)
+        try:
+            is_own |= ids["content"] == content_of(query)
+        except OSError:
+            pass  # what is wrong with it is told when it is read
+        return np.flatnonzero(is_own)
+
     def _reranking(self, n_nearest, segment_sec):
         """Reranking, or None."""
         fitted, chroma = self.data.calibration, self.data.chroma
@@ -384,8 +428,8 @@ class Index:
             if self.data.chroma is None
             else int(np.count_nonzero(np.diff(self.data.chroma.offsets))),
             "recall@10": 1.0 if self.data.cells is None else self.data.cells.recall,
-            "calibration": fitted
-            and {**fitted, "base_rate": calibration.base_rate(fitted, self.n_works)},
+            "calibration": fitted,
+            "domain": describe_domain(config.get("trained_on"), fitted),
         }
 
     def _check_model(self, model):
@@ -473,6 +517,7 @@ def _empty(embedder, model_file, alignment):
         "feature": embedder.feature,
         "feature_settings": model.metadata.get("feature_settings", {}),
         "trained_sec": embedder.trained_sec,
+        "trained_on": trained_on(model.metadata),
     }
     ids = {name: np.empty(0, dtype=object) for name in IDS}
     embeddings = np.empty((0, model.embedding_len), np.float32)

@@ -62,6 +62,7 @@ def preprocess_audio_dir(
     spect_len=500,
     downsample=1,
     name=None,
+    source="audio-dir",
     accept_partial=False,
     force=False,
     progress=True,
@@ -77,6 +78,7 @@ def preprocess_audio_dir(
         spect_len: Frames that the first 180 s are resized to; None keeps the full length.
         downsample: Keeps every k-th frame of the full length.
         name: Name of the data set; that of `audio_dir` by default.
+        source: What the store says it was made of; see `FeatureStore.is_synthetic`.
         accept_partial: Take what there is of truncated files.
         force: Replace a store of other features or another length.
         progress: Shows a progress bar on stderr.
@@ -125,7 +127,7 @@ def preprocess_audio_dir(
         store_path,
         name=name,
         tracks=[(track.work_id, track.track_id) for track in usable],
-        attributes={"source": "audio-dir", "versions": versions},
+        attributes={"source": source, "versions": versions},
         metadata={"path": paths},
     ) as store:
         _fill(store, usable, found, settings, track_length)

@@ -290,6 +290,7 @@ def _run_phase(
     network.metadata.update(
         feature=data.feature,
         feature_settings=data.store.settings(data.feature),
+        trained_on={"data": data.store.name, "synthetic": data.store.is_synthetic},
         n_frames=network.n_frames,
         pad=settings["pad"],
         classes=objective.classes.tolist(),

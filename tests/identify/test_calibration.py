@@ -1,11 +1,15 @@
-"""tau and probabilities: against hand-worked rates, known odds and pairs never seen."""
+"""tau and likelihood ratios: against hand-worked rates, another optimizer and plain loops."""
+
+import json
 
 import numpy as np
 import pytest
 
 from benchmarks.reliability import reliability
 from mulkinet import MulkinetError
-from mulkinet.identify.calibration import base_rate, calibrate, probability
+from mulkinet.identify import calibration
+from mulkinet.identify.calibration import _fit, calibrate
+from mulkinet.identify.posterior import log_ratio
 
 OPTIONS = {"distance": "euclidean", "weights": None, "false_accept_rate": None, "known": 0.5}
 
@@ -24,7 +28,6 @@ def test_equal_error_of_points_on_a_line():
     found = calibrate(points, ["a", "a", "b", "b"], ["0", "1", "0", "1"], **OPTIONS)
     assert found["pairs"] == 12
     assert found["cover_pairs"] == 4
-    assert found["fitted_base_rate"] == pytest.approx(1 / 3)
     # From 1.5 to just below 2 half of the covers are rejected; at 2 none is, and of the others 1.5 passes.
     assert found["tau"] == pytest.approx(2)
     assert found["false_accepts"] == 0.25
@@ -86,55 +89,110 @@ def test_as_many_false_accepts_as_the_rate_allows(rng, distance, rate):
     assert found["false_accepts"] == max([0, *(share for share in shares if share <= rate)])
 
 
+def ratios(found, distances):
+    return np.exp(log_ratio(found, distances))
+
+
 def test_the_curve_is_that_of_the_pairs_it_was_fitted_on(rng):
-    tracks = make_tracks(rng, 40)
-    found = calibrate(*tracks, **OPTIONS)
-    points, works, _ = tracks
+    points, works, tracks = make_tracks(rng, 40)
+    found = calibrate(points, works, tracks, **OPTIONS)
     distances = np.linalg.norm(points[:, None] - points[None], axis=2)
-    is_cover = works[:, None] == works[None]
     off = ~np.eye(len(points), dtype=bool)
+    is_cover = (works[:, None] == works[None])[off]
+    odds = ratios(found, distances[off]) * is_cover.sum() / (~is_cover).sum()
+    chances = odds / (1 + odds)
     # Maximum likelihood makes the mean of the probabilities the share of covers.
-    same_odds = {**found, "known": found["fitted_base_rate"]}
-    chances = probability(same_odds, distances[off], 1)
-    assert chances.mean() == pytest.approx(is_cover[off].mean(), abs=2e-3)
+    assert chances.mean() == pytest.approx(is_cover.mean(), abs=2e-3)
     sure = chances > 0.9
     assert sure.sum() > 20
-    assert is_cover[off][sure].mean() > 0.8
+    assert is_cover[sure].mean() > 0.8
 
 
-def test_probabilities_hold_on_works_that_calibration_never_saw(rng):
-    found = calibrate(*make_tracks(rng, 40), **OPTIONS)
-    points, works, _ = make_tracks(rng, 60)
-    off = ~np.eye(len(points), dtype=bool)
-    distances = np.linalg.norm(points[:, None] - points[None], axis=2)[off]
-    is_cover = (works[:, None] == works[None])[off]
-    # All queries are of the index's works here.
-    chances = probability({**found, "known": 1 - 1e-9}, distances, 60)
-    for low, high in [(0, 0.05), (0.1, 0.4), (0.4, 0.7), (0.7, 1.01)]:
-        inside = (chances >= low) & (chances < high)
-        assert chances[inside].mean() == pytest.approx(is_cover[inside].mean(), abs=0.12)
+def test_the_fit_is_the_most_likely_curve(rng):
+    optimize = pytest.importorskip("scipy.optimize")
+    distances = np.linspace(0, 4, 60)
+    covers = rng.poisson(30 * np.exp(-3 * distances) + 1)
+    others = rng.poisson(40 * distances) + (distances > 3)
+    curve = _fit(distances, covers[None], others[None])[0]
+
+    def loss(parameters):
+        intercept, slope, log_floor = parameters
+        odds = np.logaddexp(intercept + slope * distances, log_floor)
+        odds = odds + np.log(covers.sum() / others.sum())
+        positive, negative = (covers.sum() + 1) / (covers.sum() + 2), 1 / (others.sum() + 2)
+        as_covers = covers * positive + others * negative
+        return (covers + others) @ np.logaddexp(0, odds) - as_covers @ odds
+
+    options = {"maxiter": 4000, "maxfev": 4000, "xatol": 1e-9, "fatol": 1e-12}
+    start = [curve[0] + 0.3, curve[1] - 0.3, np.log(curve[2]) + 0.2]
+    expected = optimize.minimize(loss, start, method="Nelder-Mead", options=options)
+    assert loss([*curve[:2], np.log(curve[2])]) == pytest.approx(expected.fun, rel=1e-9)
+    np.testing.assert_allclose([*curve[:2], np.log(curve[2])], expected.x, rtol=1e-3)
 
 
-def test_probability_never_grows_with_distance_and_stays_within_its_range(rng):
+def test_covers_that_are_not_recognised_raise_the_floor_alone(rng):
+    tracks = make_tracks(rng, 40)
+    points, works, ids = tracks
+    lost = points.copy()
+    # The last track of every work is like one of no work.
+    lost[3::4] = rng.standard_normal(lost[3::4].shape)
+    found, of_lost = (calibrate(x, works, ids, **OPTIONS) for x in (points, lost))
+    # Half of the pairs of covers hold such a track.
+    assert of_lost["floor"] == pytest.approx(0.5, abs=0.15)
+    assert found["floor"] < 0.1
+    assert of_lost["slope"] == pytest.approx(found["slope"], rel=0.35)
+
+
+def test_ratios_never_grow_with_distance(rng):
     found = calibrate(*make_tracks(rng, 10), **OPTIONS)
-    chances = probability(found, [0, 0.1, 1, 5, 1e6], 1000)
-    assert (np.diff(chances) <= 0).all()
-    assert chances[0] <= 1
-    assert chances[-1] >= 0
+    values = log_ratio(found, [0, 0.1, 1, 5, 1e6])
+    assert (np.diff(values) <= 0).all()
+    assert np.isfinite(values).all()
 
 
-def test_the_odds_follow_the_number_of_works(rng):
-    found = calibrate(*make_tracks(rng, 10), **OPTIONS)
-    assert base_rate(found, 50) == 0.01
-    few, many = (probability(found, [1.0], n)[0] for n in (10, 1000))
-    odds = (few / (1 - few)) / (many / (1 - many))
-    assert odds == pytest.approx((0.05 / 0.95) / (0.0005 / 0.9995))
+def test_the_draws_surround_the_curve_and_are_wider_where_there_is_less(rng):
+    def spread(n_works):
+        found = calibrate(*make_tracks(np.random.default_rng(1), n_works), **OPTIONS)
+        at = [_log_at(one, 0.8) for one in found["draws"]]
+        assert len(at) == 100
+        assert np.quantile(at, 0.1) < log_ratio(found, 0.8) < np.quantile(at, 0.9)
+        return np.std(at)
+
+    assert spread(8) > 1.5 * spread(80)
+
+
+def _log_at(curve, distance):
+    intercept, slope, floor = curve
+    return np.logaddexp(intercept + slope * distance, np.log(floor))
+
+
+def test_draws_of_a_sample_surround_the_curve_of_all(rng, monkeypatch):
+    tracks = make_tracks(rng, 60)
+    whole = calibrate(*tracks, **OPTIONS)
+    monkeypatch.setattr(calibration, "_SAMPLED_TRACKS", 80)
+    sampled = calibrate(*tracks, **OPTIONS)
+    assert [sampled[name] for name in ("intercept", "slope")] == [
+        whole[name] for name in ("intercept", "slope")
+    ]
+    at = [_log_at(one, 0.8) for one in sampled["draws"]]
+    assert np.quantile(at, 0.05) < log_ratio(whole, 0.8) < np.quantile(at, 0.95)
+    assert len(sampled["cover_distances"]) == 80
+
+
+def test_cover_distances_are_those_of_a_plain_loop(rng):
+    points, works, tracks = make_tracks(rng, 5, n_tracks=3)
+    found = calibrate(points, works, tracks, **OPTIONS)
+    for row, distances in enumerate(found["cover_distances"]):
+        others = [i for i in range(len(points)) if works[i] == works[row] and i != row]
+        expected = [np.linalg.norm(points[row] - points[i]) for i in others]
+        np.testing.assert_allclose(distances, expected, rtol=1e-5)
 
 
 def test_separable_pairs_give_finite_numbers(rng):
     found = calibrate(*make_tracks(rng, 10, spread=1e-3), **OPTIONS)
-    assert np.isfinite([found["intercept"], found["slope"], found["tau"]]).all()
-    assert probability(found, [0.001], 10)[0] > 0.9
+    assert np.isfinite([found["intercept"], found["slope"], found["floor"], found["tau"]]).all()
+    assert ratios(found, 0.001) > 20
+    json.dumps(found)
 
 
 def test_what_cannot_be_calibrated_on_is_refused(rng):

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -26,18 +27,23 @@ def test_the_tour(tmp_path, model_file):
     done = invoke(main, "calibrate", "--index", path)
     assert done.exit_code == 0, done.stderr
     assert "8 tracks of 4 works: 56 pairs, 8 of them covers" in done.stdout
-    assert "probabilities assume that 50% of queries are of one of its 4 works" in done.stdout
+    assert (
+        "yes: a probability of 0.50 or more; of 100 queries, 50 of them of works of" in done.stdout
+    )
     write_song(tmp_path / "unknown.wav", 2, 9)
     done = invoke(main, "identify", tmp_path / "unknown.wav", "--index", path)
     assert done.exit_code == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == f"{tmp_path / 'unknown.wav'} (0:04)"
-    assert lines[1].split() == "nearest works by track distance probability cover".split()
+    assert lines[1].split() == "nearest works by track distance probability 95 % cover".split()
     assert lines[3].split()[0] == "w2"
     assert lines[3].split()[-1] == "yes"
+    [none] = [line for line in lines if line.startswith("none of these")]
+    assert none.endswith("no")
+    assert lines[-1].startswith("yes: a probability of 0.50 or more")
     assert "trained on 30 s" in done.stderr
     done = invoke(main, "index", "info", path)
-    assert "works             4" in done.stdout
+    assert re.search(r"^works +4$", done.stdout, re.MULTILINE)
     assert "calibrated on" in done.stdout
     done = invoke(main, "index", "remove", "w2", "--index", path)
     assert "6 tracks of 3 works" in done.stdout

@@ -228,9 +228,9 @@ def test_files_that_did_not_change_are_not_read_again(index_path, library, tmp_p
     shutil.copytree(library, folder)
     add(Index.open(index_path), folder)
     read = []
-    content_of = collection._content_of
+    content_of = collection.content_of
     monkeypatch.setattr(
-        collection, "_content_of", lambda path: read.append(path) or content_of(path)
+        collection, "content_of", lambda path: read.append(path) or content_of(path)
     )
     assert add(Index.open(index_path), folder).unchanged == 12
     assert read == []
@@ -302,13 +302,66 @@ def test_calibration_is_kept_and_used(index_path, library):
     found = index.calibrate(false_accept_rate=0.05)
     again = Index.open(index_path)
     assert again.data.calibration == found
-    assert found["source"] == {"data_dir": str(index_path), "val_ls": "all tracks"}
-    match, *_, far = again.identify(library / "w0" / "p0.wav").works
+    named = {"data_dir": str(index_path), "val_ls": "all tracks", "synthetic": False}
+    assert found["source"] == named
+    answer = again.identify(library / "w0" / "p0.wav")
+    match, *_, far = answer.works
     assert match.is_cover
-    assert match.probability > far.probability
-    assert match.distance <= found["tau"] < far.distance
-    answer = again.identify(library / "w0" / "p0.wav", tau=2.0)
-    assert answer.works[-1].is_cover
+    assert not far.is_cover
+    assert match.probability > 0.5 > far.probability
+    low, high = match.interval
+    assert 0 < low <= match.probability <= high < 1
+    told = sum(match.probability for match in answer.works)
+    assert told + answer.none + answer.others == pytest.approx(1)
+    assert answer.is_none is False
+    assert all(t.probability <= match.probability for t in answer.tracks)
+    # A yes takes both.
+    answer = again.identify(library / "w0" / "p0.wav", tau=-50.0)
+    assert not answer.works[0].is_cover
+    kept = again.identify(library / "w0" / "p0.wav", false_alarms=1)
+    assert kept.rule.false_alarms <= 1
+    assert kept.rule.threshold >= answer.rule.threshold == 0.5
+
+
+def test_what_the_index_does_not_hold_is_none_of_these(index_path):
+    index = Index.open(index_path)
+    index.calibrate()
+    answer = index.identify(play(17, 5, 4))
+    assert answer.is_none
+    assert answer.none > 0.5
+    assert not any(match.is_cover for match in answer.works)
+
+
+def test_false_alarms_cannot_be_kept_without_a_calibration(opened):
+    with pytest.raises(MulkinetError, match="calibrate it with mulkinet calibrate"):
+        opened.identify(play(1, 0, 4), false_alarms=1)
+    with pytest.raises(MulkinetError, match="above 0 and up to 100"):
+        opened.identify(play(1, 0, 4), false_alarms=0)
+
+
+def test_a_query_that_is_in_the_index_can_be_left_out(opened, library, tmp_path):
+    path = library / "w2" / "p0.wav"
+    [match, *_] = opened.identify(path, exclude_self=True).tracks
+    assert (match.work_id, match.track_id) == ("w2", "p1")
+    # By its content wherever it is; another performance is not left out.
+    shutil.copy(path, tmp_path / "copy.wav")
+    copy, other = opened.identify(
+        [tmp_path / "copy.wav", write_song(tmp_path / "other.wav", 2, 8)],
+        exclude_self=True,
+        n_workers=1,
+    )
+    assert "p0" not in {match.track_id for match in copy.tracks if match.work_id == "w2"}
+    assert {match.track_id for match in other.tracks if match.work_id == "w2"} == {"p0", "p1"}
+
+
+def test_what_was_heard_is_told(opened):
+    long = opened.identify(play(1, 0, 45))
+    assert long.seconds == pytest.approx(45, abs=0.1)
+    assert long.heard_sec == pytest.approx(opened.embedder.heard_sec(45))
+    [warning] = long.warnings
+    assert warning == (
+        "it is 45 s long, of which the model takes the first 30 s; what comes later was not heard: try --segments"
+    )
 
 
 def test_calibrating_on_works_of_the_training_is_warned_of(index_path):

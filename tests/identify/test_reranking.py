@@ -11,6 +11,7 @@ from mulkinet.alignment import qmax
 from mulkinet.cli.main import main
 from mulkinet.errors import MulkinetError
 from mulkinet.identify.chroma import KeptChroma, to_align
+from mulkinet.identify.posterior import posterior
 from mulkinet.identify.reranking import Reranking
 from tests.commands import invoke
 from tests.identify.songs import make_library
@@ -123,17 +124,16 @@ def test_calibration_is_of_the_distance_that_decides(index_path, library):
     index.calibrate()
     reranked = index.data.calibration["reranked"]
     answer = Index.open(index_path).identify(str(library / "w2" / "p0.wav"), progress=False)
-    for match in answer.tracks:
-        assert match.is_cover == (match.reranked <= reranked["tau"])
-        log_odds = reranked["intercept"] + reranked["slope"] * match.reranked
-        base, fitted = 0.5 / index.n_works, reranked["fitted_base_rate"]
-        log_odds += np.log(base / (1 - base)) - np.log(fitted / (1 - fitted))
-        assert match.probability == pytest.approx(1 / (1 + np.exp(-log_odds)))
+    works, rows = index.data.ids["work_id"], [match.reranked for match in answer.tracks]
+    sizes = dict.fromkeys(works, 2)
+    expected = posterior(reranked, rows, [match.work_id for match in answer.tracks], sizes)
+    for match in answer.works[:3]:
+        assert match.probability == pytest.approx(expected.works[match.work_id], rel=0.05)
+        assert match.is_cover == (match.probability >= 0.5)
     alone = Index.open(index_path).identify(
         str(library / "w2" / "p0.wav"), rerank=0, progress=False
     )
-    tau = index.data.calibration["tau"]
-    assert all(match.is_cover == (match.distance <= tau) for match in alone.tracks)
+    assert all(match.is_cover == (match.probability >= 0.5) for match in alone.tracks)
 
 
 def test_a_calibration_of_both_distances_comes_with_the_model(built, library):

@@ -176,7 +176,9 @@ def write_performances(path, charts, performances, feature="crema"):
     played = ChartStore(path, performances, charts, feature)
     tracks = list(played.rows_by_key)
     name = Path(path).stem
-    with StoreWriter(path, name=name, tracks=tracks, metadata=played.metadata) as store:
+    with StoreWriter(
+        path, name=name, tracks=tracks, attributes=played.attributes, metadata=played.metadata
+    ) as store:
         lengths, settings = played.n_frames(feature), played.settings(feature)
         store.add_feature(feature, n_frames=lengths, settings=settings)
         for row, track in enumerate(tracks):

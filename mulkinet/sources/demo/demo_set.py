@@ -128,6 +128,7 @@ def make_demo(
         spect_len=spect_len,
         downsample=downsample,
         name=_NAME,
+        source="demo",
         force=True,
         progress=progress,
     )
