@@ -24,7 +24,14 @@ _SECONDS = click.FloatRange(0, min_open=True)
 
 @click.command(cls=Command)
 @click.argument("queries", nargs=-1, required=True, type=click.Path(), metavar="QUERY...")
-@click.option("--index", "path", required=True, type=_FILE, help="The index.")
+@click.option(
+    "--index",
+    "paths",
+    required=True,
+    multiple=True,
+    type=_FILE,
+    help="The index; several, one option each, are searched as one.",
+)
 @click.option(
     "--top",
     default=10,
@@ -67,7 +74,7 @@ _SECONDS = click.FloatRange(0, min_open=True)
 )
 @click.option("-n", "--n-workers", default=-1, help="Processes; -1 is one per core.")
 @click.option("--model-file", type=_FILE, help="The index's model, if it has moved.")
-def main(queries, path, model_file, as_json, as_csv, report, embed_audio, **options):
+def main(queries, paths, model_file, as_json, as_csv, report, embed_audio, **options):
     """Find out which songs recordings are.
 
     A QUERY is an audio file, or a folder with all audio in it and below. With --segments, the answer for a
@@ -85,7 +92,7 @@ def main(queries, path, model_file, as_json, as_csv, report, embed_audio, **opti
 
     if report:
         from mulkinet.identify.pages.answers_page import write_answers_page
-    index = Index.open(path, model_file)
+    index = Index.open(paths, model_file)
     answers = index.identify(_files(queries), n_aligned=_PICTURES if report else 0, **options)
     warnings = list(_warnings(answers))
     for line in warnings[:_WARNINGS_SHOWN]:

@@ -107,6 +107,22 @@ def info(path):
     echo(_facts(_import_index().open(path).info()))
 
 
+@main.command()
+@click.argument("path", type=_INDEX, metavar="INDEX")
+@click.option("--shards", required=True, type=click.IntRange(2), help="How many.")
+@click.option(
+    "-o", "--output", type=click.Path(file_okay=False), help="Folder.  [beside the index]"
+)
+def shard(path, shards, output):
+    """Divide an index into several, for machines with less memory.
+
+    mulkinet identify takes several indexes and answers as the whole one would. Indexes of parts of a collection,
+    built at the same time on several machines, do as well.
+    """
+    for made in _import_index().open(path, report=_say).shard(shards, output):
+        echo(str(made))
+
+
 def _import_index():
     # Before TensorFlow is loaded: it greets the user with a page of notes otherwise.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -39,6 +39,7 @@ from mulkinet.identify.index_file import (
 )
 from mulkinet.identify.reranking import NEAREST, Reranking, spread_of
 from mulkinet.identify.search import Search, with_cells
+from mulkinet.identify.shards import MergedSearch, join, parts_of
 from mulkinet.workers import count_workers
 
 __all__ = ["Index"]
@@ -58,9 +59,10 @@ class Index:
         changes: Changes, what the last `build`, `add` or `remove` did; None before.
     """
 
-    def __init__(self, path, data, model_file=None, report=_log.warning):
+    def __init__(self, path, data, model_file=None, report=_log.warning, parts=()):
         self.path = Path(path)
         self.data = data
+        self._parts = parts  # IndexData of each, where this is several indexes
         self.changes = None
         self._model_file = model_file
         self._report = report
@@ -76,7 +78,7 @@ class Index:
         """Opens an index.
 
         Args:
-            path: Its file.
+            path: Its file; or a list of files, indexes of the same model that are searched as one, and not changed.
             model_file: The model it was made with, where that is no longer where it was.
             report: Called with a line to show: waiting for another writer, recall of the search.
 
@@ -86,7 +88,15 @@ class Index:
         Raises:
             MulkinetError: No such file, no index, or damaged.
         """
-        return cls(path, read_index(path), model_file, report)
+        if isinstance(path, (str, os.PathLike)):
+            return cls(path, read_index(path), model_file, report)
+        paths = list(path)
+        if not paths:
+            raise MulkinetError("expected at least one index, found none")
+        parts = [read_index(one) for one in paths]
+        if len(parts) == 1:
+            return cls(paths[0], parts[0], model_file, report)
+        return cls(paths[0], join(paths, parts, report), model_file, report, parts)
 
     @classmethod
     def build(
@@ -373,7 +383,10 @@ class Index:
         weights = self.model.distance_weights
         distance = self.data.config["distance"]
         typical = (self.data.calibration or {}).get("typical")
-        return Search(self.data.embeddings, distance, weights, self.data.cells, typical)
+        if not self._parts:
+            return Search(self.data.embeddings, distance, weights, self.data.cells, typical)
+        lengths, cells = [len(part) for part in self._parts], [part.cells for part in self._parts]
+        return MergedSearch(self.data.embeddings, lengths, cells, distance, weights, typical)
 
     @functools.cached_property
     def _spread(self):
@@ -453,7 +466,35 @@ class Index:
                 "add, or delete it first"
             )
 
+    def shard(self, n_shards, folder=None):
+        """Divides the index into files of about equally many tracks, in order; it stays as it is.
+
+        Args:
+            n_shards: How many.
+            folder: Where to write them; by default beside the index.
+
+        Returns:
+            list of pathlib.Path, `<name>-<i>-of-<n><ending>`.
+
+        Raises:
+            MulkinetError: There are fewer tracks than that, or a file cannot be written.
+        """
+        folder = self.path.parent if folder is None else Path(folder)
+        paths = []
+        for number, part in enumerate(parts_of(len(self), n_shards), 1):
+            path = folder / f"{self.path.stem}-{number}-of-{n_shards}{self.path.suffix}"
+            mask = np.zeros(len(self), bool)
+            mask[part] = True
+            with locked(path, self._report):
+                write_index(path, with_cells(updating.keep(self.data, mask), self._report))
+            paths.append(path)
+        return paths
+
     def _reread(self):
+        if self._parts:
+            raise MulkinetError(
+                f"expected one index to change, found {len(self._parts)} opened as one; name one of them"
+            )
         # Another process may have written since it was opened.
         self.data = read_index(self.path)
         self._check_model(self.model)

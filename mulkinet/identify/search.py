@@ -3,9 +3,10 @@
 Either finds candidates in float32; their distances are then those of the evaluator, by which they are
 put in order, so that both ways give the same answer. Equal distances come in the order of the index.
 
-Public names: `Search`, `has_faiss`, `comparable`, `with_cells`.
+Public names: `Scaling`, `Search`, `has_faiss`, `comparable`, `with_cells`.
 """
 
+import copy
 import functools
 import importlib.util
 from dataclasses import replace
@@ -16,7 +17,7 @@ from mulkinet.evaluation.distances import pair_distances
 from mulkinet.evaluation.scaling import cohort_of, neighbourhoods
 from mulkinet.identify.cells import FROM_TRACKS, build_cells_index, divide, import_faiss
 
-__all__ = ["Search", "has_faiss", "comparable", "with_cells"]
+__all__ = ["Scaling", "Search", "has_faiss", "comparable", "with_cells"]
 
 # Distances in which the order is that of Euclidean distances between `comparable` embeddings.
 _FAISS_DISTANCES = ("cosine", "euclidean", "sqeuclidean", "scaled_cosine")
@@ -88,17 +89,18 @@ class Search:
         weights: (kernel, bias) of "weighted_l1".
         cells: Cells, to search approximately.
         typical: As for `scaling.neighbourhoods`, for "scaled_cosine".
+        scaling: Scaling of a larger collection that these tracks are a part of, for "scaled_cosine".
     """
 
-    def __init__(self, embeddings, distance, weights=None, cells=None, typical=None):
+    def __init__(self, embeddings, distance, weights=None, cells=None, typical=None, scaling=None):
         self._embeddings = embeddings
         self._distance = distance
         self._weights = weights
         self._has_faiss = has_faiss(distance)
         self._base = embeddings if distance == "weighted_l1" else comparable(embeddings, distance)
-        self._scaling = None
-        if distance == "scaled_cosine" and len(embeddings):
-            self._scaling = _Scaling(self._base, typical)
+        self._scaling = scaling
+        if distance == "scaled_cosine" and len(embeddings) and scaling is None:
+            self._scaling = Scaling(self._base, typical)
         self._approximate = None
         if not self._has_faiss:
             self.kind = "exact, without FAISS"
@@ -193,7 +195,7 @@ class Search:
         return found.reshape(candidates.shape)
 
 
-class _Scaling:
+class Scaling:
     """What "scaled_cosine" takes from cosine distances, see `mulkinet.evaluation.scaling`.
 
     Args:
@@ -202,9 +204,16 @@ class _Scaling:
     """
 
     def __init__(self, units, typical):
-        self._units, self._typical = units, typical
+        self._units = units
         self._cohort = units[cohort_of(len(units))]
         self._around = neighbourhoods(units, self._cohort, typical)
+        self._typical = self._around.mean() if typical is None else typical
+
+    def of_part(self, part):
+        """Scaling of some tracks (slice), by the neighbourhoods of all."""
+        scaling = copy.copy(self)
+        scaling._units, scaling._around = self._units[part], self._around[part]
+        return scaling
 
     def keys(self, units, part):
         """(Q, n) float32 that grow with the scaled distances of queries and some tracks of the index."""
@@ -220,6 +229,5 @@ class _Scaling:
         Returns:
             (Q, k) float64.
         """
-        typical = self._around.mean() if self._typical is None else self._typical
-        ours = neighbourhoods(units, self._cohort, typical)
+        ours = neighbourhoods(units, self._cohort, self._typical)
         return (ours[:, None] + self._around[rows]) / 2 - 1

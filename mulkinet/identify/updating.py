@@ -4,7 +4,7 @@ A track's key is the pair (work_id, track_id). An embedding is taken over wherev
 the index, or from a copy within the collection. What an interrupted run has extracted is kept
 (`mulkinet.features.cache`); embedding it takes little time.
 
-Public names: `Changes`, `update`, `remove`, `in_batches`.
+Public names: `Changes`, `update`, `remove`, `keep`, `in_batches`.
 """
 
 from dataclasses import replace
@@ -17,7 +17,7 @@ from mulkinet.errors import MulkinetError
 from mulkinet.identify.chroma import NO_CHROMA, KeptChroma, chroma_of
 from mulkinet.identify.index_file import IDS
 
-__all__ = ["Changes", "update", "remove", "in_batches"]
+__all__ = ["Changes", "update", "remove", "keep", "in_batches"]
 
 _SHOWN = 3
 # What may change while the content stays.
@@ -143,7 +143,7 @@ def remove(data, names):
         raise MulkinetError(
             f"expected tracks to be left, found that all {len(data)} would go; delete the file"
         )
-    return _keep(data, ~is_out), Changes(removed=int(is_out.sum()))
+    return keep(data, ~is_out), Changes(removed=int(is_out.sum()))
 
 
 def in_batches(items, size):
@@ -192,7 +192,7 @@ def _merge(data, entries, embeddings):
         return data, changes
     outdated = np.zeros(len(data), bool)
     outdated[[row_of[entry[:2]] for entry in there if entry[:2] not in unchanged]] = True
-    kept = _keep(data, ~outdated) if n_replaced else data
+    kept = keep(data, ~outdated) if n_replaced else data
     columns = {
         name: np.concatenate([kept.ids[name], _strings(getattr(entry, name) for entry in appended)])
         for name in IDS
@@ -212,7 +212,8 @@ def _with_names(data, entries):
     return data if is_same else replace(data, ids=ids)
 
 
-def _keep(data, mask):
+def keep(data, mask):
+    """The index of some of its tracks, (N,) bool."""
     # What the recall was measured on is no longer there.
     cells = data.cells and replace(data.cells, cell=data.cells.cell[mask], recall=None)
     ids = {name: data.ids[name][mask] for name in IDS}

@@ -1,0 +1,69 @@
+"""Several indexes answer as the one that they are parts of."""
+
+import numpy as np
+import pytest
+
+from mulkinet import Index, MulkinetError
+from mulkinet.cli.main import main
+from mulkinet.identify.search import Search
+from mulkinet.identify.shards import MergedSearch, parts_of
+from tests.commands import invoke
+from tests.identify.songs import play
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean", "scaled_cosine", "weighted_l1"])
+@pytest.mark.parametrize("lengths", [(40, 1, 19), (30, 30), (60,)])
+def test_merged_answers_are_those_of_one_index(rng, distance, lengths):
+    points = rng.standard_normal((60, 8)).astype(np.float32)
+    points[[7, 45]] = points[3]  # equal distances, in two parts
+    queries = np.concatenate([points[:4], rng.standard_normal((5, 8)).astype(np.float32)])
+    merged = MergedSearch(points, np.array(lengths), [None] * len(lengths), distance)
+    for k in (1, 7, 100):
+        rows, distances = merged.nearest(queries, k)
+        expected, far = Search(points, distance).nearest(queries, k)
+        np.testing.assert_array_equal(rows, expected)
+        np.testing.assert_allclose(distances, far, rtol=0, atol=1e-6)
+
+
+def test_parts_cover_the_index():
+    for n_tracks, n_parts in ((10, 3), (7, 7), (5, 1)):
+        parts = parts_of(n_tracks, n_parts)
+        assert np.concatenate([np.arange(n_tracks)[part] for part in parts]).tolist() == list(
+            range(n_tracks)
+        )
+        lengths = [part.stop - part.start for part in parts]
+        assert len(parts) == n_parts
+        assert max(lengths) - min(lengths) <= 1
+    with pytest.raises(MulkinetError, match="expected from 1 to 3 shards"):
+        parts_of(3, 4)
+
+
+def test_shards_answer_as_the_whole(index_path, tmp_path):
+    whole = Index.open(index_path)
+    whole.calibrate()
+    done = invoke(main, "index", "shard", index_path, "--shards", 3, "-o", tmp_path / "parts")
+    assert done.exit_code == 0, done.stderr
+    paths = done.stdout.split()
+    assert [path.rpartition("/")[2] for path in paths] == [
+        f"library-{n}-of-3.index" for n in (1, 2, 3)
+    ]
+    assert sum(len(Index.open(path)) for path in paths) == len(whole)
+    joined, queries = Index.open(paths), [play(work, 7, 6.0) for work in (0, 2, 5)]
+    answers = [answer.to_dict() for answer in joined.identify(queries, n_workers=1)]
+    assert answers == [answer.to_dict() for answer in whole.identify(queries, n_workers=1)]
+    for change in (joined.calibrate, lambda: joined.remove(["w1"])):
+        with pytest.raises(MulkinetError, match="expected one index to change, found 3"):
+            change()
+
+
+def test_indexes_that_do_not_fit(index_path, library, other_model_file, tmp_path):
+    Index.build(tmp_path / "b.index", library, other_model_file, n_workers=1, progress=False)
+    with pytest.raises(MulkinetError, match="expected indexes of one model"):
+        Index.open([index_path, tmp_path / "b.index"])
+    Index.open(index_path).calibrate()
+    lines = []
+    plain = tmp_path / "plain.index"
+    plain.write_bytes(index_path.read_bytes())
+    Index.open(plain).calibrate(known=0.9)
+    assert Index.open([index_path, plain], report=lines.append).data.calibration is None
+    assert lines == ["the indexes are calibrated differently, so there are no probabilities"]
