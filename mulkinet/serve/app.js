@@ -125,9 +125,9 @@ async function search(goesOn) {
     if (number !== searches) return;
     if (!goesOn) id("works").replaceChildren();
     shown += works.length;
-    for (const work of works) id("works").append(folded(`${work.work_id} (${work.tracks.length})`, works.length === 1, () =>
-      make("ul", {class: "candidates"}, ...work.tracks.map(track => make("li", {}, make("h3", {}, named(track)),
-        track.path ? make("p", {class: "hint"}, track.path) : null, player(named(track), track.audio))))));
+    for (const {work_id, tracks} of works) id("works").append(folded(`${work_id} (${tracks.length})`, works.length === 1, () =>
+      groupSection({tracks, pairs: tracks.slice(1).map((_, i) => ({a: 0, b: i + 1, words: "where they match"}))}, ({a, b}) =>
+        ask(`/pairs/${tracks[a].id}/${tracks[b].id}`))));
     id("more").hidden = shown >= total;
     queueMicrotask(() => { id("found").textContent = `${total} work${total === 1 ? "" : "s"}`; });
   });

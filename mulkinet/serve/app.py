@@ -30,6 +30,7 @@ import mulkinet
 from mulkinet.errors import MulkinetError
 from mulkinet.features.audio import is_audio
 from mulkinet.features.provenance import SR
+from mulkinet.identify.aligned import align_tracks
 from mulkinet.identify.index import Index
 from mulkinet.identify.match import FEATURES, match
 from mulkinet.identify.match_text import describe
@@ -38,7 +39,7 @@ from mulkinet.identify.pages.answers_page import answer_data
 from mulkinet.identify.pages.page import picture
 from mulkinet.serve.catalogue import Catalogue
 from mulkinet.serve.limits import BodyLimits
-from mulkinet.serve.schema import Answer, Error, Health, Pair, Works
+from mulkinet.serve.schema import Answer, Error, Health, Pair, Picture, Works
 from mulkinet.serve.work import Work
 
 __all__ = ["Limits", "make_app"]
@@ -209,6 +210,19 @@ async def audio(track: str, service: _Serving):
         raise HTTPException(404, f"expected the id of a track with audio, found {track!r}")
     path, kind = found
     return FileResponse(path, media_type=kind)
+
+
+@_routes.get("/pairs/{a}/{b}", response_model=Picture, responses=_NOT_FOUND)
+async def tracks_pair(a: str, b: str, service: _Serving):
+    """Where two tracks of the collection match."""
+    rows = [service.catalogue.row(track) for track in (a, b)]
+    if None in rows:
+        raise HTTPException(404, f"expected the ids of two tracks, found {a!r} and {b!r}")
+    async with service.work as work:
+        found = await work.run(align_tracks, service.index, *rows)
+    if found is None:
+        raise HTTPException(404, "expected two tracks with chroma to align, found one without")
+    return await run_in_threadpool(picture, *found)
 
 
 @_routes.post("/identify", response_model=Answer, **_UPLOAD)

@@ -1,13 +1,13 @@
 """What the answers hold; FastAPI checks them by it, and describes them in /openapi.json.
 
-Public names: `Answer`, `Error`, `Health`, `Pair`, `Works`.
+Public names: `Answer`, `Error`, `Health`, `Pair`, `Picture`, `Works`.
 """
 
 from typing import Optional
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Answer", "Error", "Health", "Pair", "Works"]
+__all__ = ["Answer", "Error", "Health", "Pair", "Picture", "Works"]
 
 
 class Error(BaseModel):
@@ -28,6 +28,34 @@ class Track(BaseModel):
     audio: Optional[str] = Field(description="Where to hear it; null without a file.")
 
 
+class Box(BaseModel):
+    """A part of a plot, in seconds."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+class Picture(BaseModel):
+    """Where two recordings match: B runs across, A downwards."""
+
+    plot: str = Field(
+        description="Address of a PNG, data:image/png;base64: dark where both are alike."
+    )
+    extent: Box = Field(description="Where the PNG lies.")
+    path: list[tuple[float, float]] = Field(
+        description="Seconds in A and in B along which they match."
+    )
+    spans: list[tuple[float, float, float, float]] = Field(
+        description="(start_a, end_a, start_b, end_b) in seconds, longest first."
+    )
+    transposition: int = Field(description="Semitones that B is above A, from -5 to 6.")
+    tempo_ratio: float = Field(description="Speed of B divided by that of A.")
+    seconds_a: float
+    seconds_b: float
+
+
 class Match(Track):
     """A track of the collection that is near to the query."""
 
@@ -35,6 +63,7 @@ class Match(Track):
     probability: Optional[float] = Field(
         description="That it is a cover; null where not calibrated."
     )
+    alignment: Optional[Picture] = Field(None, description="Where it matches, where asked for.")
 
 
 class Span(BaseModel):
@@ -77,6 +106,8 @@ class Pair(BaseModel):
     spans: list[tuple[float, float, float, float]] = Field(
         description="(start_a, end_a, start_b, end_b) in seconds, longest first."
     )
+    summary: list[str] = Field(description="The same in sentences.")
+    alignment: Picture
 
 
 class Work(BaseModel):

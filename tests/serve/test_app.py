@@ -48,6 +48,17 @@ def test_match(client, tmp_path):
     assert "expected a feature of crema, hpcp, chroma_cens, found 'loudness'" in wrong.text
 
 
+def test_pairs(client):
+    tracks = [track["id"] for track in client.get("/works?q=w3").json()["works"][0]["tracks"]]
+    found = client.get(f"/pairs/{tracks[0]}/{tracks[1]}")
+    assert found.status_code == 200, found.text
+    found = found.json()
+    assert found["plot"].startswith("data:image/png;base64,")
+    assert found["transposition"] == 0
+    assert len(found["path"]) > 5
+    assert client.get(f"/pairs/{tracks[0]}/ffff").status_code == 404
+
+
 def test_works(client, served_library):
     found = client.get("/works").json()
     assert found["total"] == 6

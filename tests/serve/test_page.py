@@ -20,7 +20,7 @@ def test_identify(page, served, tmp_path, width):
     page.wait("document.querySelectorAll('.candidates > li').length === 6")
     text = page.evaluate("id('answer').innerText")
     assert "query.wav" in text
-    assert "1. p" in text
+    assert "1. w3" in text
     assert "work w3" in text
     page.click("#answer .plot", 0.55, 0.45)
     page.wait(
@@ -82,7 +82,12 @@ def test_search_and_compare(page, served, tmp_path):
     page.evaluate("id('words').value = 'w4'; id('words').dispatchEvent(new Event('input'))")
     page.wait("document.querySelectorAll('#works audio').length === 2")
     page.wait("document.querySelector('#works audio').readyState > 0")
+    page.click("#works details details summary")
+    page.wait("document.querySelector('#works .plot')")
+    page.click("#works .plot")
+    page.wait("[...document.querySelectorAll('#works audio')].every(audio => !audio.paused)")
     page.click("#tab-compare")
+    assert page.evaluate("[...document.querySelectorAll('audio')].every(audio => audio.paused)")
     for name, performance in (("a", 0), ("b", 2)):
         song = write_song(tmp_path / f"{name}.wav", 3, performance, seconds=16)
         page.choose_file(f"[name={name}]", song)

@@ -58,6 +58,7 @@ function stopAll() {
   for (const audio of document.querySelectorAll("audio")) audio.pause();
 }
 
+const SPAN_GAP_SEC = 4;
 let comparisons = 0;
 
 // The recurrence picture of A (down) and B (across), with the path; a click plays both from there.
@@ -66,6 +67,9 @@ function comparison(found, players, names = ["A", "B"]) {
   const w = 640, h = Math.min(900, Math.max(320, 640 * found.seconds_a / found.seconds_b));
   const number = ++comparisons, path = found.path;
   const x = t => t / found.seconds_b * w, y = t => t / found.seconds_a * h;
+  // Points of one span are joined; those of two are farther apart.
+  const joined = i => i && Math.hypot(path[i][0] - path[i - 1][0], path[i][1] - path[i - 1][1]) < SPAN_GAP_SEC;
+  const line = path.map(([a, b], i) => `${joined(i) ? "L" : "M"}${x(b).toFixed(1)} ${y(a).toFixed(1)}h0`).join("");
   const here = shape("g", {visibility: "hidden", stroke: "#000", "stroke-width": 3, fill: "none"},
     shape("circle", {r: 10, stroke: "#fff", "stroke-width": 7}), shape("circle", {r: 10}));
   const plot = shape("svg", {
@@ -81,8 +85,8 @@ function comparison(found, players, names = ["A", "B"]) {
     shape("text", {x: w / 2, y: h + 56, "text-anchor": "middle"}, names[1] + " (min:s)"),
     shape("text", {transform: `translate(-70 ${h / 2}) rotate(-90)`, "text-anchor": "middle"}, names[0] + " (min:s)"),
     // A white rim keeps the path apart from the cells where colours are not seen.
-    shape("g", {fill: "#fff"}, ...path.map(([a, b]) => shape("circle", {cx: x(b), cy: y(a), r: 4.5}))),
-    shape("g", {fill: "#a02800", class: "path"}, ...path.map(([a, b]) => shape("circle", {cx: x(b), cy: y(a), r: 2.5}))),
+    shape("path", {d: line, fill: "none", stroke: "#fff", "stroke-width": 9, "stroke-linecap": "round"}),
+    shape("path", {d: line, fill: "none", stroke: "#a02800", "stroke-width": 4, "stroke-linecap": "round", class: "path"}),
     here);
   const place = make("p", {class: "hint place", "aria-live": "polite"}, "\u00a0");
   const nearest = distance => path.reduce((best, point, i) => distance(point) < distance(path[best]) ? i : best, 0);
@@ -151,7 +155,11 @@ function relation(found) {
   return `${key}, at ${found.tempo_ratio.toFixed(2)} of its speed`;
 }
 
-const named = match => match.title && match.title !== match.track_id ? match.title : match.track_id;
+// A track by its title; without one a work is named by its id, which tells more than its track's.
+const hasTitle = track => track.title && track.title !== track.track_id;
+const named = track => hasTitle(track) ? track.title : track.track_id;
+const workName = match => hasTitle(match) ? match.title : match.work_id;
+const fileName = path => path.split(/[\\/]/).pop();
 
 function percent(chance) {
   if (chance === null || chance === undefined) return "";
@@ -159,15 +167,16 @@ function percent(chance) {
 }
 
 function verdict(match) {
-  const words = match.is_cover === true ? "Yes, a version of it" : match.is_cover === false ? "No" : "Not decided";
+  const words = match.is_cover === true ? "Yes, a version of it" : match.is_cover === false ? "No"
+    : "Undecided, for the index is not calibrated";
   const chance = percent(match.probability);
   return words + (chance && `: probability ${chance}`);
 }
 
 function candidate(match, rank, queryPlayer) {
-  const audio = player(named(match), match.audio), found = match.alignment;
+  const audio = player(workName(match), match.audio), found = match.alignment;
   return make("li", {class: match.is_cover && "cover"},
-    make("h3", {}, `${rank}. ${named(match)}`),
+    make("h3", {}, `${rank}. ${workName(match)}`),
     make("p", {}, make("span", {class: "verdict"}, verdict(match)),
       make("span", {class: "hint"}, ` - work ${match.work_id}, track ${match.track_id}, distance ${match.distance.toFixed(3)}`)),
     match.path ? make("p", {class: "hint"}, match.path) : null,
@@ -185,26 +194,26 @@ function timeline(answer, queryPlayer) {
     const {match} = spans[i];
     stopAll();
     seek(queryPlayer, spans[i].start_sec, true);
-    below.replaceChildren(make("h3", {}, `${i + 1}. ${named(match)}`), make("p", {}, verdict(match)), player(named(match), match.audio));
+    below.replaceChildren(make("h3", {}, `${i + 1}. ${workName(match)}`), make("p", {}, verdict(match)), player(workName(match), match.audio));
     rows.forEach((row, k) => k === i ? row.setAttribute("aria-current", "true") : row.removeAttribute("aria-current"));
   };
   const bar = make("div", {class: "timeline", role: "group", "aria-label": "What is played when"}, ...spans.map((span, i) =>
     make("button", {type: "button", style: `left: ${width(span.start_sec)}; width: ${width(span.end_sec - span.start_sec)}`,
-      title: `${clock(span.start_sec)} - ${clock(span.end_sec)}: ${named(span.match)}`, onclick: () => choose(i)}, `${i + 1} ${named(span.match)}`)), now);
+      title: `${clock(span.start_sec)} - ${clock(span.end_sec)}: ${workName(span.match)}`, onclick: () => choose(i)}, `${i + 1} ${workName(span.match)}`)), now);
   if (queryPlayer instanceof HTMLAudioElement) queryPlayer.addEventListener("timeupdate", () => {
     now.hidden = false;
     now.style.left = width(queryPlayer.currentTime);
   });
-  const rows = spans.map((span, i) => row([String(i + 1), `${clock(span.start_sec)} - ${clock(span.end_sec)}`, `${named(span.match)} (work ${span.match.work_id})`,
+  const rows = spans.map((span, i) => row([String(i + 1), `${clock(span.start_sec)} - ${clock(span.end_sec)}`, `${workName(span.match)} (work ${span.match.work_id}, track ${span.match.track_id})`,
     percent(span.match.probability)], () => choose(i)));
   return make("div", {}, bar,
-    make("div", {class: "scale", "aria-hidden": "true"}, ...ticks(seconds, 6).map(t => make("span", {style: `left: ${width(t)}`}, clock(t)))),
+    make("div", {class: "scale", "aria-hidden": "true"}, ...ticks(seconds, 6).map(t => make("span", {style: `left: ${width(t)}`, class: t > .95 * seconds && "last"}, clock(t)))),
     make("p", {class: "hint"}, "Hatched: no work of the index. Choose a part to hear it."),
-    below, table(["", "from - to", "track", "probability"], rows));
+    below, table(["", "from - to", "what", "probability"], rows));
 }
 
 function answerSection(answer, heading = "h2") {
-  const name = answer.query.split(/[\\/]/).pop();
+  const name = fileName(answer.query);
   const section = make("section", {class: "answer"}, make(heading, {}, name),
     name === answer.query ? null : make("p", {class: "hint"}, answer.query));
   if (answer.skipped) {
@@ -219,6 +228,23 @@ function answerSection(answer, heading = "h2") {
     ...answer.works.map((match, i) => candidate(match, i + 1, audio))));
   else section.append(answer.spans.length ? timeline(answer, audio) : make("p", {}, "No part of it is a work of the index."));
   return section;
+}
+
+// Tracks that are versions of each other. `load` gives the picture of a pair, or a promise of it.
+function groupSection(group, load) {
+  const players = group.tracks.map(track => player(named(track), track.audio));
+  const tracks = group.tracks.map((track, i) => make("li", {}, make("h3", {}, `${i + 1}. ${named(track)}`),
+    make("p", {class: "hint"}, `work ${track.work_id}, track ${track.track_id}`),
+    track.path ? make("p", {class: "hint"}, track.path) : null, players[i]));
+  const pairs = group.pairs.map(pair => folded(`${pair.a + 1} and ${pair.b + 1}: ${pair.words}`, false, () => {
+    const place = make("div", {}, make("p", {class: "hint"}, "..."));
+    Promise.resolve(load(pair)).then(
+      found => comparison(found, [players[pair.a], players[pair.b]], [`track ${pair.a + 1}`, `track ${pair.b + 1}`]),
+      error => make("p", {class: "warning"}, error.message)).then(content => place.replaceChildren(content));
+    return place;
+  }));
+  return make("section", {class: "group"}, group.title && make("h2", {}, group.title),
+    make("ol", {class: "candidates"}, ...tracks), ...pairs);
 }
 
 function matchPage({names, audio, summary, found}) {
@@ -236,8 +262,8 @@ function answersPage({title, answers}) {
   const sections = answers.map(answer => answerSection(answer));
   sections.forEach((section, i) => section.id = `query-${i + 1}`);
   const best = answer => answer.skipped ? "skipped" : answer.spans.length ? `${answer.spans.length} parts`
-    : answer.works.length && answer.works[0].is_cover !== false && !answer.is_none ? named(answer.works[0]) : "none of these";
+    : answer.works.length && answer.works[0].is_cover !== false && !answer.is_none ? workName(answer.works[0]) : "none of these";
   const chance = answer => answer.works.length ? percent(answer.works[0].probability) : "";
   return [make("h1", {}, title), table(["recording", "is", "probability"], answers.map((answer, i) =>
-    row([make("a", {href: `#query-${i + 1}`}, answer.query), best(answer), chance(answer)]))), ...sections];
+    row([make("a", {href: `#query-${i + 1}`}, fileName(answer.query)), best(answer), chance(answer)]))), ...sections];
 }
