@@ -8,7 +8,7 @@ takes the time, so they are short: the numbers hold for their length.
 
 import argparse
 import io
-import itertools
+import os
 import statistics
 import subprocess
 import sys
@@ -42,42 +42,45 @@ def main():
 
 def load(pid, address, arguments):
     """Sends the requests and prints what came of them."""
-    with httpx.Client(base_url=address, timeout=600, trust_env=False) as client:
-        sounds = excerpts(client, arguments.seconds)
-    turns = itertools.cycle(sounds)
-    memory = []
 
-    def ask(number_and_sound):
-        _, (work, sound) = number_and_sound
+    def ask(sound):
         start = time.perf_counter()
         with httpx.Client(base_url=address, timeout=600, trust_env=False) as client:
             answer = client.post("/identify", files={"audio": ("query.wav", sound)})
         memory.append(resident_mb(pid))
-        right = answer.status_code == 200 and answer.json()["works"][0]["work_id"] == work
-        return answer.status_code, time.perf_counter() - start, right
+        works = [work["work_id"] for work in answer.json().get("works", ())]
+        return answer.status_code, time.perf_counter() - start, works
 
-    start = time.perf_counter()
+    memory = []
+    with httpx.Client(base_url=address, timeout=600, trust_env=False) as client:
+        sounds = excerpts(client, arguments.seconds)
+    alone = [ask(sound)[2] for sound in sounds]
+    memory.clear()
+    busy, start = processor_sec(pid), time.perf_counter()
+    turns = [turn % len(sounds) for turn in range(arguments.requests)]
     with ThreadPoolExecutor(arguments.clients) as pool:
-        found = list(pool.map(ask, zip(range(arguments.requests), turns)))
-    seconds = time.perf_counter() - start
-    statuses, times, right = zip(*found)
+        found = list(pool.map(ask, [sounds[turn] for turn in turns]))
+    seconds, busy = time.perf_counter() - start, processor_sec(pid) - busy
+    statuses, times, works = zip(*found)
     counts = {status: statuses.count(status) for status in sorted(set(statuses))}
+    same = sum(works[i] == alone[turn] for i, turn in enumerate(turns))
+    load_average = Path("/proc/loadavg").read_text().split()[0]
     print(
         f"{len(found)} requests of {arguments.seconds:g} s by {arguments.clients} clients: {counts}"
     )
-    print(f"{sum(right)} name the work that the excerpt is of")
+    print(f"{same} answered as when asked alone")
     print(
         f"{len(found) / seconds:.2f} a second; median {statistics.median(times):.2f} s, longest {max(times):.2f} s"
     )
-    quarter = len(memory) // 4
-    marks = [memory[min(n * quarter, len(memory) - 1)] for n in range(5)]
+    print(f"processor time of a request {busy / len(found):.2f} s; load average {load_average}")
+    marks = [memory[(len(memory) - 1) * quarter // 4] for quarter in range(5)]
     print(
         f"resident memory, MB, from the first request to the last: {', '.join(f'{mark:.0f}' for mark in marks)}"
     )
 
 
 def excerpts(client, seconds):
-    """Up to 16 (work_id, WAV file) from the collection's audio."""
+    """Up to 16 WAV files, of the middle of the collection's audio."""
     works = client.get("/works", params={"limit": _EXCERPTS}).json()["works"]
     found = []
     for work in works:
@@ -86,21 +89,28 @@ def excerpts(client, seconds):
         file = io.BytesIO()
         middle = len(y) // 2
         soundfile.write(file, y[middle : middle + int(seconds * sr)], sr, format="WAV")
-        found.append((work["work_id"], file.getvalue()))
+        found.append(file.getvalue())
     return found
+
+
+def processes(pid):
+    """A process and its children."""
+    children = Path(f"/proc/{pid}/task").glob("*/children")
+    return [pid, *(int(child) for task in children for child in task.read_text().split())]
 
 
 def resident_mb(pid):
     """Resident memory of a process and its children in MB."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    total = 0
-    for process in (pid, *children):
-        try:
-            lines = Path(f"/proc/{process}/status").read_text().splitlines()
-        except FileNotFoundError:
-            continue
-        total += sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
-    return total / 1024
+    pages = [int(Path(f"/proc/{each}/statm").read_text().split()[1]) for each in processes(pid)]
+    return sum(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def processor_sec(pid):
+    """Seconds of processor time that a process and its children have taken."""
+    fields = [
+        Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split() for each in processes(pid)
+    ]
+    return sum(int(each[11]) + int(each[12]) for each in fields) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Public names: `serve`.
 
 import contextlib
 import ipaddress
+import socket
 
 import numpy as np
 import uvicorn
@@ -34,48 +35,48 @@ def serve(index, *, host="127.0.0.1", port=8000, limits=None, show_paths=False, 
     Raises:
         MulkinetError: The address cannot be listened at.
     """
-    # All that the first request would wait for: the model, what extracts its feature, what numba compiles.
-    index.identify(
-        np.random.default_rng(0).normal(0, 0.1, int(_WARM_UP_SEC * SR)).astype(np.float32)
-    )
     hosts = ["localhost", "127.0.0.1", "[::1]", host] if _is_loopback(host) else ["*"]
     app = make_app(index, limits=limits, show_paths=show_paths, hosts=hosts)
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        http=Connection,
-        ws="none",
-        log_level="warning",
-        server_header=False,
-        timeout_graceful_shutdown=_STOP_SEC,
-    )
+    with _listen(host, port) as listening, contextlib.suppress(KeyboardInterrupt):
+        # All that the first request would wait for: the model, what extracts its feature, what numba compiles.
+        noise = np.random.default_rng(0).normal(0, 0.1, int(_WARM_UP_SEC * SR))
+        index.identify(noise.astype(np.float32))
+        config = uvicorn.Config(
+            app,
+            http=Connection,
+            ws="none",
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=_STOP_SEC,
+        )
+        # It raises KeyboardInterrupt again once it has stopped.
+        _Server(config, listening, report).run([listening])
+
+
+def _listen(host, port):
     try:
-        socket = config.bind_socket()
-    except SystemExit as error:
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+        )
+    except (OSError, OverflowError) as error:
         raise MulkinetError(
-            f"expected an address to listen at, found {host}:{port} in use"
+            f"expected an address to listen at, found {host}, port {port}: {error}; try another --port"
         ) from error
-    with (
-        socket,
-        contextlib.suppress(KeyboardInterrupt),
-    ):  # uvicorn raises it again once it has stopped
-        _Server(config, socket, report).run([socket])
 
 
 class _Server(uvicorn.Server):
     """uvicorn's, which says where it listens once the model is loaded."""
 
-    def __init__(self, config, socket, report):
+    def __init__(self, config, listening, report):
         super().__init__(config)
-        self._socket = socket
+        self._listening = listening
         self._report = report
 
     async def startup(self, sockets=None):
         """Starts to answer."""
         await super().startup(sockets)
         if self.started:
-            host, port = self._socket.getsockname()[:2]
+            host, port = self._listening.getsockname()[:2]
             self._report(f"http://{f'[{host}]' if ':' in host else host}:{port}")
 
 

@@ -2,6 +2,8 @@
 
 import hashlib
 
+from mulkinet.cli.serve import main
+from tests.commands import invoke
 from tests.identify.songs import write_song
 
 
@@ -94,3 +96,10 @@ def test_health_and_description(client):
     paths = client.get("/openapi.json").json()["paths"]
     assert {"/identify", "/match", "/works", "/health", "/audio/{track}"} <= set(paths)
     assert "503" in paths["/identify"]["post"]["responses"]
+
+
+def test_an_address_in_use_is_one_line(served, served_index):
+    result = invoke(main, "--index", served_index, "--port", served.port)
+    assert result.exit_code == 1
+    assert f"found 127.0.0.1, port {served.port}: " in result.stderr
+    assert "try another --port" in result.stderr
