@@ -101,7 +101,7 @@ class Registry:
         entries = self.entries()
         if name not in entries:
             raise MulkinetError(
-                f"expected a {self._kind} of {', '.join(entries)}, found {name!r}; "
+                f"expected a {self._kind} among {', '.join(entries)}, found {name!r}; "
                 f"try one of these names, or name the module that has it in {PLUGINS}"
             )
         return entries[name]

@@ -148,7 +148,7 @@ def fourier_magnitude(chroma):
 def check_name(name):
     """Raises MulkinetError unless `name` is one of `BASELINES`."""
     if name not in BASELINES:
-        raise MulkinetError(f"expected a baseline of {', '.join(BASELINES)}, found {name!r}")
+        raise MulkinetError(f"expected a baseline among {', '.join(BASELINES)}, found {name!r}")
 
 
 def run_baseline(name, tracks, *, feature=None, n_workers=-1, progress=False, report=None):

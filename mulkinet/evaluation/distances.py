@@ -93,7 +93,7 @@ def compare(embeddings, selection, *, distance, weights=None):
         MulkinetError: Unknown distance, or embeddings that cannot be compared.
     """
     if distance not in DISTANCES:
-        raise MulkinetError(f"expected a distance of {', '.join(DISTANCES)}, found {distance!r}")
+        raise MulkinetError(f"expected a distance among {', '.join(DISTANCES)}, found {distance!r}")
     if weights is not None and distance != "weighted_l1":
         raise MulkinetError(f"weights belong to the distance weighted_l1, found {distance!r}")
     if distance == "precomputed":

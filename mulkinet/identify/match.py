@@ -91,7 +91,7 @@ def match(a, b, *, feature="crema", frame_rate=None):
             shape.
     """
     if feature not in FEATURES:
-        raise MulkinetError(f"expected a feature of {', '.join(FEATURES)}, found {feature!r}")
+        raise MulkinetError(f"expected a feature among {', '.join(FEATURES)}, found {feature!r}")
     rates = frame_rate if isinstance(frame_rate, (tuple, list)) else (frame_rate, frame_rate)
     sides = [_read(given, name, feature, rate) for given, name, rate in zip((a, b), "AB", rates)]
     names, chromas, rates, seconds, sounds = zip(*sides)

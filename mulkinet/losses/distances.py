@@ -93,7 +93,7 @@ def _checked(embeddings, distance):
     """The embeddings as float64, and the type that distances are wanted in."""
     if distance not in DISTANCES:
         raise MulkinetError(
-            f"expected a distance of {', '.join(DISTANCES)}, found {distance!r}; "
+            f"expected a distance among {', '.join(DISTANCES)}, found {distance!r}; "
             "try one of these names"
         )
     embeddings = tf.convert_to_tensor(embeddings)

@@ -95,7 +95,7 @@ def mine(distances, works, *, mining, tracks=None, seed=None):
     """
     if mining not in MININGS:
         raise MulkinetError(
-            f"expected a mining of {', '.join(MININGS)}, found {mining!r}; try one of these names"
+            f"expected a mining among {', '.join(MININGS)}, found {mining!r}; try one of these names"
         )
     if mining.startswith("move_"):
         tracks = None

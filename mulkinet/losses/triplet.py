@@ -210,12 +210,12 @@ class TripletObjective(CliqueObjective):
         """See `Objective`."""
         if options["mining"] not in MININGS:
             raise MulkinetError(
-                f"expected --mining of {', '.join(MININGS)}, found {options['mining']!r}; "
+                f"expected --mining among {', '.join(MININGS)}, found {options['mining']!r}; "
                 "try one of these names"
             )
         if options["clique_rule"] not in CLIQUE_RULES:
             raise MulkinetError(
-                f"expected --clique-rule of {', '.join(CLIQUE_RULES)}, found {options['clique_rule']!r}; "
+                f"expected --clique-rule among {', '.join(CLIQUE_RULES)}, found {options['clique_rule']!r}; "
                 "try one of these names"
             )
         if not options["margin"] >= 0:

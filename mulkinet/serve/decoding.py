@@ -82,7 +82,7 @@ class Decoder:
         self._process.start()
         theirs.close()
         if not self._pipe.poll(_START_SEC):
-            raise SkippedInput("expected a decoder, found that it does not start")
+            raise SkippedInput("expected a decoder, found one that does not start")
         self._pipe.recv_bytes()
 
 

@@ -125,7 +125,7 @@ def _find_tracks(table, feature):
             if not whole[number] or key in rows:
                 raise SkippedInput(
                     f"expected the {_N_BINS} rows of each track together and once in "
-                    f"{feature}/table, found otherwise at row {start + number * _N_BINS}, "
+                    f"{feature}/table, found something else at row {start + number * _N_BINS}, "
                     f"work {key[0]}, track {key[1]}"
                 )
             rows[key] = start + number * _N_BINS

@@ -46,7 +46,7 @@ def build_optimizer(name, learning_rate, weight_decay=0.0):
     """
     if name not in OPTIMIZERS:
         raise MulkinetError(
-            f"expected an optimizer of {', '.join(OPTIMIZERS)}, found {name!r}; "
+            f"expected an optimizer among {', '.join(OPTIMIZERS)}, found {name!r}; "
             "try one of these names"
         )
     if not learning_rate > 0:

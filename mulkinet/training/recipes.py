@@ -96,7 +96,7 @@ def complete(recipe, given):
     for name, choices in _CHOICES.items():
         if settings[name] not in choices:
             raise MulkinetError(
-                f"expected --{name} of {', '.join(choices)}, found {settings[name]!r}; "
+                f"expected --{name} among {', '.join(choices)}, found {settings[name]!r}; "
                 "try one of these names"
             )
     crop_lengths(settings)

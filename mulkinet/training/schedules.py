@@ -100,7 +100,7 @@ def schedule_rate(schedule, *, learning_rate, epoch, epochs, losses=()):
     """
     if schedule not in SCHEDULES:
         raise MulkinetError(
-            f"expected a schedule of {', '.join(SCHEDULES)}, found {schedule!r}; "
+            f"expected a schedule among {', '.join(SCHEDULES)}, found {schedule!r}; "
             "try one of these names"
         )
     if not learning_rate > 0 or not 0 <= epoch <= epochs or epochs < 1:

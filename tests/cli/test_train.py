@@ -100,7 +100,7 @@ def test_a_store_with_nan_is_one_line(store_path, here, tmp_path_factory):
         (["--init-from", "absent.h5"], "absent.h5"),
         (["--train-ls", "absent"], "expected a list file at absent"),
         (["--val-ls", "absent"], "expected a list file at absent"),
-        (["--loss", "foo"], "expected a loss of .*, found 'foo'"),
+        (["--loss", "foo"], "expected a loss among .*, found 'foo'"),
         (["--loss", "triplet", "--mining", "foo"], "expected --mining .*, found 'foo'"),
         (["--optimizer", "foo"], "expected --optimizer .*, found 'foo'"),
         (["--schedule", "foo"], "expected --schedule .*, found 'foo'"),

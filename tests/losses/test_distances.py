@@ -101,7 +101,7 @@ def test_nan_stays_nan():
 
 
 def test_errors_name_what_was_found():
-    with pytest.raises(MulkinetError, match="expected a distance of .*'manhattan'"):
+    with pytest.raises(MulkinetError, match="expected a distance among .*'manhattan'"):
         pairwise_distances(tf.zeros((2, 2)), "manhattan")
     with pytest.raises(MulkinetError, match=r"float32 of shape \(2, 2, 2\)"):
         pairwise_distances(tf.zeros((2, 2, 2)))

@@ -336,7 +336,7 @@ def test_names_are_read_without_tensorflow():
 
 def test_errors_name_what_was_found():
     x = tf.zeros((4, 2))
-    with pytest.raises(MulkinetError, match="expected a mining of .*'easy'"):
+    with pytest.raises(MulkinetError, match="expected a mining among .*'easy'"):
         triplet_loss(x, [0, 0, 1, 1], mining="easy")
     with pytest.raises(MulkinetError, match="'random' mining draws at random"):
         triplet_loss(x, [0, 0, 1, 1], mining="random")

@@ -154,7 +154,7 @@ def test_mixed_precision_gives_float32_embeddings(rng):
 def test_unknown_names_are_told_the_known_ones():
     with pytest.raises(
         MulkinetError,
-        match="expected a network of cqtnet, keyconv, move, mulkinet, rescnn, siamese",
+        match="expected a network among cqtnet, keyconv, move, mulkinet, rescnn, siamese",
     ):
         build_model("resnet")
     with pytest.raises(

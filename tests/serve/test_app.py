@@ -47,7 +47,7 @@ def test_match(client, tmp_path):
     assert found["spans"]
     wrong = client.post("/match", files=files, data={"feature": "loudness"})
     assert wrong.status_code == 422
-    assert "expected a feature of crema, hpcp, chroma_cens, found 'loudness'" in wrong.text
+    assert "expected a feature among crema, hpcp, chroma_cens, found 'loudness'" in wrong.text
 
 
 def test_pairs(client):

@@ -77,11 +77,11 @@ def spoil(change):
         (lambda rows: rows[:-1], "12 rows for each track in crema/table, found 35 rows"),
         (
             spoil(lambda rows: rows["chroma_bins"].__setitem__(14, 3)),
-            "found otherwise at row 12, work W9, track W9-P0",
+            "found something else at row 12, work W9, track W9-P0",
         ),
         (
             spoil(lambda rows: rows["track_id"].__setitem__(slice(24, None), b"W9-P0")),
-            "found otherwise at row 24, work W9, track W9-P0",
+            "found something else at row 24, work W9, track W9-P0",
         ),
         (lambda rows: rows[["index", "chroma_bins"]], "values_block_0, track_id, work_id"),
         (lambda rows: np.zeros(24, "f4"), "expected crema/table to be rows with values_block_0"),

@@ -68,4 +68,4 @@ def test_lengths_of_crops():
         assert done.exit_code == 1
         assert "expected --longer-crops to rise from --n-frames 200" in done.stderr
     done = invoke(main, "--recipe", "discogs-vinet", "--clique-rule", "songs", "--max-epoch", 1)
-    assert "expected --clique-rule of move, works, tracks, found 'songs'" in done.stderr
+    assert "expected --clique-rule among move, works, tracks, found 'songs'" in done.stderr

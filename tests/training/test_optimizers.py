@@ -97,7 +97,9 @@ def test_addons_is_imported_for_lookahead_only():
 
 
 def test_errors_name_what_was_found():
-    with pytest.raises(MulkinetError, match="expected an optimizer of adam, adamw, sgd.*'ranger'"):
+    with pytest.raises(
+        MulkinetError, match="expected an optimizer among adam, adamw, sgd.*'ranger'"
+    ):
         build_optimizer("ranger", 0.1)
     with pytest.raises(MulkinetError, match="found 0"):
         build_optimizer("adam", 0)

@@ -242,7 +242,7 @@ SIAMESE = {"model": "siamese", "network": {}, "n_frames": 250}
             {"network": TINY, "loss": "triplet", "batchsize": 4, "pretrain_epochs": 1},
             "raise --batchsize",
         ),
-        ({"network": TINY, "loss": "foo"}, "expected a loss of .*softmax, triplet, twin"),
+        ({"network": TINY, "loss": "foo"}, "expected a loss among .*softmax, triplet, twin"),
         ({"network": TINY, "margin": 1.0}, "no --margin with --loss softmax"),
         ({"network": TINY, "loss": "triplet", "mining": "foo"}, "mining"),
         ({"network": TINY, "loss": "triplet", "batchsize": 4}, "raise --batchsize"),

@@ -83,7 +83,7 @@ def test_never_negative(schedule):
 
 
 def test_errors_name_what_was_found():
-    with pytest.raises(MulkinetError, match="expected a schedule of constant.*'linear'"):
+    with pytest.raises(MulkinetError, match="expected a schedule among constant.*'linear'"):
         schedule_rate("linear", learning_rate=0.1, epoch=0, epochs=1)
     for rate, epoch, epochs in [(0, 0, 1), (0.1, 3, 2), (0.1, -1, 2), (0.1, 0, 0)]:
         with pytest.raises(MulkinetError, match=f"found rate {rate}, epoch {epoch} of {epochs}"):

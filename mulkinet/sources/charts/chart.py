@@ -187,7 +187,7 @@ def _parse(line):
         return json.loads(line)
     except (ValueError, RecursionError) as error:
         raise SkippedInput(
-            f"expected JSON, found otherwise ({str(error).splitlines()[0]})"
+            f"expected JSON, found something else ({str(error).splitlines()[0]})"
         ) from error
 
 

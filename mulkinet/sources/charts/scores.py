@@ -91,7 +91,7 @@ def _trying(expected, function):
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise SkippedInput(
-            f"{expected}, found otherwise ({type(error).__name__}: {reason})"
+            f"{expected}, found something else ({type(error).__name__}: {reason})"
         ) from error
 
 
@@ -110,7 +110,7 @@ def _unzipped(content):
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, StopIteration,
             RuntimeError, SyntaxError, NotImplementedError) as error:  # fmt: skip
         raise SkippedInput(
-            f"expected an .mxl archive with a score, found otherwise ({error})"
+            f"expected an .mxl archive with a score, found something else ({error})"
         ) from error
 
 
@@ -130,10 +130,10 @@ def _refuse_entities(content):
     except DefusedXmlException as error:
         raise SkippedInput(
             f"expected MusicXML without entities of its own, found {type(error).__name__}; "
-            "it may be made to do harm: export the score again"
+            "it may be malicious; export the score again"
         ) from error
     except (SyntaxError, ValueError, LookupError) as error:
-        raise SkippedInput(f"expected MusicXML, found otherwise ({error})") from error
+        raise SkippedInput(f"expected MusicXML, found something else ({error})") from error
 
 
 def _chart_of(score, name):
