@@ -5,7 +5,7 @@ index never lets FAISS read a serialised index of its own. New tracks join the c
 the cells are chosen again when the index has doubled. The number of cells looked into is the least
 that finds `RECALL` of the exact 10 nearest of a sample of the index's own tracks.
 
-Public names: `FROM_TRACKS`, `RECALL`, `divide`, `build_cells_index`, `import_faiss`.
+Public names: `CellsSearch`, `FROM_TRACKS`, `RECALL`, `divide`, `build_cells_index`, `import_faiss`.
 """
 
 from dataclasses import replace
@@ -15,7 +15,7 @@ import numpy as np
 from mulkinet.errors import MulkinetError
 from mulkinet.identify.index_file import Cells
 
-__all__ = ["FROM_TRACKS", "RECALL", "divide", "build_cells_index", "import_faiss"]
+__all__ = ["CellsSearch", "FROM_TRACKS", "RECALL", "divide", "build_cells_index", "import_faiss"]
 
 # Up to here the exact search takes tens of milliseconds a query.
 FROM_TRACKS = 200_000
@@ -70,6 +70,42 @@ def build_cells_index(points, cells):
     index.add_core(len(points), faiss.swig_ptr(points), None, faiss.swig_ptr(cell))
     index.nprobe = cells.probes
     return index
+
+
+class CellsSearch:
+    """Search of cells in embeddings that stay where they are, in memory or in a mapped file that processes share.
+
+    Args:
+        points: (N, embedding_len) float32.
+        cells: Cells of all of them.
+    """
+
+    def __init__(self, points, cells):
+        self._points, self._cells = points, cells
+        self._rows = np.argsort(cells.cell, kind="stable")
+        n_cells = len(cells.centroids)
+        self._ends = np.searchsorted(cells.cell[self._rows], np.arange(n_cells + 1))
+
+    def search(self, queries, k):
+        """The nearest of each query in the cells nearest to it.
+
+        Args:
+            queries: (Q, embedding_len) float32.
+            k: How many.
+
+        Returns:
+            (Q, k) int64, in no order; -1 where the cells hold fewer.
+        """
+        near = import_faiss().knn(queries, self._cells.centroids, self._cells.probes)[1]
+        found = np.full((len(queries), k), -1)
+        for query, cells, row in zip(queries, near, found):
+            rows = np.concatenate([self._rows[self._ends[c] : self._ends[c + 1]] for c in cells])
+            points = self._points[rows]
+            keys = np.einsum("ij,ij->i", points, points) - 2 * points @ query
+            least = np.argpartition(keys, k - 1)[:k] if k < len(keys) else slice(None)
+            chosen = rows[least]
+            row[: len(chosen)] = chosen
+        return found
 
 
 def import_faiss():

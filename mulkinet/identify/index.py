@@ -496,7 +496,7 @@ class Index:
                 f"expected one index to change, found {len(self._parts)} opened as one; name one of them"
             )
         # Another process may have written since it was opened.
-        self.data = read_index(self.path)
+        self.data = read_index(self.path, whole=True)
         self._check_model(self.model)
         for name in ("search", "_spread"):
             self.__dict__.pop(name, None)

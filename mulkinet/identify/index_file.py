@@ -10,7 +10,8 @@ aligned there are `/chroma/frames` (total_frames, 12) uint8, contiguous, and `/c
 
 `config` holds model_file, fingerprint, network, distance, feature, feature_settings and trained_sec.
 `digest` is the SHA-256 of config, calibration, tracks and cells, not of chroma, which is read as it is asked for: a
-file that was damaged is refused.
+file that was damaged is refused. Of a large index nothing is read but what is asked for: embeddings are mapped, so that
+processes share them, names are read when first needed, and the digest is compared before the index is changed.
 
 A writer holds the lock `<index>.lock` from reading to renaming: writers follow each other, readers see
 the file before or after. The lock belongs to the process and dies with it.
@@ -21,6 +22,8 @@ Public names: `IndexData`, `Cells`, `read_index`, `write_index`, `locked`, `fing
 import hashlib
 import json
 import os
+import weakref
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
@@ -36,6 +39,8 @@ from mulkinet.identify.chroma import KeptChroma
 __all__ = ["IndexData", "Cells", "read_index", "write_index", "locked", "fingerprint"]
 
 _KIND = FileKind("index", "mulkinet-index", 1, "make one with mulkinet index build")
+# Tracks of an index that is opened without reading it: two seconds' worth.
+LARGE = 200_000
 IDS = ("work_id", "track_id", "title", "path", "content", "stamp")
 _OPTIONAL = ("stamp",)
 _CELLS_FACTS = ("probes", "recall", "trained_on")
@@ -122,11 +127,12 @@ def write_index(path, data):
                 file["cells"].attrs[name] = getattr(data.cells, name)
 
 
-def read_index(path):
+def read_index(path, *, whole=False):
     """Reads and checks an index.
 
     Args:
         path: A file that `write_index` wrote.
+        whole: Whether to read all of a large index too, and compare it with its digest.
 
     Returns:
         IndexData.
@@ -136,7 +142,7 @@ def read_index(path):
     """
     with open_checked(path, _KIND) as file:
         data = _read(file)
-        if _digest(data) != file.attrs["digest"]:
+        if (whole or len(data) < LARGE) and _digest(data) != file.attrs["digest"]:
             raise ValueError("its content is not what was written")
     return data
 
@@ -190,18 +196,17 @@ def _read(file):
     missing = [name for name in _CONFIG if name not in config]
     if missing:
         raise ValueError(f"its config lacks {', '.join(missing)}")
-    embeddings = file["embedding"][:]
-    ids = {
-        name: np.full(len(embeddings), "", object)
-        if name in _OPTIONAL and name not in file
-        else file[name].asstr()[:]
-        for name in IDS
-    }
-    lengths = {len(values) for values in (embeddings, *ids.values())}
-    if embeddings.ndim != 2 or embeddings.dtype != np.float32 or len(lengths) != 1:
-        raise ValueError(f"embeddings of shape {embeddings.shape} for {sorted(lengths)} tracks")
-    if not np.isfinite(embeddings).all():
-        raise ValueError("embeddings that are not finite")
+    stored = file["embedding"]
+    names = [name for name in IDS if name in file or name not in _OPTIONAL]
+    lengths = {len(file[name]) for name in ("embedding", *names)}
+    if stored.ndim != 2 or stored.dtype != np.float32 or len(lengths) != 1:
+        raise ValueError(f"embeddings of shape {stored.shape} for {sorted(lengths)} tracks")
+    if len(stored) < LARGE or stored.id.get_offset() is None:
+        embeddings, ids = stored[:], {name: _read_names(file, name) for name in IDS}
+        if not np.isfinite(embeddings).all():
+            raise ValueError("embeddings that are not finite")
+    else:
+        embeddings, ids = _map(stored), _Names(file)
     calibration = file.attrs.get("calibration")
     return IndexData(
         config,
@@ -225,12 +230,42 @@ def _read_chroma(group, n_tracks):
         or frames.id.get_offset() is None
     ):
         raise ValueError(f"chroma of shape {frames.shape} for {n_tracks} tracks")
+    return KeptChroma(_map(frames), offsets)
+
+
+def _map(dataset):
     # Of the file that is open, which another writer may have replaced under its name.
-    with os.fdopen(os.dup(group.file.id.get_vfd_handle()), "rb") as file:
-        mapped = np.memmap(
-            file, np.uint8, mode="r", offset=frames.id.get_offset(), shape=frames.shape
-        )
-    return KeptChroma(mapped, offsets)
+    with os.fdopen(os.dup(dataset.file.id.get_vfd_handle()), "rb") as file:
+        offset, shape = dataset.id.get_offset(), dataset.shape
+        return np.memmap(file, dataset.dtype, mode="r", offset=offset, shape=shape)
+
+
+def _read_names(file, name):
+    if name not in file:
+        return np.full(len(file["embedding"]), "", object)
+    return file[name].asstr()[:]
+
+
+class _Names(Mapping):
+    """`IndexData.ids` of a large index, each column read when it is first asked for."""
+
+    def __init__(self, file):
+        # By number: the name may soon be that of another file.
+        self._descriptor = os.dup(file.id.get_vfd_handle())
+        weakref.finalize(self, os.close, self._descriptor)
+        self._columns = {}
+
+    def __getitem__(self, name):
+        if name not in self._columns:
+            with os.fdopen(os.dup(self._descriptor), "rb") as raw, h5py.File(raw, "r") as file:
+                self._columns[name] = _read_names(file, name)
+        return self._columns[name]
+
+    def __iter__(self):
+        return iter(IDS)
+
+    def __len__(self):
+        return len(IDS)
 
 
 def _read_cells(group):

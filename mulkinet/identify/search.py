@@ -15,7 +15,7 @@ import numpy as np
 
 from mulkinet.evaluation.distances import pair_distances
 from mulkinet.evaluation.scaling import cohort_of, neighbourhoods
-from mulkinet.identify.cells import FROM_TRACKS, build_cells_index, divide, import_faiss
+from mulkinet.identify.cells import FROM_TRACKS, CellsSearch, divide, import_faiss
 
 __all__ = ["Scaling", "Search", "has_faiss", "comparable", "with_cells"]
 
@@ -111,7 +111,7 @@ class Search:
                 f"approximate, by FAISS: {cells.probes} of {len(cells.centroids)} cells, "
                 f"recall@10 {cells.recall:.3f}"
             )
-            self._approximate = build_cells_index(self._base, cells)
+            self._approximate = CellsSearch(self._base, cells)
 
     def nearest(self, queries, k):
         """The nearest tracks of each query.
@@ -146,7 +146,7 @@ class Search:
         if self._approximate is not None:
             # Cells know nothing of scaling: more of what is near by cosine is looked at.
             n = min(k * (_MORE_TO_SCALE if self._scaling else 1), len(self._base))
-            rows = self._approximate.search(points, n)[1]
+            rows = self._approximate.search(points, n)
             if (rows >= 0).all():
                 return rows
             # The cells that were looked into hold fewer tracks.

@@ -1,10 +1,15 @@
 """Several indexes answer as the one that they are parts of."""
 
+from dataclasses import replace
+
+import h5py
 import numpy as np
 import pytest
 
 from mulkinet import Index, MulkinetError
 from mulkinet.cli.main import main
+from mulkinet.identify import index_file
+from mulkinet.identify.cells import CellsSearch, build_cells_index, divide
 from mulkinet.identify.search import Search
 from mulkinet.identify.shards import MergedSearch, parts_of
 from tests.commands import invoke
@@ -67,3 +72,36 @@ def test_indexes_that_do_not_fit(index_path, library, other_model_file, tmp_path
     Index.open(plain).calibrate(known=0.9)
     assert Index.open([index_path, plain], report=lines.append).data.calibration is None
     assert lines == ["the indexes are calibrated differently, so there are no probabilities"]
+
+
+def test_a_large_index_is_mapped_and_answers_the_same(index_path, monkeypatch):
+    queries = [play(work, 7, 6.0) for work in (0, 2, 5)]
+    expected = [a.to_dict() for a in Index.open(index_path).identify(queries, n_workers=1)]
+    monkeypatch.setattr(index_file, "LARGE", 1)
+    index = Index.open(index_path)
+    assert isinstance(index.data.embeddings, np.memmap)
+    assert not index.data.ids._columns
+    assert [a.to_dict() for a in index.identify(queries, n_workers=1)] == expected
+    Index.open(index_path).remove(["w1"])
+    assert index.data.ids["stamp"][0], "it reads from the file that it opened"
+    assert len(Index.open(index_path)) == len(index) - 2
+
+
+def test_a_large_index_that_is_damaged_is_not_changed(index_path, monkeypatch):
+    monkeypatch.setattr(index_file, "LARGE", 1)
+    with h5py.File(index_path, "r+") as file:
+        file["embedding"][0, 0] += 1
+    index = Index.open(index_path)
+    with pytest.raises(MulkinetError, match="its content is not what was written"):
+        index.remove(["w1"])
+
+
+def test_cells_are_searched_where_they_are(rng, monkeypatch):
+    points = rng.standard_normal((500, 8)).astype(np.float32)
+    cells = divide(points)
+    queries = rng.standard_normal((20, 8)).astype(np.float32)
+    index = build_cells_index(points, cells)
+    expected = np.sort(index.search(queries, 5)[1], axis=1)
+    np.testing.assert_array_equal(np.sort(CellsSearch(points, cells).search(queries, 5)), expected)
+    few = CellsSearch(points[:2], replace(cells, cell=np.zeros(2, np.int32)))
+    assert set(few.search(queries, 3).ravel()) <= {-1, 0, 1}
