@@ -94,6 +94,7 @@ class _Match:
     probability: float | None
     is_cover: bool | None
     reranked: float | None
+    interval: tuple[float, float] | None
 
 @dataclass(frozen=True)
 class _Span:
@@ -112,6 +113,11 @@ class _Answer:
     warnings: list[str]
     alignments: list[Any]
     skipped: str | None
+    heard_sec: float | None
+    none: float | None
+    others: float | None
+    is_none: bool | None
+    rule: Any
     def to_dict(self) -> dict[str, Any]: ...
 
 class Index:
@@ -121,7 +127,7 @@ class Index:
     @classmethod
     def open(
         cls,
-        path: _Path,
+        path: _Path | Sequence[_Path],
         model_file: _Path | None = None,
         *,
         report: Callable[[str], object] = ...,
@@ -136,6 +142,7 @@ class Index:
         baseline: str | None = None,
         feature: str | None = None,
         alignment: bool = True,
+        accept_partial: bool = False,
         n_workers: int = -1,
         batch_size: int = 16,
         progress: bool = True,
@@ -146,6 +153,7 @@ class Index:
         collection: _Path,
         *,
         alignment: bool = False,
+        accept_partial: bool = False,
         n_workers: int = -1,
         batch_size: int = 16,
         progress: bool = True,
@@ -165,11 +173,15 @@ class Index:
         queries: _Query,
         *,
         top: int = 10,
+        sr: float | None = None,
         tau: float | None = None,
+        false_alarms: float | None = None,
         segment_sec: float | None = None,
         hop_sec: float | None = None,
         rerank: int | None = None,
         n_aligned: int = 0,
+        exclude_self: bool = False,
+        accept_partial: bool = False,
         n_workers: int = -1,
         progress: bool = True,
     ) -> _Answer: ...
@@ -179,11 +191,15 @@ class Index:
         queries: list[Any],
         *,
         top: int = 10,
+        sr: float | None = None,
         tau: float | None = None,
+        false_alarms: float | None = None,
         segment_sec: float | None = None,
         hop_sec: float | None = None,
         rerank: int | None = None,
         n_aligned: int = 0,
+        exclude_self: bool = False,
+        accept_partial: bool = False,
         n_workers: int = -1,
         progress: bool = True,
     ) -> list[_Answer]: ...

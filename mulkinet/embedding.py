@@ -137,6 +137,9 @@ def prepare_track(model, x, pad="wrap"):
     return np.pad(x, ((0, 0), (0, n_frames - x.shape[1])))
 
 
+_OF_THE_RECORDING = ("tuning", "trimmed")
+
+
 def check_compatible(model, store, *, feature=None):
     """Checks that a store's features were made as those the model was trained on.
 
@@ -161,11 +164,14 @@ def check_compatible(model, store, *, feature=None):
         feature = store.features[0]
     found = at_rate_of(model, store, feature).settings(feature)
     expected = {"n_bins": model.n_bins, **model.metadata.get("feature_settings", {})}
-    # Another version of an extractor is no other feature: only what it was told is compared.
+    # Another version of an extractor is no other feature: only what it was told is compared. Nor is a tuned
+    # recording, or one without silence, another kind of thing than one that needs neither.
     differences = [
         f"{name} {found.get(name, 'unknown')} instead of {value}"
         for name, value in expected.items()
-        if not name.endswith("version") and not _same(found.get(name), value)
+        if not name.endswith("version")
+        and name not in _OF_THE_RECORDING
+        and not _same(found.get(name), value)
     ]
     if differences:
         raise MulkinetError(

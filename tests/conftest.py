@@ -59,17 +59,17 @@ def server():
 def n_decoded(monkeypatch):
     """A list that grows by one with every recording that is decoded."""
     from mulkinet.features import cache
-    from mulkinet.features.audio import decode
+    from mulkinet.features.audio import AudioFile
     from mulkinet.identify import embedder
 
     calls = []
 
     def counting(path, **options):
         calls.append(path)
-        return decode(path, **options)
+        return AudioFile(path, **options)
 
     for module in (cache, embedder):
-        monkeypatch.setattr(module, "decode", counting)
+        monkeypatch.setattr(module, "AudioFile", counting)
     return calls
 
 

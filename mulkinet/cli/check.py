@@ -27,7 +27,7 @@ def main(ctx, store_or_folder, lists):
     """Describe and check STORE_OR_FOLDER, a feature store or a folder of .npy files.
 
     Exit code 1 when something is wrong: tracks that cannot be read, are missing, silent, the same
-    as others, hold NaN, or works that two of the lists share.
+    as others, hold NaN or negative values, or works that two of the lists share.
     """
     from mulkinet.data.lists import read_list
     from mulkinet.data.npy_folder import open_data
@@ -81,14 +81,27 @@ def _check_features(store):
     from mulkinet.data.checks import check_feature
 
     rows = [
-        ("feature", "bins", "bin 0", "frames/s", "least", "median", "most", "NaN", "silent", "same")
+        (
+            "feature",
+            "bins",
+            "bin 0",
+            "frames/s",
+            "least",
+            "median",
+            "most",
+            "NaN",
+            "negative",
+            "silent",
+            "same",
+        )
     ]
     wrong = []
     for feature in store.features:
         report = check_feature(store, feature, progress=True)
         lengths = sorted(report.lengths.tolist())
         same = [key for group in report.duplicates for key in group[1:]]
-        counts = len(report.non_finite), len(report.silent), len(same)
+        found = report.non_finite, report.negative, report.silent, same
+        counts = map(len, found)
         spread = lengths[0], lengths[len(lengths) // 2], lengths[-1]
         bin0 = store.settings(feature)["bin0"]
         cells = (report.n_bins, bin0, f"{report.frame_rate:.3f}", *spread, *counts)
@@ -96,6 +109,8 @@ def _check_features(store):
         wrong += [(f"{feature} of {_names([key])}", why) for key, why in report.unreadable]
         if report.non_finite:
             wrong.append((f"{feature}, NaN or infinite", _names(report.non_finite)))
+        if report.negative:
+            wrong.append((f"{feature}, negative (dB?)", _names(report.negative)))
         if report.silent:
             wrong.append((f"{feature}, silent", _names(report.silent)))
         wrong += [

@@ -10,6 +10,7 @@ import sys
 import click
 
 from mulkinet.errors import MulkinetError
+from mulkinet.files.text import in_one_line
 
 __all__ = ["Command", "Group", "report_skipped"]
 
@@ -64,16 +65,12 @@ class Group(click.Group):
 def _fail(ctx, error, line):
     if ctx.meta.get("mulkinet.debug"):
         raise error
-    click.echo(f"Error: {line}", err=True)
+    click.echo(f"Error: {in_one_line(line)}", err=True)
     ctx.exit(1)
 
 
 def _remember_debug(ctx, _option, value):
     ctx.meta["mulkinet.debug"] = value
-
-
-def _in_one_line(name):
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(name))
 
 
 def report_skipped(skipped, *, is_all=False):
@@ -87,5 +84,5 @@ def report_skipped(skipped, *, is_all=False):
         return
     click.echo(f"{len(skipped)} skipped:", err=True)
     for item, reason in skipped:
-        click.echo(f"  {_in_one_line(item)}: {reason}", err=True)
+        click.echo(f"  {in_one_line(item)}: {in_one_line(reason)}", err=True)
     sys.exit(1 if is_all else 3)

@@ -9,8 +9,10 @@ from pathlib import Path
 import click
 
 from mulkinet.cli.errors import Command, report_skipped
+from mulkinet.cli.options import accept_partial_option
 from mulkinet.cli.printing import echo
 from mulkinet.cli.table import table, without_empty
+from mulkinet.files.text import in_one_line
 from mulkinet.identify.answer_text import chance, rule_text
 
 __all__ = ["main"]
@@ -72,6 +74,7 @@ _SECONDS = click.FloatRange(0, min_open=True)
     is_flag=True,
     help="Leave the query itself out, where it is a track of the index by its content or path.",
 )
+@accept_partial_option
 @click.option("-n", "--n-workers", default=-1, help="Processes; -1 is one per core.")
 @click.option("--model-file", type=_FILE, help="The index's model, if it has moved.")
 def main(queries, paths, model_file, as_json, as_csv, report, embed_audio, **options):
@@ -96,7 +99,7 @@ def main(queries, paths, model_file, as_json, as_csv, report, embed_audio, **opt
     answers = index.identify(_files(queries), n_aligned=_PICTURES if report else 0, **options)
     warnings = list(_warnings(answers))
     for line in warnings[:_WARNINGS_SHOWN]:
-        click.echo(line, err=True)
+        echo(in_one_line(line), err=True)
     if len(warnings) > _WARNINGS_SHOWN:
         click.echo(f"{len(warnings) - _WARNINGS_SHOWN} more warnings: see --json", err=True)
     if index.data.calibration is None:
@@ -148,7 +151,7 @@ def _warnings(answers):
 
 
 def _text(answer):
-    heading = f"{answer.query} ({_clock(answer.seconds)}{_heard(answer)})"
+    heading = f"{in_one_line(answer.query)} ({_clock(answer.seconds)}{_heard(answer)})"
     if answer.spans or not answer.works:
         rows = [
             (_work(span.match), f"{_clock(span.start_sec)} - {_clock(span.end_sec)}")

@@ -7,8 +7,9 @@ import click
 from click.core import ParameterSource
 
 from mulkinet.cli.errors import Group, report_skipped
-from mulkinet.cli.options import cluster_options, workers_option
+from mulkinet.cli.options import accept_partial_option, cluster_options, workers_option
 from mulkinet.cli.printing import echo
+from mulkinet.files.text import in_one_line
 
 __all__ = ["main"]
 
@@ -40,12 +41,13 @@ def main():
 @click.option(
     "--no-alignment", is_flag=True, help="Keep no chroma: identify cannot align queries then."
 )
+@accept_partial_option
 @workers_option
 @cluster_options(shared_output=True)
 @_batchsize
 @click.pass_context
 def build(
-    ctx, collection, model_file, baseline, feature, output, no_alignment, n_workers, batchsize
+    ctx, collection, model_file, baseline, feature, output, no_alignment, batchsize, **options
 ):
     """Make the index of a folder of audio, or of a feature store.
 
@@ -65,11 +67,11 @@ def build(
         baseline=baseline,
         feature=feature,
         alignment=not no_alignment,
-        n_workers=n_workers,
+        **options,
         batch_size=batchsize,
         report=_say,
     )
-    _report(index)
+    _report(index, collection)
 
 
 @main.command()
@@ -79,14 +81,15 @@ def build(
 @click.option(
     "--alignment", is_flag=True, help="Keep chroma from now on, also of tracks that are not new."
 )
+@accept_partial_option
 @workers_option
 @cluster_options(shared_output=True)
 @_batchsize
-def add(collection, path, model_file, alignment, n_workers, batchsize):
+def add(collection, path, model_file, batchsize, **options):
     """Add new and changed tracks of COLLECTION to an index."""
     index = _import_index().open(path, model_file, report=_say)
-    index.add(collection, alignment=alignment, n_workers=n_workers, batch_size=batchsize)
-    _report(index)
+    index.add(collection, batch_size=batchsize, **options)
+    _report(index, collection)
 
 
 @main.command()
@@ -134,7 +137,7 @@ def _import_index():
 _say = functools.partial(click.echo, err=True)
 
 
-def _report(index):
+def _report(index, collection=None):
     changes = index.changes
     numbers = [(name, getattr(changes, name)) for name in ("added", "replaced", "unchanged")]
     numbers += [("removed", changes.removed), ("embedded", changes.embedded)]
@@ -148,7 +151,17 @@ def _report(index):
             "they were repeated to that length",
             err=True,
         )
+    if collection and os.path.isdir(collection) and (others := _passed_over(collection)):
+        click.echo(others, err=True)
+    for path, note in changes.notes:
+        click.echo(in_one_line(f"{path}: {note}"), err=True)
     report_skipped(changes.skipped)
+
+
+def _passed_over(collection):
+    from mulkinet.sources.layout import describe_passed_over
+
+    return describe_passed_over(collection)
 
 
 _OF_RERANKED = ("tau", "false_accepts", "false_rejects")

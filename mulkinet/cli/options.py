@@ -1,7 +1,7 @@
 """Options that several commands share.
 
-Public names: `cluster_options`, `downsample_option`, `feature_option`, `force_option`, `list_dir_option`,
-`output_option`, `spect_len_option`, `track_length`, `workers_option`.
+Public names: `accept_partial_option`, `cluster_options`, `downsample_option`, `feature_option`, `force_option`,
+`list_dir_option`, `output_option`, `spect_len_option`, `track_length`, `workers_option`.
 """
 
 import functools
@@ -11,6 +11,7 @@ import click
 from mulkinet.errors import MulkinetError
 
 __all__ = [
+    "accept_partial_option",
     "cluster_options",
     "downsample_option",
     "feature_option",
@@ -58,6 +59,9 @@ workers_option = click.option(
 )
 output_option = click.option(
     "-o", "--output", type=click.Path(), help="Folder for the store.  [the data folder]"
+)
+accept_partial_option = click.option(
+    "--accept-partial", is_flag=True, help="Take what there is of truncated files."
 )
 force_option = click.option("--force", is_flag=True, help="Overwrite an existing file.")
 

@@ -6,6 +6,7 @@ import click
 
 from mulkinet.cli.errors import Group, report_skipped
 from mulkinet.cli.options import (
+    accept_partial_option,
     cluster_options,
     downsample_option,
     feature_option,
@@ -19,6 +20,7 @@ from mulkinet.cli.options import (
 from mulkinet.cli.printing import echo
 from mulkinet.errors import MulkinetError
 from mulkinet.features import FEATURES
+from mulkinet.files.text import in_one_line
 
 __all__ = ["main"]
 
@@ -54,10 +56,18 @@ def main():
 @spect_len_option
 @downsample_option
 @click.option("--name", help="Name of the data set.  [the name of the audio folder]")
-@click.option("--accept-partial", is_flag=True, help="Take what there is of truncated files.")
+@accept_partial_option
+@click.option(
+    "--tuning",
+    type=click.Choice(["estimate", "as-recorded"]),
+    default="estimate",
+    help="Bring recordings to 440 Hz, or leave them, as the published features do. cqt_cqtnet and cqt_vinet are "
+    "always as recorded.",
+)
+@click.option("--trim", "is_trimmed", is_flag=True, help="Leave out leading and trailing silence.")
 @force_option
 def from_audio_dir(
-    audio_dir, output, features, run_mode, n_workers, spect_len, downsample, **options
+    audio_dir, output, features, run_mode, n_workers, spect_len, downsample, tuning, **options
 ):
     """Extract features from a folder of audio.
 
@@ -78,10 +88,11 @@ def from_audio_dir(
         n_workers=n_workers,
         spect_len=spect_len,
         downsample=downsample,
+        is_tuned=tuning == "estimate",
         **options,
     )
     for path, note in result.notes:
-        echo(f"{path}: {note}")
+        echo(in_one_line(f"{path}: {note}"))
     passed_over = describe_passed_over(audio_dir)
     if passed_over:
         echo(passed_over)

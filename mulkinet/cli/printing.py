@@ -2,14 +2,16 @@
 
 import click
 
+from mulkinet.files.text import in_one_line
+
 __all__ = ["echo"]
 
 
 def echo(text, **options):
-    """Prints text that may hold file names; bytes in them that are no UTF-8 are escaped.
+    """Prints lines that may hold file names and tags; in them, what cannot be printed is escaped.
 
     Args:
         text: str.
         **options: As for `click.echo`.
     """
-    click.echo(text.encode("utf-8", "backslashreplace").decode(), **options)
+    click.echo(in_one_line(text, keep="\n\t"), **options)

@@ -1,5 +1,7 @@
 """Tables in the terminal. Public names: `table`, `without_empty`."""
 
+from mulkinet.files.text import in_one_line
+
 __all__ = ["table", "without_empty"]
 
 
@@ -12,6 +14,7 @@ def table(rows):
     Returns:
         str without a line end.
     """
+    rows = [[in_one_line(cell) for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*rows)]
     lines = [
         "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))])

@@ -2,14 +2,16 @@
 
 Conventions: a stored array is (n_frames, n_bins) float32, finite.
 
-Public names: `frames_as_rows`, `refuse_non_finite`.
+Public names: `frames_as_rows`, `has_negative`, `refuse_values`.
 """
 
 import numpy as np
 
 from mulkinet.errors import SkippedInput
 
-__all__ = ["frames_as_rows", "refuse_non_finite"]
+__all__ = ["frames_as_rows", "has_negative", "refuse_values"]
+
+_ROUNDING = 1e-3
 
 
 def frames_as_rows(x, feature, n_bins=12, *, when_square):
@@ -32,13 +34,22 @@ def frames_as_rows(x, feature, n_bins=12, *, when_square):
             f"expected {feature} with an axis of {n_bins} bins, found shape {x.shape}"
         )
     is_rows = when_square if x.shape[0] == x.shape[1] else x.shape[1] == n_bins
-    # A value too large for float32 becomes infinite, which `refuse_non_finite` finds.
+    # A value too large for float32 becomes infinite, which `refuse_values` finds.
     with np.errstate(over="ignore"):
         return (x if is_rows else x.T).astype(np.float32, copy=False)
 
 
-def refuse_non_finite(frames, feature):
-    """Raises SkippedInput where a track has NaN or infinite values.
+def has_negative(frames):
+    """Whether a track has values below 0, roundings apart, as magnitudes in dB have.
+
+    Args:
+        frames: (n_frames, n_bins), finite.
+    """
+    return frames.size > 0 and bool(frames.min() < -_ROUNDING * np.abs(frames).max())
+
+
+def refuse_values(frames, feature):
+    """Raises SkippedInput where a track has NaN, infinite or negative values.
 
     Args:
         frames: (n_frames, n_bins).
@@ -46,3 +57,7 @@ def refuse_non_finite(frames, feature):
     """
     if not np.isfinite(frames).all():
         raise SkippedInput(f"expected finite values, found NaN or infinity in {feature}")
+    if has_negative(frames):
+        raise SkippedInput(
+            f"expected {feature} of 0 or more, found {frames.min():.4g}; where these are dB, bring magnitudes instead"
+        )

@@ -1,6 +1,6 @@
 """What is in a data set, and what is wrong with it, before a long run finds out.
 
-Looked for: tracks of a list that are missing; NaN and infinite values; silent tracks, in which
+Looked for: tracks of a list that are missing; NaN and infinite values; negative ones; silent tracks, in which
 every value is 0; tracks with identical values as another; works that two lists share, which is
 leakage from training to testing.
 
@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from mulkinet.data.arrays import has_negative
 from mulkinet.errors import MulkinetError
 
 __all__ = [
@@ -38,6 +39,7 @@ class FeatureReport(NamedTuple):
         lengths: (N,) int64, frames of each track.
         unreadable: list of ((work_id, track_id), reason) of tracks that cannot be read.
         non_finite: list of (work_id, track_id) with NaN or infinite values.
+        negative: list of (work_id, track_id) with values below 0, as dB have them.
         silent: list of (work_id, track_id) of which every value is 0.
         duplicates: list of lists of (work_id, track_id) that have identical values.
     """
@@ -47,6 +49,7 @@ class FeatureReport(NamedTuple):
     lengths: np.ndarray
     unreadable: list
     non_finite: list
+    negative: list
     silent: list
     duplicates: list
 
@@ -77,7 +80,7 @@ def check_feature(store, feature, *, progress=False):
         FeatureReport.
     """
     keys = list(store.rows_by_key)
-    unreadable, non_finite, silent = [], [], []
+    unreadable, non_finite, negative, silent = [], [], [], []
     same = collections.defaultdict(list)
     for row, key in enumerate(
         tqdm(keys, desc=f"check {feature}", unit="track", disable=None if progress else True)
@@ -91,6 +94,8 @@ def check_feature(store, feature, *, progress=False):
             continue
         if not np.isfinite(frames).all():
             non_finite.append(key)
+        elif has_negative(frames):
+            negative.append(key)
         elif not frames.any():
             silent.append(key)
         else:
@@ -102,6 +107,7 @@ def check_feature(store, feature, *, progress=False):
         store.n_frames(feature),
         unreadable,
         non_finite,
+        negative,
         silent,
         [group for group in same.values() if len(group) > 1],
     )

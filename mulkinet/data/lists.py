@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mulkinet.data.ids import nearest, refuse_lookalikes
 from mulkinet.errors import MulkinetError
 from mulkinet.files.atomic import atomic_path
 
@@ -40,7 +41,7 @@ def read_list(path):
         list of (work_id, track_id), in the order of the file.
 
     Raises:
-        MulkinetError: The file cannot be read, is empty, has a malformed line or a track twice.
+        MulkinetError: The file cannot be read, is empty, has a malformed line, a track twice or works that look alike.
     """
     try:
         # Some editors begin a file with a byte order mark, which is no part of the first work.
@@ -68,6 +69,7 @@ def read_list(path):
         first_line[fields] = number
     if not first_line:
         raise MulkinetError(f"expected <work> TAB <track> lines in {path}, found an empty list")
+    refuse_lookalikes((work for work, _ in first_line), path)
     return list(first_line)
 
 
@@ -115,9 +117,11 @@ def select(store, pairs, source="the list", advice=_ADVICE):
     if missing:
         shown = ", ".join(f"{work}/{track}" for work, track in missing[:_SHOWN])
         more = ", ..." if len(missing) > _SHOWN else ""
+        like = nearest(missing[0], rows_by_key)
+        hint = f"; there is {ascii('/'.join(like))}, nearly the first of them" if like else ""
         raise MulkinetError(
             f"expected every track of {source} in {store.path}, found {len(missing)} of "
-            f"{len(pairs)} missing ({shown}{more}); {advice}"
+            f"{len(pairs)} missing ({shown}{more}){hint}; {advice}"
         )
     return np.asarray(rows, dtype=np.int64)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mulkinet.data.arrays import frames_as_rows, refuse_non_finite
+from mulkinet.data.arrays import frames_as_rows, refuse_values
 from mulkinet.data.store import FeatureStore, natural_key, why_no_id
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.features import cqt
@@ -84,6 +84,7 @@ class NpyFolder(FeatureStore):
         self.attributes = {"source": "npy-dir"}
         self.metadata = {}
         self.foreign = []
+        self._files = {}
         self._rows = None
         self._offsets = None
         keys = sorted(self._find(), key=lambda key: tuple(map(natural_key, key)))
@@ -93,7 +94,7 @@ class NpyFolder(FeatureStore):
 
     def file(self, row):
         """The pathlib.Path of a track's file."""
-        return self.path / f"{self.work_ids[row]}_{self.track_ids[row]}.npy"
+        return self._files[self.work_ids[row], self.track_ids[row]]
 
     def settings(self, feature):
         """See FeatureStore."""
@@ -133,7 +134,7 @@ class NpyFolder(FeatureStore):
         """See FeatureStore; also raises where a track's file cannot be used."""
         for row in range(len(self)) if rows is None else rows:
             try:
-                refuse_non_finite(self.read(feature, row), feature)
+                refuse_values(self.read(feature, row), feature)
             except SkippedInput as error:
                 raise MulkinetError(
                     f"{self.file(row)}: {error}; extract it again or take it out of the list"
@@ -143,15 +144,22 @@ class NpyFolder(FeatureStore):
         if not self.path.is_dir():
             raise MulkinetError(f"expected a folder of .npy files at {self.path}, found none")
         keys = []
-        for file in self.path.glob("[!.]*.npy"):
+        for file in sorted(self.path.glob("[!.]*")):
+            if file.suffix.lower() != ".npy":
+                continue
             work, _, track = file.stem.rpartition("_")
             reason = why_no_id(file.stem)
             if not (work and track):
                 reason = "expected a name such as <song>_<version>.npy"
+            elif (work, track) in self._files:
+                reason = (
+                    f"expected one file of a name, found {self._files[work, track].name} before"
+                )
             if reason:
                 self.foreign.append((file, reason))
             else:
                 keys.append((work, track))
+                self._files[work, track] = file
         if not keys and any(is_audio(path) for path in self.path.glob("*/*")):
             raise MulkinetError(
                 f"expected a feature store or files <song>_<version>.npy, found the audio in {self.path}; "

@@ -15,11 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
+from mulkinet.data.ids import refuse_lookalikes
 from mulkinet.errors import MulkinetError
 from mulkinet.evaluation.inputs import Candidates, listed_rows
 from mulkinet.files.numpy_files import UNREADABLE
 
 __all__ = ["file_source", "read_weights"]
+
+# Rows of a matrix that are looked at for what it is.
+_LOOKED_AT = 100
 
 
 def file_source(
@@ -166,6 +170,7 @@ def _read_works(path):
             f"{'an empty file' if not fields else 'something else'}"
         )
     columns = [np.asarray(column) for column in zip(*fields)]
+    refuse_lookalikes(columns[0].tolist(), path)
     return columns[0], columns[1] if len(columns) == 2 else None
 
 
@@ -176,7 +181,20 @@ def _read_distances(path, tracks):
             f"expected distances of all {len(tracks)} tracks of {tracks.path} to all, in their "
             f"order, found shape {matrix.shape} in {path}"
         )
+    _refuse_similarities(matrix, path)
     return matrix
+
+
+def _refuse_similarities(matrix, path):
+    rows = np.unique(np.linspace(0, len(matrix) - 1, min(len(matrix), _LOOKED_AT)).astype(int))
+    own = matrix[rows, rows]
+    others = matrix[rows].astype(np.float64)
+    others[np.arange(len(rows)), rows] = -np.inf
+    if len(matrix) > 2 and (own > others.max(axis=1)).all():
+        raise MulkinetError(
+            f"expected distances in {path}, found that every track is farther from itself than from any other: these "
+            "are similarities; subtract them from their largest value"
+        )
 
 
 def _read_array(path):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mulkinet.data.ids import as_ids
 from mulkinet.errors import MulkinetError
 
 __all__ = ["Selection", "select_tracks"]
@@ -87,12 +88,12 @@ def select_tracks(work_ids, *, track_ids=None, queries=None, references=None):
         Selection.
 
     Raises:
-        MulkinetError: Lengths differ, an unknown id or row, an empty list, a track twice in one
-            list, or no query with a relevant candidate.
+        MulkinetError: Lengths differ, an id is missing or looks like another, an unknown id or row, an
+            empty list, a track twice in one list, or no query with a relevant candidate.
     """
-    work_ids = _ids(work_ids, "work_ids")
-    tracks = _track_codes(work_ids, track_ids)
-    ids = None if track_ids is None else _ids(track_ids, "track_ids")
+    work_ids = as_ids(work_ids, "work_ids")
+    ids = None if track_ids is None else as_ids(track_ids, "track_ids")
+    tracks = _track_codes(work_ids, ids)
     query_rows = _rows(queries, "queries", work_ids, ids)
     reference_rows = _rows(references, "references", work_ids, ids)
     for name, rows in (("queries", query_rows), ("references", reference_rows)):
@@ -129,13 +130,6 @@ def select_tracks(work_ids, *, track_ids=None, queries=None, references=None):
             "noise_works": len(np.setdiff1d(asked[~is_query], asked[is_query])),
         },
     )
-
-
-def _ids(values, name):
-    array = np.asarray(values)
-    if array.ndim != 1:
-        raise MulkinetError(f"expected {name} as a list of ids, found shape {array.shape}")
-    return array
 
 
 def _track_codes(work_ids, track_ids):

@@ -8,32 +8,38 @@ Features: `crema`, `hpcp` and `chroma_cens` with the settings of Da-TACOS (Yesil
 2019); `cqt` as TPPNet and CQTNet take it, `cqt_cqtnet` and `cqt_vinet` to the last detail as CQTNet
 (Yu et al., ICASSP 2020) and Discogs-VINet (Araz et al., ISMIR 2024) do.
 
-Public names: `FEATURES`, `extractor`.
+Public names: `FEATURES`, `TUNABLE`, `extractor`.
 """
 
 import functools
 import importlib
+import importlib.util
+import os
+from pathlib import Path
 
 from mulkinet.errors import MulkinetError
+from mulkinet.files.cache import cache_folder, is_writable
 
-__all__ = ["FEATURES", "extractor"]
+__all__ = ["FEATURES", "TUNABLE", "extractor"]
 
 # The front ends of `mulkinet.features.cqt`, named here too: that module needs numpy, which help does not.
 _CQTS = ("cqt", "cqt_cqtnet", "cqt_vinet")
 FEATURES = ("crema", "hpcp", "chroma_cens", *_CQTS)
+# The front ends of CQTNet and Discogs-VINet are what their authors made them.
+TUNABLE = ("crema", "hpcp", "chroma_cens", "cqt")
 
 
-@functools.cache
-def extractor(feature):
+def extractor(feature, is_tuned=False):
     """The extractor of a feature; one object per process, so that a model is loaded once.
 
     Args:
         feature: One of `FEATURES`.
+        is_tuned: Whether to correct the recording's tuning, for one of `TUNABLE`; the data sets' do not.
 
     Returns:
-        An object with `settings`, a dict of everything the result depends on (n_bins, bin0, sr in
-        Hz, hop_length in samples, frame_rate in frames per second, extractor, extractor_version,
-        ...), and `__call__(y)`, (n_samples,) float32 at 44.1 kHz to (n_bins, n_frames) float32.
+        `mulkinet.features.base.FeatureExtractor`, whose `settings` are a dict of everything the result depends on
+        (n_bins, bin0, sr in Hz, hop_length in samples, frame_rate in frames per second, extractor,
+        extractor_version, ...).
 
     Raises:
         MulkinetError: There is no such feature, or what extracts it is not installed.
@@ -42,8 +48,21 @@ def extractor(feature):
         raise MulkinetError(
             f"expected a feature ({', '.join(FEATURES)}), found {feature!r}; name one with -p"
         )
+    return _extractor(feature, is_tuned and feature in TUNABLE)
+
+
+@functools.cache
+def _extractor(feature, is_tuned):
+    _let_numba_write()
     if feature in _CQTS:
         from mulkinet.features.cqt import Extractor
 
-        return Extractor(feature)
-    return importlib.import_module(f"mulkinet.features.{feature}").Extractor()
+        return Extractor(feature, is_tuned)
+    return importlib.import_module(f"mulkinet.features.{feature}").Extractor(is_tuned)
+
+
+def _let_numba_write():
+    """Gives numba, which librosa comes with, a place for compiled loops where its own cannot be written to."""
+    librosa = importlib.util.find_spec("librosa")
+    if librosa and not is_writable(Path(librosa.origin).parent):
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder("numba")))

@@ -6,12 +6,14 @@ mark of an Ogg's last page. A raw stream (MP3 without a Xing header, MP2, ADTS) 
 that a part of one looks whole.
 
 Conventions: (n_samples,) float32 in [-1, 1], the mean of all channels, resampled with soxr's high quality.
+Samples come in pieces of some seconds, so that a recording of hours takes no more memory than a song.
 
-Public names: `Audio`, `decode`, `check_file`, `check_samples`, `trim_silence`, `MIN_SEC`,
-`AUDIO_SUFFIXES`, `is_audio`.
+Public names: `AudioFile`, `Audio`, `decode`, `check_file`, `check_samples`, `MIN_SEC`, `AUDIO_SUFFIXES`,
+`is_audio`, `read_tags`, `Heard`.
 """
 
 import functools
+import itertools
 import os
 import stat
 from typing import NamedTuple
@@ -27,9 +29,12 @@ __all__ = [
     "is_audio",
     "MIN_SEC",
     "Audio",
+    "AudioFile",
+    "Heard",
     "check_file",
     "check_samples",
     "decode",
+    "read_tags",
 ]
 
 # Below this the constant-Q spectrum has no mean of 20 frames, and there is no music to compare.
@@ -37,8 +42,14 @@ MIN_SEC = 0.5
 
 # -80 dB of full scale: the dither of a 16-bit file is below it, music is not.
 _SILENCE = 1e-4
+# A frame of this many samples (93 ms) is silent where its level is 60 dB below the loudest, or that of one bit of 16.
+_LEVEL_FRAME = 4096
+_QUIETEST_PART = 1e-3
+_ONE_BIT = 2.0**-15
 # Channels of opposite polarity leave less than this part of their energy in their mean.
 _CANCELLED = 1e-4
+# Whether channels cancel is decided on this much of the beginning, which is held back until then.
+_HELD_BACK_SEC = 300
 
 AUDIO_SUFFIXES = frozenset(
     ".wav .wave .flac .ogg .oga .opus .spx .mp3 .mp2 .mpga .aiff .aif .aifc .au .snd .caf .w64 .rf64 .voc "
@@ -89,18 +100,20 @@ class Audio(NamedTuple):
         channels: Channels of the file.
         is_partial: Whether the file holds less than it promises.
         note: What its user should know of how it was read, "" where there is nothing.
+        sound_sec: (start, end) in seconds of what is not leading or trailing silence.
     """
 
     y: np.ndarray
     seconds: float
     sr: int
     channels: int
-    is_partial: bool = False
-    note: str = ""
+    is_partial: bool
+    note: str
+    sound_sec: tuple
 
 
 def decode(path, *, accept_partial=False, max_sec=None):
-    """Decodes a file.
+    """Decodes a file as a whole.
 
     Args:
         path: pathlib.Path of an audio file of any sampling rate and number of channels, or of a
@@ -114,19 +127,69 @@ def decode(path, *, accept_partial=False, max_sec=None):
     Raises:
         SkippedInput: The file is empty, truncated, silent, too short, too long, unreadable or no audio.
     """
-    check_file(path)
-    sound = _read(path, None, max_sec)
-    missing = _what_is_missing(path, sound)
-    if missing and not accept_partial:
-        raise SkippedInput(f"expected whole audio, found {missing}")
-    notes = [missing] if missing else []
-    if sound.cancels():
-        louder = int(np.argmax(sound.energies))
-        sound = _read(path, louder, max_sec)
-        notes.append(f"its channels cancel each other; channel {louder + 1} was taken alone")
-    y, seconds = sound.samples()
-    check_samples(y, SR)
-    return Audio(y, seconds, sound.sr, sound.channels, bool(missing), "; ".join(notes))
+    file = AudioFile(path, accept_partial=accept_partial, max_sec=max_sec)
+    y = np.concatenate([np.zeros(0, np.float32), *file.pieces()])
+    facts = file.seconds, file.sr, file.channels, file.is_partial, file.note
+    return Audio(y, *facts, file.sound_sec)
+
+
+class AudioFile:
+    """A file of audio, decoded piece by piece.
+
+    Attributes:
+        seconds, sr, channels, is_partial, note, sound_sec: As those of `Audio`, once `pieces` has ended.
+
+    Args:
+        path, accept_partial, max_sec: As for `decode`.
+
+    Raises:
+        SkippedInput: There is no such file, or nothing in it.
+    """
+
+    def __init__(self, path, *, accept_partial=False, max_sec=None):
+        check_file(path)
+        self._path = path
+        self._max_sec = max_sec
+        self._accept_partial = accept_partial
+
+    def pieces(self):
+        """Decodes.
+
+        Yields:
+            (n_samples,) float32, mono at 44.1 kHz, of some seconds; all of them are the whole recording.
+
+        Raises:
+            SkippedInput: As `decode`; mostly at the end, after all pieces, which are of no use then.
+        """
+        heard = Heard()
+        notes = []
+        sound, pieces = self._begin(channel=None)
+        if sound.cancels():
+            louder = int(np.argmax(sound.energies))
+            notes = [f"its channels cancel each other; channel {louder + 1} was taken alone"]
+            sound, pieces = self._begin(channel=louder)
+        for y in pieces:
+            heard.add(y)
+            yield y
+        missing = _what_is_missing(self._path, sound)
+        if missing and not self._accept_partial:
+            raise SkippedInput(f"expected whole audio, found {missing}")
+        heard.check(SR)
+        self.seconds, self.sr, self.channels = sound.seconds, sound.sr or SR, sound.channels
+        self.is_partial = bool(missing)
+        self.note = "; ".join([missing, *notes] if missing else notes)
+        self.sound_sec = heard.sound_sec(SR)
+
+    def _begin(self, channel):
+        """(_Sound, iterator over all pieces), after decoding the beginning."""
+        sound = _Sound(channel, self._max_sec)
+        pieces = _decoded(self._path, sound)
+        beginning = []
+        for y in pieces:
+            beginning.append(y)
+            if sound.seconds >= _HELD_BACK_SEC:
+                break
+        return sound, itertools.chain(beginning, pieces)
 
 
 def check_file(path):
@@ -157,26 +220,72 @@ def check_samples(y, sr):
         y: (n_samples,) samples in [-1, 1].
         sr: Their sampling rate in Hz.
 
+    Returns:
+        (start, end) in seconds of what is not leading or trailing silence.
+
     Raises:
         SkippedInput: They are too few, not finite, or silent, a constant included.
     """
-    seconds = len(y) / sr
-    if seconds < MIN_SEC:
-        raise SkippedInput(
-            f"expected at least {MIN_SEC} s of audio, found {len(y)} samples ({seconds:.3f} s)"
-        )
-    if not np.isfinite(y).all():
-        raise SkippedInput("expected samples that are numbers, found NaN or infinity")
-    if np.ptp(y) < 2 * _SILENCE:
-        raise SkippedInput("expected sound, found silence from beginning to end")
+    heard = Heard()
+    heard.add(np.asarray(y))
+    heard.check(sr)
+    return heard.sound_sec(sr)
+
+
+class Heard:
+    """How loud samples are that come in pieces."""
+
+    def __init__(self):
+        self._n_samples = 0
+        self._low, self._high = np.inf, -np.inf
+        self._levels = []
+        self._rest = np.zeros(0, np.float32)
+
+    def add(self, y):
+        """Takes (n_samples,) more.
+
+        Raises:
+            SkippedInput: They are not finite.
+        """
+        if not len(y):
+            return
+        if not np.isfinite(y).all():
+            raise SkippedInput("expected samples that are numbers, found NaN or infinity")
+        self._n_samples += len(y)
+        self._low, self._high = min(self._low, y.min()), max(self._high, y.max())
+        y = np.concatenate([self._rest, y])
+        n_whole = len(y) - len(y) % _LEVEL_FRAME
+        self._levels.append(y[:n_whole].reshape(-1, _LEVEL_FRAME).std(axis=1))
+        self._rest = y[n_whole:].copy()
+
+    def check(self, sr):
+        """Checks all of them, as `check_samples` does."""
+        n, seconds = self._n_samples, self._n_samples / sr
+        if seconds < MIN_SEC:
+            raise SkippedInput(
+                f"expected at least {MIN_SEC} s of audio, found {n} samples ({seconds:.3f} s)"
+            )
+        if self._high - self._low < 2 * _SILENCE:
+            raise SkippedInput("expected sound, found silence from beginning to end")
+
+    def sound_sec(self, sr):
+        """(start, end) in seconds of what is not leading or trailing silence."""
+        rest = [self._rest.std(keepdims=True)] if len(self._rest) else []
+        levels = np.concatenate(self._levels + rest)
+        loud = np.flatnonzero(levels > max(levels.max() * _QUIETEST_PART, _ONE_BIT))
+        if not len(loud):
+            return 0.0, self._n_samples / sr
+        end = min((int(loud[-1]) + 1) * _LEVEL_FRAME, self._n_samples)
+        return int(loud[0]) * _LEVEL_FRAME / sr, end / sr
 
 
 class _Sound:
     """What was decoded of a file so far.
 
     Attributes:
-        runs: list of (sampling rate, [blocks of mono samples]); a chained Ogg may change its rate.
-        channels: Channels of the last block.
+        sr: Sampling rate of the beginning in Hz; a chained Ogg may change it. None before there is any.
+        seconds: Duration.
+        channels: Channels of the last frames.
         energies: (channels,) sum of squares of each channel, as long as their number stays.
         format: FFmpeg's name of the container.
         promised_sec: Duration that the header states; None where it is a guess.
@@ -185,16 +294,16 @@ class _Sound:
         stopped_by: Why FFmpeg read no further, "" where it came to the end.
 
     Args:
-        container: av.container.InputContainer.
         channel: The channel to take instead of the mean of all, or None.
         max_sec: Seconds of which more are refused, or None.
     """
 
-    def __init__(self, container, channel, max_sec):
-        self.runs = []
+    def __init__(self, channel, max_sec):
+        self.sr = None
+        self.seconds = 0.0
         self.channels = 0
         self.energies = np.zeros(0)
-        self.format = container.format.name
+        self.format = ""
         self.promised_sec = None
         self.reached_sec = 0.0
         self.n_packets = self.n_damaged = 0
@@ -203,91 +312,113 @@ class _Sound:
         self._channel = channel
         self._max_sec = max_sec
         self._pending = []
-
-    @property
-    def sr(self):
-        return self.runs[0][0] if self.runs else SR
-
-    @property
-    def seconds(self):
-        return sum(sum(map(len, blocks)) / sr for sr, blocks in self.runs)
+        self._pending_sr = None
+        self._resampler = None
 
     def add(self, x, sr):
-        """Takes a frame, (channels, n_samples); they are averaged many at a time, which is much faster."""
-        if self._pending and (len(x) != self.channels or sr != self.runs[-1][0]):
-            self.flush()
+        """Takes a frame, (channels, n_samples); they are averaged many at a time, which is much faster.
+
+        Yields:
+            (n_samples,) float32, mono at 44.1 kHz: what is ready.
+        """
+        if self._pending and (len(x) != self.channels or sr != self._pending_sr):
+            yield from self.flush(is_last=sr != self._pending_sr)
         if len(x) != self.channels:
             self.channels, self.energies, self._mono_energy = len(x), np.zeros(len(x)), 0.0
-        if not self.runs or self.runs[-1][0] != sr:
-            self.runs.append((sr, []))
+        self.sr = self.sr or sr
+        self._pending_sr = sr
         self._pending.append(x)
         if len(self._pending) == _FRAMES_AT_A_TIME:
-            self.flush()
+            yield from self.flush()
 
-    def flush(self):
-        """Averages what `add` has taken."""
-        if not self._pending:
-            return
-        x = np.concatenate(self._pending, axis=1)
-        self._pending = []
+    def flush(self, is_last=False):
+        """Averages and resamples what `add` has taken; `is_last` where the sampling rate ends."""
+        x = np.concatenate(self._pending, axis=1) if self._pending else np.zeros((1, 0), np.float32)
+        sr, self._pending = self._pending_sr, []
         only = self._channel
         mono = x.mean(axis=0, dtype=np.float32) if only is None else x[min(only, len(x) - 1)].copy()
         if len(x) > 1:
             self.energies += [np.dot(channel, channel) for channel in x]
             self._mono_energy += float(np.dot(mono, mono))
-        self.runs[-1][1].append(mono)
+        if sr is None:
+            return
+        self.seconds += len(mono) / sr
         if self._max_sec is not None and self.seconds > self._max_sec:
             raise SkippedInput(
                 f"expected a sound of at most {self._max_sec:g} s, found a longer one"
             )
+        if sr != SR:
+            import soxr
+
+            self._resampler = self._resampler or soxr.ResampleStream(sr, SR, 1, dtype="float32")
+            mono = self._resampler.resample_chunk(mono, last=is_last)
+            if is_last:
+                self._resampler = None
+        yield np.ascontiguousarray(mono, np.float32)
 
     def cancels(self):
         """Whether the channels' mean has lost what each of them holds."""
         return len(self.energies) > 1 and self._mono_energy < _CANCELLED * self.energies.max()
 
-    def samples(self):
-        """((n_samples,) float32 at 44.1 kHz, seconds)."""
-        parts, seconds = [np.zeros(0, np.float32)], self.seconds
-        for sr, blocks in self.runs:
-            part = np.concatenate(blocks)
-            if sr != SR:
-                import soxr
 
-                part = soxr.resample(part, sr, SR)
-            parts.append(part)
-        return np.ascontiguousarray(np.concatenate(parts), np.float32), seconds
+def read_tags(path):
+    """Reads a file's tags.
 
+    Args:
+        path: pathlib.Path of a file.
 
-def _read(path, channel, max_sec):
-    """Decodes a file into a _Sound; of one channel alone where it is given."""
+    Returns:
+        dict of str to str, as they are in the file, names in lower case; empty where it cannot be read, which is
+        told when it is decoded.
+    """
     import av
 
     try:
-        # "file:" keeps FFmpeg from taking a name for one of its protocols, and the list of formats a
-        # playlist from opening what it names.
-        container = av.open(
-            f"file:{os.fspath(path.absolute())}",
-            metadata_errors="ignore",
-            options={"format_whitelist": ",".join(_formats())},
-        )
+        with _open(path) as container:
+            # An Ogg's tags belong to its stream.
+            of_streams = [stream.metadata for stream in container.streams.audio[:1]]
+            tags = [*of_streams, container.metadata]
+            return {name.lower(): value for one in tags for name, value in one.items()}
+    except (av.FFmpegError, ValueError):
+        return {}
+
+
+def _open(path):
+    """av.container.InputContainer of a file."""
+    import av
+
+    # "file:" keeps FFmpeg from taking a name for one of its protocols, and the list of formats a
+    # playlist from opening what it names.
+    return av.open(
+        f"file:{os.fspath(path.absolute())}",
+        metadata_errors="ignore",
+        options={"format_whitelist": ",".join(_formats())},
+    )
+
+
+def _decoded(path, sound):
+    """Decodes a file; yields what `_Sound.add` does, and leaves in `sound` what else there is to know."""
+    import av
+
+    try:
+        container = _open(path)
     except (av.FFmpegError, ValueError) as error:
         raise SkippedInput(
             f"expected audio, found what FFmpeg cannot read ({_reason(error)})"
         ) from error
     with container:
-        sound = _Sound(container, channel, max_sec)
         if not container.streams.audio:
             raise SkippedInput("expected audio, found a file without a stream of sound")
         stream = container.streams.audio[0]
         stream.thread_type = "NONE"
+        sound.format = container.format.name
         sound.promised_sec = _promised_sec(path, container, stream)
         try:
             for packet in container.demux():
-                _take(packet, stream, sound)
+                yield from _take(packet, stream, sound)
         except av.FFmpegError as error:
             sound.stopped_by = _reason(error)
-        sound.flush()
-    return sound
+        yield from sound.flush(is_last=True)
 
 
 @functools.cache
@@ -309,7 +440,7 @@ def _take(packet, stream, sound):
     sound.n_packets += 1
     try:
         for frame in packet.decode():
-            sound.add(_as_float(frame), frame.sample_rate)
+            yield from sound.add(_as_float(frame), frame.sample_rate)
     except av.FFmpegError:
         sound.n_damaged += 1
 

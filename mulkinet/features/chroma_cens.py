@@ -8,11 +8,13 @@ Public names: `Extractor`, `SETTINGS`.
 
 import numpy as np
 
-from mulkinet.features.provenance import SR, made_by
+from mulkinet.features.base import FeatureExtractor
+from mulkinet.features.provenance import SR
 
 __all__ = ["Extractor", "SETTINGS"]
 
 _HOP_LENGTH = 512
+_BINS_PER_SEMITONE = 3
 
 # What the profile depends on beside the extractor's version; data sets bring features made so.
 SETTINGS = {
@@ -24,26 +26,20 @@ SETTINGS = {
 }
 
 
-class Extractor:
+class Extractor(FeatureExtractor):
     """librosa's `chroma_cens` at a hop of 512 samples.
 
     Attributes:
         settings: dict of everything the profile depends on.
     """
 
-    def __init__(self):
-        self.settings = {**made_by("librosa"), **SETTINGS}
+    def __init__(self, is_tuned=False):
+        super().__init__("librosa", SETTINGS, is_tuned)
 
-    def __call__(self, y):
-        """Extracts the profile.
-
-        Args:
-            y: (n_samples,) float32 at 44.1 kHz.
-
-        Returns:
-            (12, n_frames) float32 in [0, 1], 86.13 frames per second.
-        """
+    def _frames(self, y, tuning):
         import librosa
 
-        profile = librosa.feature.chroma_cens(y=y, sr=SR, hop_length=_HOP_LENGTH)
+        # Told nothing, librosa estimates the tuning, but in thirds of a semitone.
+        told = {"tuning": tuning * _BINS_PER_SEMITONE} if self.is_tuned else {}
+        profile = librosa.feature.chroma_cens(y=y, sr=SR, hop_length=_HOP_LENGTH, **told)
         return np.ascontiguousarray(profile, dtype=np.float32)

@@ -18,7 +18,8 @@ Public names: `Extractor`, `SETTINGS`, `FRONT_ENDS`, `settings_of`, `front_end`.
 
 import numpy as np
 
-from mulkinet.features.provenance import SR, made_by
+from mulkinet.features.base import FeatureExtractor
+from mulkinet.features.provenance import SR
 
 __all__ = ["FRONT_ENDS", "SETTINGS", "Extractor", "front_end", "settings_of"]
 
@@ -64,40 +65,40 @@ def front_end(magnitudes, kind):
         n_more = -rounded.shape[1] % _MEAN_OF_FRAMES if rounded.shape[1] < _VINET_SHORTEST else 0
         return _means(np.pad(rounded, ((0, 0), (0, n_more))))
     means = _means(magnitudes)
-    return (
-        means / (means.max(initial=0) + np.float32(_LEAST_MAXIMUM)) if kind == "cqtnet" else means
-    )
+    return _over_maximum(means) if kind == "cqtnet" else means
 
 
-class Extractor:
+class Extractor(FeatureExtractor):
     """librosa's `cqt` magnitude of 22.05 kHz audio, 7 octaves from C1, means of 20 frames.
 
     Args:
         feature: A key of `FRONT_ENDS`.
+        is_tuned: As of `FeatureExtractor`.
 
     Attributes:
         settings: dict of everything the spectrum depends on; `hop_length` is that before the mean,
             `frame_rate` that after it.
     """
 
-    def __init__(self, feature="cqt"):
-        self.settings = {**made_by("librosa"), **settings_of(feature)}
+    def __init__(self, feature="cqt", is_tuned=False):
+        super().__init__("librosa", settings_of(feature), is_tuned)
         self._kind = FRONT_ENDS[feature]
 
-    def __call__(self, y):
-        """Extracts the spectrum.
-
-        Args:
-            y: (n_samples,) float32 at 44.1 kHz, at least 0.47 s.
-
-        Returns:
-            (84, n_frames) float32, 2.153 frames per second.
-        """
+    def _frames(self, y, tuning):
         import librosa
 
         y = librosa.resample(y, orig_sr=SR, target_sr=_SR, res_type="soxr_hq")
-        magnitudes = np.abs(librosa.cqt(y=y, sr=_SR, hop_length=_HOP_LENGTH, n_bins=_N_BINS))
-        return front_end(magnitudes, self._kind)
+        spectrum = librosa.cqt(y=y, sr=_SR, hop_length=_HOP_LENGTH, n_bins=_N_BINS, tuning=tuning)
+        magnitudes = np.abs(spectrum)
+        return front_end(magnitudes, "plain" if self._kind == "cqtnet" else self._kind)
+
+    def whole(self, x):
+        """Divides by the track's maximum, where CQTNet's front end does; see `FeatureExtractor.whole`."""
+        return _over_maximum(x) if self._kind == "cqtnet" else x
+
+
+def _over_maximum(means):
+    return means / (means.max(initial=0) + np.float32(_LEAST_MAXIMUM))
 
 
 def _means(magnitudes):

@@ -6,11 +6,13 @@ Paper: McFee and Bello, "Structured training for large-vocabulary chord recognit
 Public names: `Extractor`, `SETTINGS`.
 """
 
+import functools
 import os
 
 import numpy as np
 
-from mulkinet.features.provenance import SR, made_by, quiet
+from mulkinet.features.base import FeatureExtractor
+from mulkinet.features.provenance import SR, quiet
 
 __all__ = ["Extractor", "SETTINGS"]
 
@@ -31,7 +33,7 @@ SETTINGS = {
 }
 
 
-class Extractor:
+class Extractor(FeatureExtractor):
     """crema's `chord_pitch` output, resampled to a hop of 512 samples by the nearest frame.
 
     The network is loaded at the first call.
@@ -40,36 +42,36 @@ class Extractor:
         settings: dict of everything the profile depends on.
     """
 
-    def __init__(self):
-        self.settings = {**made_by("crema"), **SETTINGS}
-        self._model = None
+    def __init__(self, is_tuned=False):
+        super().__init__("crema", SETTINGS, is_tuned)
 
-    def __call__(self, y):
-        """Extracts the profile.
-
-        Args:
-            y: (n_samples,) float32 at 44.1 kHz, at least 512 samples.
-
-        Returns:
-            (12, n_samples // 512) float32 in [0, 1], 86.13 frames per second.
-        """
-        if self._model is None:
-            self._model = _load_model()
+    def _frames(self, y, tuning):
+        model = _load_model()
         # The parts of crema's own `outputs`, which would print Keras' progress bar for each track.
-        inputs = self._model.pump["cqt"].transform(y=y, sr=SR)
-        network = self._model.model
+        n_frames, ratio = len(y) // _HOP_LENGTH, 2 ** (tuning / 12)
+        if tuning:
+            # The network's front end takes no tuning: the recording is played slower by up to 3 %, or faster.
+            import soxr
+
+            y = soxr.resample(y, SR, SR * ratio)
+        inputs = model.pump["cqt"].transform(y=y, sr=SR)
+        network = model.model
         predicted = network.predict_on_batch([inputs[name] for name in network.input_names])
         salience = predicted[network.output_names.index(_OUTPUT)][0]
-        return _nearest(salience.T, len(y) // _HOP_LENGTH).astype(np.float32)
+        return _nearest(salience.T, n_frames, ratio).astype(np.float32)
 
 
-def _nearest(x, n_frames):
-    """(n_bins, model frames) to (n_bins, n_frames): half-way frames take the earlier one."""
-    ratio = _MODEL_HOP_LENGTH // _HOP_LENGTH
-    index = (np.arange(n_frames) + ratio // 2 - 1) // ratio
+def _nearest(x, n_frames, ratio):
+    """(n_bins, model frames) to (n_bins, n_frames): half-way frames take the earlier one.
+
+    A frame of `x` is 1 / `ratio` as long as one of the network's.
+    """
+    n_each = _MODEL_HOP_LENGTH // _HOP_LENGTH
+    index = ((np.arange(n_frames) * ratio + n_each // 2 - 1) // n_each).astype(int)
     return np.ascontiguousarray(x[:, np.minimum(index, x.shape[1] - 1)])
 
 
+@functools.cache
 def _load_model():
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with quiet():

@@ -8,7 +8,8 @@ Public names: `Extractor`, `SETTINGS`.
 
 import numpy as np
 
-from mulkinet.features.provenance import SR, made_by
+from mulkinet.features.base import FeatureExtractor
+from mulkinet.features.provenance import SR
 
 __all__ = ["Extractor", "SETTINGS"]
 
@@ -40,29 +41,22 @@ SETTINGS = {
 }
 
 
-class Extractor:
+class Extractor(FeatureExtractor):
     """essentia's HPCP of Blackman-Harris frames of 4096 samples, whitened spectral peaks.
 
     Attributes:
         settings: dict of everything the profile depends on.
     """
 
-    def __init__(self):
-        self.settings = {**made_by("essentia"), **SETTINGS}
+    def __init__(self, is_tuned=False):
+        super().__init__("essentia", SETTINGS, is_tuned)
         self._algorithms = None
 
-    def __call__(self, y):
-        """Extracts the profile.
-
-        Args:
-            y: (n_samples,) float32 at 44.1 kHz.
-
-        Returns:
-            (12, n_frames) float32 in [0, 1], 86.13 frames per second.
-        """
+    def _frames(self, y, tuning):
         if self._algorithms is None:
             self._algorithms = _load_algorithms()
         frames, *algorithms = self._algorithms
+        algorithms.append(_profile_of(tuning))
         # What calling an algorithm comes to, but for finding out anew for each frame what its arguments are: a third of
         # the time.
         window, spectrum, peaks, whitening, profile = (one.__compute__ for one in algorithms)
@@ -87,5 +81,11 @@ def _load_algorithms():
         standard.Spectrum(size=_FRAME_SIZE),
         standard.SpectralPeaks(sampleRate=SR, **_PEAKS),
         standard.SpectralWhitening(sampleRate=SR, maxFrequency=_WHITENING_MAX_HZ),
-        standard.HPCP(sampleRate=SR, **_PROFILE),
     )
+
+
+def _profile_of(tuning):
+    from essentia import standard
+
+    hz = _PROFILE["referenceFrequency"] * 2 ** (tuning / 12)
+    return standard.HPCP(sampleRate=SR, **{**_PROFILE, "referenceFrequency": hz})

@@ -6,7 +6,8 @@ The first way is that of the Siamese cover identification system (Stamenovic, "T
 Detection with Siamese Convolutional Neural Networks", 2020), which crops and then calls OpenCV's
 `resize` with INTER_AREA; the second that of MOVE (Yesiler et al., ICASSP 2020).
 
-Public names: `CROP_SEC`, `TrackLength`, `area_resize`, `wrap`, `first_seconds`, `downsample`.
+Public names: `CROP_SEC`, `TrackLength`, `area_resize`, `wrap`, `trim`, `first_seconds`,
+`downsample`.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import numpy as np
 
 from mulkinet.errors import MulkinetError
 
-__all__ = ["CROP_SEC", "TrackLength", "area_resize", "wrap", "first_seconds", "downsample"]
+__all__ = ["CROP_SEC", "TrackLength", "area_resize", "wrap", "trim", "first_seconds", "downsample"]
 
 # The Siamese system counts 15500 frames of 512 samples at 44.1 kHz and calls them 180 s.
 CROP_SEC = 15500 * 512 / 44100
@@ -106,6 +107,22 @@ class TrackLength:
             return {**settings, "frame_rate": rate, "downsample": self.downsample}
         rate = self.spect_len / CROP_SEC
         return {**settings, "frame_rate": rate, "spect_len": self.spect_len, "crop_sec": CROP_SEC}
+
+
+def trim(x, sound_sec, frame_rate):
+    """A track without leading and trailing silence.
+
+    Args:
+        x: (n_bins, n_frames), at least one frame.
+        sound_sec: (start, end) in seconds, as `mulkinet.features.audio.Audio` has it.
+        frame_rate: Frames per second of `x`.
+
+    Returns:
+        (n_bins, at least one) view of `x`.
+    """
+    first, end = (round(second * frame_rate) for second in sound_sec)
+    first = min(first, x.shape[1] - 1)
+    return x[:, first : max(end, first + 1)]
 
 
 def first_seconds(x, seconds, frame_rate):

@@ -51,7 +51,7 @@ def open_checked(path, kind):
         h5py.File, whose header is right.
 
     Raises:
-        MulkinetError: It is absent, no HDF5 file, of another kind or a newer version, or damaged, which
+        MulkinetError: It is absent, in use, no HDF5 file, of another kind or a newer version, or damaged, which
             may also be found out only when something in it is read within the block.
     """
     path = Path(path)
@@ -61,6 +61,11 @@ def open_checked(path, kind):
         raise MulkinetError(f"{expected} at {path}, found {found}; {kind.advice}")
     try:
         file = h5py.File(path, "r")
+    except BlockingIOError as error:
+        raise MulkinetError(
+            f"{expected} that can be read, found {path} in use: another process has it open for writing; try again "
+            "when it has ended"
+        ) from error
     except OSError as error:
         raise MulkinetError(
             f"{expected}, found {path}, which is truncated or no HDF5 file ({reason_of(error)}); "

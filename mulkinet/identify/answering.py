@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mulkinet.errors import MulkinetError, SkippedInput
+from mulkinet.features.provenance import SR
 from mulkinet.identify.answers import Answer, Match, Span
 from mulkinet.identify.chroma import chroma_of
 from mulkinet.identify.domain import domain_warnings, trained_on
@@ -27,38 +28,45 @@ _LOOKED_AT = 500
 _LONG = 2.5
 
 
-def read_queries(queries, embedder, n_workers, *, framed=True, progress=False):
+def read_queries(
+    queries, embedder, n_workers, *, sr=None, framed=True, accept_partial=False, progress=False
+):
     """Reads queries of any kind.
 
     Args:
-        queries: list of paths, samples (n_samples,) or features (n_bins, n_frames).
+        queries: list of paths, samples (n_samples,) or (channels, n_samples), or features (n_bins, n_frames).
         embedder: Embedder.
         n_workers: Processes for the files.
+        sr: Sampling rate in Hz of the arrays, which are all samples then; None for mono samples at 44.1 kHz
+            or features.
         framed: As for `read_recordings`; to be cut into windows they must not be.
+        accept_partial: As for `read_recordings`.
         progress: Whether to show a progress bar where there are several files.
 
     Returns:
         list of (name, Recording or str): the reason where one cannot be used.
     """
     paths = [Path(query) for query in queries if isinstance(query, (str, os.PathLike))]
-    read = _read_files(list(dict.fromkeys(paths)), embedder, n_workers, framed, progress)
+    read = _read_files(
+        list(dict.fromkeys(paths)), embedder, n_workers, framed, accept_partial, progress
+    )
     found = []
     for number, query in enumerate(queries):
         if isinstance(query, (str, os.PathLike)):
             found.append((str(query), read[Path(query)]))
             continue
         try:
-            found.append((f"query {number}", _from_array(np.asarray(query), embedder)))
+            found.append((f"query {number}", _from_array(np.asarray(query), embedder, sr)))
         except SkippedInput as error:
             found.append((f"query {number}", str(error)))
     return found
 
 
-def _read_files(paths, embedder, n_workers, framed, progress):
+def _read_files(paths, embedder, n_workers, framed, accept_partial, progress):
     if not paths:
         return {}
     bar = tqdm(
-        read_recordings(paths, embedder, n_workers, framed=framed),
+        read_recordings(paths, embedder, n_workers, framed=framed, accept_partial=accept_partial),
         total=len(paths),
         unit="query",
         disable=None if progress and len(paths) > 1 else True,
@@ -66,19 +74,45 @@ def _read_files(paths, embedder, n_workers, framed, progress):
     return dict(bar)
 
 
-def _from_array(array, embedder):
-    if array.dtype.kind not in "fiu" or array.ndim not in (1, 2) or 0 in array.shape:
+def _from_array(array, embedder, sr):
+    n_bins = embedder.model.n_bins
+    is_features = sr is None and array.ndim == 2 and len(array) == n_bins
+    is_samples = array.ndim == 1 or sr is not None and array.ndim == 2
+    if array.dtype.kind not in "fiu" or not (is_features or is_samples) or 0 in array.shape:
         raise MulkinetError(
-            "expected a path, samples (n_samples,) or features (n_bins, n_frames), found an array of "
-            f"shape {array.shape} of {array.dtype}"
+            f"expected a path, samples (n_samples,), with sr also (channels, n_samples), or features ({n_bins}, "
+            f"n_frames), found an array of shape {array.shape} of {array.dtype}"
         )
+    if is_samples:
+        return embedder.from_samples(_mono(array, SR if sr is None else sr))
     if not np.isfinite(array).all():
         raise SkippedInput("expected finite values, found NaN or infinity")
-    if array.ndim == 1:
-        return embedder.from_samples(array)
     if not array.any():
         raise SkippedInput("expected features of sound, found nothing but zeros")
     return embedder.from_features(array)
+
+
+def _notes(recording):
+    return [recording.note] if recording.note else []
+
+
+def _mono(y, sr):
+    """(n_samples,) or (channels, n_samples) at any rate, integers too, to (n_samples,) float32 at 44.1 kHz."""
+    if not np.isfinite(sr) or sr <= 0:
+        raise MulkinetError(f"expected sr in Hz, found {sr}")
+    if y.ndim == 2 and len(y) > y.shape[1]:
+        raise MulkinetError(
+            f"expected samples (channels, n_samples), found an array of shape {y.shape}; give its transpose"
+        )
+    if not np.isfinite(y).all():
+        raise SkippedInput("expected samples that are numbers, found NaN or infinity")
+    full_scale = 1 if y.dtype.kind == "f" else float(np.iinfo(y.dtype).max) + 1
+    y = (y.mean(axis=0) if y.ndim == 2 else y).astype(np.float32) / np.float32(full_scale)
+    if sr == SR:
+        return y
+    import soxr
+
+    return soxr.resample(y, sr, SR)
 
 
 class _Found(NamedTuple):
@@ -139,7 +173,8 @@ class Answering:
                 answers.append(Answer(name, skipped=recording))
                 continue
             found = next(nearest)
-            warnings = self._of_domain + self._shortness(recording.seconds, "it")
+            warnings = [*self._of_domain, *_notes(recording)]
+            warnings += self._shortness(recording.seconds, "it")
             warnings += self._length(recording.seconds)
             answers.append(
                 Answer(
@@ -180,7 +215,7 @@ class Answering:
                 answers.append(Answer(name, skipped=recording))
                 continue
             matches = [next(nearest).works[0] for _ in parts[number]]
-            warnings = self._of_domain + self._shortness(
+            warnings = [*self._of_domain, *_notes(recording)] + self._shortness(
                 min(segment_sec, recording.seconds), "each segment"
             )
             answers.append(

@@ -4,7 +4,7 @@ A folder is `<dir>/<work>/<track>.<ext>`, or flat, `<dir>/<track>.<ext>`, where 
 its own. A track's content is the SHA-256 of its audio file, or of its frames in the store. A file is read
 for it only where the index does not know its path with the same size and time of change.
 
-Public names: `Entry`, `baseline_for`, `content_of`, `open_collection`.
+Public names: `Entry`, `baseline_for`, `content_of`, `hearing_of`, `open_collection`.
 """
 
 import functools
@@ -22,14 +22,15 @@ from mulkinet.data.store import FeatureStore
 from mulkinet.embedding import check_compatible
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.evaluation.baselines import EMBEDDED, Baseline, chroma_feature
-from mulkinet.features.audio import check_file
+from mulkinet.features.audio import check_file, read_tags
 from mulkinet.features.cache import extract_all, read_frames
 from mulkinet.features.resize import TrackLength
+from mulkinet.files.text import in_one_line
 from mulkinet.identify.embedder import stored_settings
 from mulkinet.sources.layout import find_flat_tracks, find_tracks
 from mulkinet.workers import current_cluster, run_in_processes
 
-__all__ = ["Entry", "baseline_for", "content_of", "open_collection"]
+__all__ = ["Entry", "baseline_for", "content_of", "hearing_of", "open_collection"]
 
 _BLOCK_BYTES = 1 << 20
 _OF_FILES = ("path", "stamp", "title", "content")
@@ -55,13 +56,14 @@ class Entry(NamedTuple):
     stamp: str = ""
 
 
-def open_collection(path, embedder, ids, progress=False):
+def open_collection(path, embedder, ids, *, accept_partial=False, progress=False):
     """Opens a folder of audio or a feature store.
 
     Args:
         path: The folder, or the store's file.
         embedder: Embedder of the model that is to embed it.
         ids: `IndexData.ids` of the index that it is for.
+        accept_partial: As for `mulkinet.features.audio.decode`.
         progress: Whether to show a progress bar while it is hashed.
 
     Returns:
@@ -75,7 +77,7 @@ def open_collection(path, embedder, ids, progress=False):
     path = Path(path)
     if not path.is_dir():
         return _StoredTracks(FeatureStore(path), embedder, progress)
-    return _AudioFiles(path, embedder, ids, progress)
+    return _AudioFiles(path, embedder, ids, accept_partial, progress)
 
 
 def baseline_for(name, path, feature=None):
@@ -109,13 +111,32 @@ def baseline_for(name, path, feature=None):
     return Baseline(name, feature, settings)
 
 
+def hearing_of(path, model):
+    """What is done to the audio of a new index's collection and queries.
+
+    Args:
+        path: The collection, as for `open_collection`.
+        model: EmbeddingNetwork or Baseline.
+
+    Returns:
+        dict of is_tuned and is_trimmed, as of `Embedder`: both for audio; for a store what was done to its audio.
+    """
+    if Path(path).is_dir():
+        return {"is_tuned": True, "is_trimmed": True}
+    store = FeatureStore(path)
+    feature = model.metadata.get("feature")
+    settings = store.settings(feature) if feature in store.features else {}
+    return {"is_tuned": "tuning" in settings, "is_trimmed": bool(settings.get("trimmed", False))}
+
+
 class _AudioFiles:
     """The audio files of a folder."""
 
-    def __init__(self, folder, embedder, ids, progress):
+    def __init__(self, folder, embedder, ids, accept_partial, progress):
         _check_path(folder)
         embedder.raw_frame_rate  # noqa: B018 - a model that cannot hear audio is refused at once
         self._embedder = embedder
+        self._accept_partial = accept_partial
         self._path_of = {}
         tracks, self.skipped = find_flat_tracks(folder)
         if tracks is None:
@@ -138,12 +159,15 @@ class _AudioFiles:
     def recordings(self, entries, n_workers):
         by_path = {self._path_of[entry]: entry for entry in entries}
         feature = self._embedder.feature
+        options = {"is_tuned": self._embedder.is_tuned, "accept_partial": self._accept_partial}
+        found_of = extract_all(list(by_path), [feature], n_workers, **options)
         # In order, whoever is done first: a batch of other tracks gives embeddings that differ in the last bit.
-        for path, found in _in_order(by_path, extract_all(list(by_path), [feature], n_workers)):
+        for path, found in _in_order(by_path, found_of):
             if isinstance(found, str):
                 yield by_path[path], found
             else:
-                yield by_path[path], self._embedder.from_raw(read_frames(path, feature))
+                x, one = read_frames(path, feature, options["is_tuned"]), found[feature]
+                yield by_path[path], self._embedder.from_raw(x, one.sound_sec, one.note)
 
     def name(self, entry):
         return self._path_of[entry]
@@ -265,13 +289,8 @@ def content_of(path):
 
 def _tagged_title(path):
     """Title and artist of the file's tags; empty where it has none."""
-    import soundfile
-
-    try:
-        with soundfile.SoundFile(path) as file:
-            tags = file.copy_metadata()
-    except (soundfile.SoundFileError, OSError):
-        # Whatever is wrong with the file is told when it is decoded.
-        return ""
-    title, artist = tags.get("title", ""), tags.get("artist", "")
+    tags = read_tags(path)
+    title, artist = (
+        in_one_line(" ".join(tags.get(name, "").split())) for name in ("title", "artist")
+    )
     return f"{title} ({artist})" if title and artist else title

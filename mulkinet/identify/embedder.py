@@ -11,6 +11,7 @@ import json
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 
@@ -24,10 +25,10 @@ from mulkinet.embedding import (
 )
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.features import FEATURES, extractor
-from mulkinet.features.audio import check_samples, decode
-from mulkinet.features.cache import features_of
+from mulkinet.features.audio import AudioFile, check_samples
+from mulkinet.features.blocks import features_of_file, whole_features
 from mulkinet.features.provenance import SR
-from mulkinet.features.resize import CROP_SEC, TrackLength
+from mulkinet.features.resize import CROP_SEC, TrackLength, trim
 from mulkinet.workers import reason_or_result, run_in_processes
 
 __all__ = ["Embedder", "Recording", "read_recordings", "stored_settings"]
@@ -45,19 +46,24 @@ class Recording:
         frame_rate: Frames per second of `x`.
         is_stored: Whether `x` has its stored length already.
         seconds: Duration, as far as frames tell it.
+        note: What its user should know of how the file was read, "" where there is nothing.
+        sound_sec: (start, end) in seconds of what is embedded of it as a whole; None for all. Times are the file's
+            throughout, so that silence is not cut from `x`.
     """
 
     x: np.ndarray
     frame_rate: float
     is_stored: bool
     seconds: float
+    note: str = ""
+    sound_sec: Optional[tuple] = None
 
     def cut(self, start_sec, end_sec):
         """The part between two times, at least one frame."""
         first, end = round(start_sec * self.frame_rate), round(end_sec * self.frame_rate)
         first = min(first, self.x.shape[1] - 1)
         x = self.x[:, first : max(end, first + 1)]
-        return replace(self, x=x, seconds=x.shape[1] / self.frame_rate)
+        return replace(self, x=x, seconds=x.shape[1] / self.frame_rate, sound_sec=None)
 
 
 class Embedder:
@@ -69,16 +75,21 @@ class Embedder:
         track_length: TrackLength, how raw features become stored ones.
         frame_rate: Stored frames per second.
         trained_frames: Stored frames that the model saw of a track in training; None if unknown.
+        is_tuned: Whether features are extracted with the recording's tuning corrected.
+        is_trimmed: Whether leading and trailing silence of recordings is left out.
 
     Args:
         model: EmbeddingNetwork whose metadata names the feature and its settings.
+        is_tuned: As the attribute.
+        is_trimmed: As the attribute.
 
     Raises:
         MulkinetError: The metadata does not say which feature, or how it was made.
     """
 
-    def __init__(self, model):
+    def __init__(self, model, *, is_tuned=False, is_trimmed=False):
         self.model = model
+        self.is_tuned, self.is_trimmed = is_tuned, is_trimmed
         metadata = model.metadata
         self.feature = metadata.get("feature")
         if self.feature is None:
@@ -157,20 +168,24 @@ class Embedder:
         """
         self.raw_frame_rate  # noqa: B018 - a model that cannot hear audio is refused first
         y = np.asarray(y, np.float32)
-        check_samples(y, SR)
-        return self.from_raw(features_of(y, [self.feature])[self.feature])
+        sound_sec = check_samples(y, SR)
+        x = whole_features([y], [self.feature], self.is_tuned)[self.feature]
+        return self.from_raw(x, sound_sec)
 
-    def from_raw(self, x):
+    def from_raw(self, x, sound_sec, note=""):
         """Features as the extractor gives them.
 
         Args:
             x: (n_bins, n_frames), at full length.
+            sound_sec: (start, end) in seconds of what is not leading or trailing silence.
+            note: As of a Recording.
 
         Returns:
             Recording.
         """
         rate = self.raw_frame_rate
-        return Recording(x, rate, False, x.shape[1] / rate)
+        x, sound_sec = _sound(x, sound_sec if self.is_trimmed else None, rate, self.track_length)
+        return Recording(x, rate, False, x.shape[1] / rate, note, sound_sec)
 
     def from_features(self, x):
         """Features in memory, as a store holds them.
@@ -213,6 +228,8 @@ class Embedder:
         x = recording.x
         if not recording.is_stored:
             x = self.track_length.apply(x, recording.frame_rate)
+        if recording.sound_sec is not None:
+            x = trim(x, recording.sound_sec, self.frame_rate)
         return prepare_track(self.model, x)
 
 
@@ -246,7 +263,7 @@ def stored_settings(feature, track_length):
     }
 
 
-def read_recordings(paths, embedder, n_workers=1, *, framed=True):
+def read_recordings(paths, embedder, n_workers=1, *, framed=True, accept_partial=False):
     """Decodes audio files and extracts the model's feature, in processes where there are many.
 
     Args:
@@ -255,30 +272,48 @@ def read_recordings(paths, embedder, n_workers=1, *, framed=True):
         n_workers: Processes, at least 1.
         framed: Whether to bring features to their stored length; raw ones can be cut exactly, but
             take many times the memory.
+        accept_partial: As for `mulkinet.features.audio.decode`.
 
     Yields:
         (path, Recording, or str with the reason why it cannot be used), as they end.
     """
     rate = embedder.raw_frame_rate
-    track_length = embedder.track_length if framed else None
     read = functools.partial(
-        _read_one, feature=embedder.feature, rate=rate, track_length=track_length
+        _read_one,
+        feature=embedder.feature,
+        is_tuned=embedder.is_tuned,
+        is_trimmed=embedder.is_trimmed,
+        rate=rate,
+        track_length=embedder.track_length,
+        framed=framed,
+        accept_partial=accept_partial,
     )
     task = functools.partial(reason_or_result, read)
     for path, found in run_in_processes(task, paths, max(1, min(n_workers, len(paths)))):
         if isinstance(found, str):
             yield path, found
         else:
-            x, seconds = found
-            yield path, Recording(x, embedder.frame_rate if framed else rate, framed, seconds)
+            yield (
+                path,
+                Recording(found[0], embedder.frame_rate if framed else rate, framed, *found[1:]),
+            )
 
 
-def _read_one(path, feature, rate, track_length):
-    """Features and their duration. Runs in a worker."""
+def _read_one(path, feature, is_tuned, is_trimmed, rate, track_length, framed, accept_partial):
+    """Features, their duration, a note and where there is sound. Runs in a worker."""
     _check_name(path)
-    x = features_of(decode(Path(path)).y, [feature])[feature]
+    file = AudioFile(Path(path), accept_partial=accept_partial)
+    x = features_of_file(file, [feature], is_tuned)[feature]
     seconds = x.shape[1] / rate
-    return x if track_length is None else track_length.apply(x, rate), seconds
+    x, sound_sec = _sound(x, file.sound_sec if is_trimmed else None, rate, track_length)
+    return track_length.apply(x, rate) if framed else x, seconds, file.note, sound_sec
+
+
+def _sound(x, sound_sec, rate, track_length):
+    """Raw features, and what is to be embedded of them: where only their beginning is used, silence goes before."""
+    if sound_sec is None or track_length.spect_len is None:
+        return x, sound_sec
+    return trim(x, sound_sec, rate), None
 
 
 def _check_name(path):

@@ -26,10 +26,11 @@ from mulkinet.identify import calibration, updating
 from mulkinet.identify.aligned import align_answers
 from mulkinet.identify.answering import Answering, read_queries
 from mulkinet.identify.chroma import NO_CHROMA, KeptChroma, chromas_in_store
-from mulkinet.identify.collection import baseline_for, content_of, open_collection
+from mulkinet.identify.collection import baseline_for, content_of, hearing_of, open_collection
 from mulkinet.identify.domain import describe_domain, trained_on
 from mulkinet.identify.embedder import Embedder
 from mulkinet.identify.index_file import (
+    HEARING,
     IDS,
     IndexData,
     fingerprint,
@@ -108,6 +109,7 @@ class Index:
         baseline=None,
         feature=None,
         alignment=True,
+        accept_partial=False,
         n_workers=-1,
         batch_size=16,
         progress=True,
@@ -126,6 +128,7 @@ class Index:
             feature: The baseline's feature, of 12 bins; by default crema, or a store's first.
             alignment: Whether to keep the tracks' chroma (6 kB for 3 minutes), so that `identify` can align queries
                 with them; for models of 12 bins only.
+            accept_partial: Whether to take what there is of truncated files; `changes.notes` says of which.
             n_workers: Processes that extract features; -1 is one per core.
             batch_size: Tracks embedded at a time.
             progress: Whether to show a progress bar.
@@ -140,12 +143,17 @@ class Index:
         path = Path(path)
         model = baseline_for(baseline, collection, feature) if baseline else _load(model_file)
         model_file = None if baseline else model_file
-        embedder = Embedder(model)
-        data = read_index(path) if path.exists() else _empty(embedder, model_file, alignment)
+        if path.exists():
+            data = read_index(path)
+        else:
+            data = _empty(Embedder(model, **hearing_of(collection, model)), model_file, alignment)
+        embedder = _embedder(model, data.config)
         index = cls(path, data, model_file, report)
         index._check_model(embedder.model)
         index.__dict__["embedder"] = embedder
-        source = open_collection(collection, embedder, data.ids, progress)
+        source = open_collection(
+            collection, embedder, data.ids, accept_partial=accept_partial, progress=progress
+        )
         with locked(path, report):
             if path.exists():
                 index._reread()
@@ -153,13 +161,23 @@ class Index:
             index._update(source, n_workers, batch_size, progress)
         return index
 
-    def add(self, collection, *, alignment=False, n_workers=-1, batch_size=16, progress=True):
+    def add(
+        self,
+        collection,
+        *,
+        alignment=False,
+        accept_partial=False,
+        n_workers=-1,
+        batch_size=16,
+        progress=True,
+    ):
         """Adds a collection: tracks that are new or changed, by their content.
 
         Args:
             collection: As for `build`.
             alignment: Whether to keep chroma from now on, where the index does not; also of the tracks of this
                 collection that it holds already.
+            accept_partial: As for `build`.
             n_workers: As for `build`.
             batch_size: As for `build`.
             progress: As for `build`.
@@ -170,7 +188,13 @@ class Index:
         Raises:
             MulkinetError: The collection cannot be used, or the model is not the index's.
         """
-        source = open_collection(collection, self.embedder, self.data.ids, progress)
+        source = open_collection(
+            collection,
+            self.embedder,
+            self.data.ids,
+            accept_partial=accept_partial,
+            progress=progress,
+        )
         with locked(self.path, self._report):
             self._reread()
             if alignment and self.data.chroma is None:
@@ -252,6 +276,7 @@ class Index:
         queries,
         *,
         top=10,
+        sr=None,
         tau=None,
         false_alarms=None,
         segment_sec=None,
@@ -259,16 +284,19 @@ class Index:
         rerank=None,
         n_aligned=0,
         exclude_self=False,
+        accept_partial=False,
         n_workers=-1,
         progress=True,
     ):
         """Finds what recordings are covers of.
 
         Args:
-            queries: A recording or a list of them. Each is a path; or samples, (n_samples,) float32
-                mono at 44.1 kHz; or features as a store made for the model holds them,
+            queries: A recording or a list of them. Each is a path; or samples, (n_samples,) or librosa's
+                (channels, n_samples); or features as a store made for the model holds them,
                 (n_bins, n_frames).
             top: Tracks and works to name; a span has one.
+            sr: Sampling rate in Hz of the arrays, which are all samples then. Without it those of one dimension are
+                mono samples at 44.1 kHz, and those of two are features.
             tau: Distance beyond which nothing is a cover; where the index is not calibrated it decides alone.
             false_alarms: False alarms to keep within, of 100 queries: the threshold of a yes is then as high as that
                 takes, and never below a probability of 0.5, which it is by default.
@@ -279,6 +307,7 @@ class Index:
             n_aligned: Works of a whole query of which `alignments` says where they match it.
             exclude_self: Whether a query that is itself a track of the index, by its content or its path, is left out
                 of what it is compared with.
+            accept_partial: Whether to take what there is of truncated files; a warning says so.
             n_workers: Processes that extract features of several files; -1 is one per core.
             progress: Whether to show a progress bar where there are several files.
 
@@ -330,7 +359,9 @@ class Index:
             queries,
             self.embedder,
             count_workers(n_workers),
+            sr=sr,
             framed=segment_sec is None,
+            accept_partial=accept_partial,
             progress=progress,
         )
         if segment_sec is None:
@@ -375,7 +406,7 @@ class Index:
         else:
             model = _load(self._model_file or config["model_file"])
         self._check_model(model)
-        return Embedder(model)
+        return _embedder(model, config)
 
     @functools.cached_property
     def search(self):
@@ -437,6 +468,7 @@ class Index:
             "bytes": self.path.stat().st_size,
             **{name: config[name] for name in names},
             "trained_sec": config["trained_sec"],
+            **{name: config.get(name, False) for name in HEARING},
             "aligned_tracks": 0
             if self.data.chroma is None
             else int(np.count_nonzero(np.diff(self.data.chroma.offsets))),
@@ -544,6 +576,11 @@ def _load(model_file):
     return load_model(model_file)
 
 
+def _embedder(model, config):
+    # Indexes that were made before there were these have neither.
+    return Embedder(model, **{name: config.get(name, False) for name in HEARING})
+
+
 def _empty(embedder, model_file, alignment):
     from mulkinet.models.weights import is_named
 
@@ -559,6 +596,7 @@ def _empty(embedder, model_file, alignment):
         "feature_settings": model.metadata.get("feature_settings", {}),
         "trained_sec": embedder.trained_sec,
         "trained_on": trained_on(model.metadata),
+        **{name: getattr(embedder, name) for name in HEARING},
     }
     ids = {name: np.empty(0, dtype=object) for name in IDS}
     embeddings = np.empty((0, model.embedding_len), np.float32)

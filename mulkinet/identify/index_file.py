@@ -8,7 +8,8 @@ have none); `/embedding` (N, embedding_len) float32, as the network gives them. 
 have `/cells/centroids` (n_cells, embedding_len) and `/cells/cell` (N,), see `cells.py`. Where queries can be
 aligned there are `/chroma/frames` (total_frames, 12) uint8, contiguous, and `/chroma/offsets` (N + 1,) int64.
 
-`config` holds model_file, fingerprint, network, distance, feature, feature_settings and trained_sec.
+`config` holds model_file, fingerprint, network, distance, feature, feature_settings and trained_sec; and what is
+done to audio before, is_tuned and is_trimmed (see `embedder.Embedder`), which older indexes lack: neither was done.
 `digest` is the SHA-256 of config, calibration, tracks and cells, not of chroma, which is read as it is asked for: a
 file that was damaged is refused. Of a large index nothing is read but what is asked for: embeddings are mapped, so that
 processes share them, names are read when first needed, and the digest is compared before the index is changed.
@@ -43,6 +44,7 @@ _KIND = FileKind("index", "mulkinet-index", 1, "make one with mulkinet index bui
 LARGE = 200_000
 IDS = ("work_id", "track_id", "title", "path", "content", "stamp")
 _OPTIONAL = ("stamp",)
+HEARING = ("is_tuned", "is_trimmed")
 _CELLS_FACTS = ("probes", "recall", "trained_on")
 _STRINGS = h5py.string_dtype("utf-8")
 _CONFIG = (

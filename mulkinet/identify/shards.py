@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mulkinet.errors import MulkinetError
-from mulkinet.identify.index_file import IDS, IndexData
+from mulkinet.identify.index_file import HEARING, IDS, IndexData
 from mulkinet.identify.search import Scaling, Search, comparable
 
 __all__ = ["JoinedChroma", "MergedSearch", "join", "parts_of"]
@@ -61,6 +61,11 @@ def join(paths, parts, report):
             raise MulkinetError(
                 f"expected indexes of one model, found {paths[0]} of {first.config['model_file']} and {path} of "
                 f"{part.config['model_file']}; build one of them anew"
+            )
+        if any(part.config.get(name, False) != first.config.get(name, False) for name in HEARING):
+            raise MulkinetError(
+                f"expected indexes that treat recordings alike (is_tuned, is_trimmed), found {paths[0]} and {path} "
+                "that do not; build the older one anew"
             )
     calibration = first.calibration
     if any(part.calibration != calibration for part in parts):

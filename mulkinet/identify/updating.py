@@ -35,6 +35,7 @@ class Changes(NamedTuple):
         embedded: Embeddings that had to be made.
         repeated: Of these, those of tracks shorter than the model was trained on, which were repeated.
         skipped: list of (path, reason) of tracks that cannot be used.
+        notes: list of (path, note) of tracks that were used in a way that their user should know of.
     """
 
     added: int = 0
@@ -44,6 +45,7 @@ class Changes(NamedTuple):
     embedded: int = 0
     repeated: int = 0
     skipped: list = []
+    notes: list = []
 
 
 def update(data, collection, embedder, *, n_workers, batch_size, progress):
@@ -70,7 +72,7 @@ def update(data, collection, embedder, *, n_workers, batch_size, progress):
         for entry in collection.entries
         if entry.content not in known or (chromas is not None and entry.content not in chromas)
     }
-    reasons, n_repeated = {}, 0
+    reasons, notes, n_repeated = {}, [], 0
     with tqdm(
         total=len(collection.entries),
         initial=len(collection.entries) - len(missing),
@@ -89,6 +91,7 @@ def update(data, collection, embedder, *, n_workers, batch_size, progress):
                 chromas.update(
                     (entry.content, chroma_of(track, embedder)) for entry, track in heard
                 )
+            notes += [(collection.name(entry), track.note) for entry, track in heard if track.note]
             n_repeated += sum(track.seconds < embedder.least_sec for _, track in heard)
             bar.update(len(batch))
     usable = [entry for entry in collection.entries if entry.content in known]
@@ -107,7 +110,9 @@ def update(data, collection, embedder, *, n_workers, batch_size, progress):
         tracks = [chromas.get(content, NO_CHROMA) for content in changed.ids["content"]]
         changed = replace(changed, chroma=KeptChroma.of_tracks(tracks))
     n_embedded = len(missing) - len(reasons)
-    changes = changes._replace(embedded=n_embedded, repeated=n_repeated, skipped=skipped)
+    changes = changes._replace(
+        embedded=n_embedded, repeated=n_repeated, skipped=skipped, notes=notes
+    )
     return changed, changes
 
 

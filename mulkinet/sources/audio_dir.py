@@ -9,10 +9,10 @@ Public names: `preprocess_audio_dir`, `AudioDirResult`.
 
 import csv
 import math
-import os
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from tqdm import tqdm
 
 from mulkinet.data.store import FeatureStore
@@ -21,14 +21,20 @@ from mulkinet.errors import MulkinetError
 from mulkinet.features import extractor
 from mulkinet.features.cache import extract_all, read_frames
 from mulkinet.features.provenance import made_by
-from mulkinet.features.resize import TrackLength
+from mulkinet.features.resize import CROP_SEC, TrackLength, trim
 from mulkinet.files.atomic import atomic_path, remove_leftovers
+from mulkinet.files.cache import is_writable
 from mulkinet.sources.layout import find_tracks
 from mulkinet.workers import count_workers
 
 __all__ = ["preprocess_audio_dir", "AudioDirResult"]
 
 _RUN_MODES = ("parallel", "single")
+# What a store holds that lacks a setting, where a run would have it, and the other way round.
+_OF_RECORDINGS = {
+    "tuning": ("brought to 440 Hz (--tuning estimate)", "as recorded (--tuning as-recorded)"),
+    "trimmed": ("without silence (--trim)", "with silence (no --trim)"),
+}
 _DECODERS = ("av", "soxr", "numpy")
 
 
@@ -64,6 +70,8 @@ def preprocess_audio_dir(
     name=None,
     source="audio-dir",
     accept_partial=False,
+    is_tuned=True,
+    is_trimmed=False,
     force=False,
     progress=True,
 ):
@@ -80,6 +88,8 @@ def preprocess_audio_dir(
         name: Name of the data set; that of `audio_dir` by default.
         source: What the store says it was made of; see `FeatureStore.is_synthetic`.
         accept_partial: Take what there is of truncated files.
+        is_tuned: Correct each recording's tuning, in features of `mulkinet.features.TUNABLE`.
+        is_trimmed: Leave out leading and trailing silence.
         force: Replace a store of other features or another length.
         progress: Shows a progress bar on stderr.
 
@@ -99,8 +109,10 @@ def preprocess_audio_dir(
     if run_mode not in _RUN_MODES:
         raise MulkinetError(f"expected run_mode parallel or single, found {run_mode!r}")
     # First of all that needs the extra `audio`: what it says is how to install it.
-    settings = {feature: extractor(feature).settings for feature in features}
+    settings = {feature: extractor(feature, is_tuned).settings for feature in features}
     versions = _versions(settings)
+    if is_trimmed:
+        settings = {feature: {**made, "trimmed": True} for feature, made in settings.items()}
     n_workers = count_workers(n_workers) if run_mode == "parallel" else 1
     tracks, skipped = find_tracks(audio_dir, leave_out=[output])
     _check_writable(output)
@@ -109,9 +121,11 @@ def preprocess_audio_dir(
         _refuse_loss(store_path, {f: track_length.settings(made) for f, made in settings.items()})
 
     remove_leftovers(output)
-    found = _extract(
-        [track.path for track in tracks], features, n_workers, accept_partial, progress
-    )
+    paths = [track.path for track in tracks]
+    options = {"is_tuned": is_tuned, "accept_partial": accept_partial}
+    found = _extract(paths, features, n_workers, options, progress)
+    if not is_trimmed and spect_len is not None:
+        found.update(_silent_where_used(found))
     skipped += [(path, reason) for path, reason in found.items() if isinstance(reason, str)]
     skipped = [(path.relative_to(audio_dir), reason) for path, reason in skipped]
     usable = [track for track in tracks if not isinstance(found[track.path], str)]
@@ -139,13 +153,10 @@ def preprocess_audio_dir(
 
 
 def _check_writable(output):
-    # Nothing is made yet: the first folder that is there tells whether it can be.
-    output = output.absolute()
-    existing = next(place for place in (output, *output.parents) if place.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+    if not is_writable(output):
         raise MulkinetError(
-            f"expected an output folder that can be written to, found {output}, where {existing} "
-            "cannot be; choose another with -o"
+            f"expected an output folder that can be written to, found {output}, "
+            "which cannot be; choose another with -o"
         )
 
 
@@ -160,6 +171,12 @@ def _refuse_loss(store_path, settings):
         for feature in store.features
         if not math.isclose(store.settings(feature)["frame_rate"], settings[feature]["frame_rate"])
     ]
+    lost = lost or [
+        f"{feature} {_OF_RECORDINGS[name][name in settings[feature]]}"
+        for feature in store.features
+        for name in _OF_RECORDINGS
+        if (name in store.settings(feature)) != (name in settings[feature])
+    ]
     if lost:
         raise MulkinetError(
             f"{store_path} holds {', '.join(lost)}, which this run would remove; "
@@ -167,10 +184,10 @@ def _refuse_loss(store_path, settings):
         )
 
 
-def _extract(paths, features, n_workers, accept_partial, progress):
+def _extract(paths, features, n_workers, options, progress):
     """What `extract_all` says of each path, in order of the paths."""
     bar = tqdm(
-        extract_all(paths, features, n_workers, accept_partial=accept_partial),
+        extract_all(paths, features, n_workers, **options),
         total=len(paths),
         unit="track",
         disable=None if progress else True,
@@ -179,13 +196,31 @@ def _extract(paths, features, n_workers, accept_partial, progress):
     return {path: found[path] for path in paths}
 
 
+def _silent_where_used(found):
+    """The reason of each track that is silent for as long as it is used."""
+    return {
+        path: f"expected sound in the first {CROP_SEC:.0f} s, which alone are used, found silence; try --trim"
+        for path, one in found.items()
+        if not isinstance(one, str) and next(iter(one.values())).sound_sec[0] >= CROP_SEC
+    }
+
+
 def _fill(store, tracks, found, settings, track_length):
     for feature, made in settings.items():
-        n_frames = [track_length.n_frames(found[track.path][feature].n_frames) for track in tracks]
+        kept = {track: found[track.path][feature] for track in tracks}
+        # Without bins nothing is read: only the lengths are wanted.
+        n_frames = [_used(np.empty((0, one.n_frames)), one, made).shape[1] for one in kept.values()]
+        n_frames = [track_length.n_frames(n) for n in n_frames]
         store.add_feature(feature, n_frames=n_frames, settings=track_length.settings(made))
-        for track in tracks:
-            x = track_length.apply(read_frames(track.path, feature), made["frame_rate"])
+        for track, one in kept.items():
+            x = _used(read_frames(track.path, feature, "tuning" in made), one, made)
+            x = track_length.apply(x, made["frame_rate"])
             store.write(feature, (track.work_id, track.track_id), x.T)
+
+
+def _used(x, one, made):
+    """What is used of a track's frames."""
+    return trim(x, one.sound_sec, made["frame_rate"]) if "trimmed" in made else x
 
 
 def _write_annotations(path, tracks, audio, paths):

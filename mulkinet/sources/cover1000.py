@@ -13,7 +13,7 @@ import functools
 import json
 from pathlib import Path
 
-from mulkinet.data.arrays import frames_as_rows, refuse_non_finite
+from mulkinet.data.arrays import frames_as_rows, refuse_values
 from mulkinet.data.store import natural_key
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.features import crema
@@ -157,7 +157,7 @@ def _read_performance(hdf5_path, track):
     with open_hdf5(hdf5_path) as file:
         x = read_array(file, track, _N_BINS)
     frames = frames_as_rows(x, _FEATURE, when_square=True)
-    refuse_non_finite(frames, _FEATURE)
+    refuse_values(frames, _FEATURE)
     return {_FEATURE: frames}
 
 

@@ -17,7 +17,7 @@ import os
 import re
 from pathlib import Path
 
-from mulkinet.data.arrays import frames_as_rows, refuse_non_finite
+from mulkinet.data.arrays import frames_as_rows, refuse_values
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.features import chroma_cens, crema, hpcp
 from mulkinet.files.foreign_hdf5 import open_hdf5, read_array, read_text
@@ -211,7 +211,7 @@ def read_track(track, track_length):
                 # The published orientation decides where a track has 12 frames.
                 x = frames_as_rows(x, feature, when_square=feature != "crema")
                 frames = track_length.apply(x.T, _MADE_BY[feature][1].SETTINGS["frame_rate"]).T
-                refuse_non_finite(frames, feature)
+                refuse_values(frames, feature)
                 arrays[feature] = frames
     return arrays
 

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from mulkinet.data.ids import refuse_lookalikes
 from mulkinet.data.store import natural_key, why_no_id
 from mulkinet.errors import MulkinetError
 from mulkinet.features.audio import is_audio
@@ -53,7 +54,10 @@ def find_tracks(audio_dir, *, leave_out=()):
     audio_dir = Path(audio_dir)
     top = _entries(audio_dir)
     left_out = {Path(folder).resolve() for folder in leave_out}
-    folders = [p for p in top if p.is_dir() and p.resolve() not in left_out]
+    folders = [
+        p for p in top if p.is_dir() and p.resolve() not in left_out and not _is_above(p, audio_dir)
+    ]
+    refuse_lookalikes((folder.name for folder in folders), audio_dir)
     _refuse_nesting(audio_dir, [p for p in top if is_audio(p)], "directly in it", _ADVICE_HIGH)
     tracks, skipped, deeper = [], [], []
     for folder in folders:
@@ -62,7 +66,8 @@ def find_tracks(audio_dir, *, leave_out=()):
         except MulkinetError as error:
             skipped.append((folder, str(error)))
             continue
-        deeper += [p for sub in entries if sub.is_dir() for p in _audio_below(sub)]
+        below = [sub for sub in entries if sub.is_dir() and not _is_above(sub, audio_dir)]
+        deeper += [p for sub in below for p in _audio_below(sub)]
         files = [p for p in entries if is_audio(p)]
         if not files:
             skipped.append((folder, "expected audio files in the work folder, found none"))
@@ -142,6 +147,11 @@ def _entries(folder):
         ) from error
     visible = [path for path in entries if not path.name.startswith(".")]
     return sorted(visible, key=lambda path: natural_key(path.name))
+
+
+def _is_above(path, folder):
+    """Whether a path is a link that leads back to a folder or to one above it."""
+    return path.is_symlink() and folder.resolve().is_relative_to(path.resolve())
 
 
 def _audio_below(folder):

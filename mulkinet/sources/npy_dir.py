@@ -6,7 +6,7 @@ Public names: `convert_npy_dir`.
 import functools
 from pathlib import Path
 
-from mulkinet.data.arrays import refuse_non_finite
+from mulkinet.data.arrays import refuse_values
 from mulkinet.data.lists import Remaining, drop_missing, tracks_of_list
 from mulkinet.data.npy_folder import NpyFolder, read_npy
 from mulkinet.data.store import FeatureStore
@@ -81,5 +81,5 @@ def _in_store(store, listed):
 
 def _read_track(path, feature):
     frames = read_npy(path, feature)
-    refuse_non_finite(frames, feature)
+    refuse_values(frames, feature)
     return {feature: frames}

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mulkinet.data.arrays import refuse_non_finite
+from mulkinet.data.arrays import refuse_values
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.features.resize import TrackLength
 from mulkinet.files.foreign_hdf5 import find_dataset, names_in, open_hdf5
@@ -146,5 +146,5 @@ def _read_track(hdf_path, rows):
             table = find_dataset(file, f"{feature}/table")
             bins = table.fields(_VALUES)[row : row + _N_BINS]
             arrays[feature] = bins.T.astype(np.float32)
-            refuse_non_finite(arrays[feature], feature)
+            refuse_values(arrays[feature], feature)
     return arrays

@@ -31,7 +31,7 @@ def test_nothing_is_wrong(path, tmp_path):
     lines = [line.split() for line in done.stdout.splitlines()]
     assert lines[0][:6] == ["good:", "8", "tracks", "of", "4", "works"]
     assert ["2", "4"] in lines
-    assert ["hpcp", "12", "A", "86.130", "10", "14", "17", "0", "0", "0"] in lines
+    assert ["hpcp", "12", "A", "86.130", "10", "14", "17", "0", "0", "0", "0"] in lines
     assert [str(tmp_path / "TEST"), "4", "2", "0", "2", "0"] in lines
     assert lines[-1] == ["no", "problems", "found"]
 
@@ -94,3 +94,12 @@ def test_what_is_no_data(tmp_path):
     done = invoke(main, tmp_path / "absent.h5")
     assert done.exit_code == 1
     assert done.stderr.startswith("Error: expected a feature store at")
+
+
+def test_decibels_are_told(tmp_path, rng):
+    write_npy_dir(tmp_path / "npy", PAIRS[:2], rng, feature="cqt")
+    np.save(tmp_path / "npy" / "w9_1.NPY", -80 * rng.random((84, 30)))
+    (tmp_path / "npy" / "w9_1.NPY.npy").rename(tmp_path / "npy" / "w9_1.NPY")
+    done = invoke(main, tmp_path / "npy")
+    assert done.exit_code == 1
+    assert "cqt, negative (dB?): w9/1" in done.stderr

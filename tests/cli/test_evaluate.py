@@ -301,6 +301,16 @@ def test_a_twins_distance_goes_out_and_in_again(folder, tmp_path, rng):
     )
 
 
+def test_similarities_given_as_distances_are_told(folder, tmp_path):
+    x = np.load(folder / "theirs.npy")
+    x = x / np.linalg.norm(x, axis=1, keepdims=True)
+    for matrix, exit_code in ((x @ x.T, 1), (1 - x @ x.T, 0)):
+        np.save(tmp_path / "d.npy", matrix)
+        result = call(folder, "--distances", tmp_path / "d.npy", "--works", "@all")
+        assert result.exit_code == exit_code
+        assert ("these are similarities; subtract them" in result.stderr) == (exit_code == 1)
+
+
 def test_gpu_of_what_has_no_network(folder, monkeypatch):
     chosen = []
     monkeypatch.setattr("mulkinet.evaluation.products.may_have_gpu", lambda: True)

@@ -2,12 +2,13 @@
 
 import struct
 
+import av
 import numpy as np
 import pytest
 import soundfile
 
 from mulkinet.errors import SkippedInput
-from mulkinet.features.audio import decode
+from mulkinet.features.audio import AudioFile, decode, read_tags
 from mulkinet.features.provenance import SR
 
 
@@ -121,3 +122,46 @@ def test_an_mp3_that_does_not_say_its_length_is_read_to_its_end(tmp_path, music,
     path.write_bytes(content[n_bytes:])
     assert abs(soundfile.info(path).duration - 20) > 2  # what the first frame suggests
     assert decode(path).seconds == pytest.approx(20, abs=0.1)
+
+
+def test_leading_and_trailing_silence(tmp_path):
+    path = tmp_path / "a.wav"
+    noise = 2e-5 * np.random.default_rng(0).standard_normal(3 * SR)
+    y = np.concatenate([noise + 0.1, sine(), np.zeros(SR // 2), sine(), noise])
+    soundfile.write(path, y, SR, subtype="FLOAT")
+    assert decode(path).sound_sec == pytest.approx((3, 7.5), abs=0.1)
+    soundfile.write(path, sine(), SR)
+    assert decode(path).sound_sec == pytest.approx((0, 2), abs=0.1)
+
+
+def test_pieces_are_the_whole_and_take_little_memory(tmp_path):
+    path = tmp_path / "a.flac"
+    soundfile.write(path, sine(48000, seconds=60), 48000)
+    file = AudioFile(path)
+    pieces = list(file.pieces())
+    assert max(map(len, pieces)) < 30 * SR
+    np.testing.assert_array_equal(np.concatenate(pieces), decode(path).y)
+    assert (file.seconds, file.sr, file.note) == (pytest.approx(60), 48000, "")
+
+
+@pytest.mark.parametrize("suffix", ["mp3", "flac", "m4a", "ogg"])
+def test_tags(tmp_path, suffix):
+    path, tags = tmp_path / f"a.{suffix}", {"title": "Una canción", "artist": "A\x1b[31m"}
+    if suffix == "ogg":
+        with soundfile.SoundFile(path, "w", SR, 1) as file:
+            file.title, file.artist = tags.values()
+            file.write(sine())
+    else:
+        with av.open(str(path), "w") as file:
+            file.metadata.update(tags)
+            stream = file.add_stream({"m4a": "aac"}.get(suffix, suffix), rate=SR)
+            samples = sine()[None].astype(np.float32)
+            frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+            frame.sample_rate = SR
+            as_coded = av.AudioResampler(stream.format.name, "mono", SR).resample(frame)
+            for one in [*as_coded, None]:
+                file.mux(list(stream.encode(one)))
+    found = read_tags(path)
+    assert {name: found[name] for name in tags} == tags
+    path.write_bytes(b"nothing")
+    assert read_tags(path) == {}

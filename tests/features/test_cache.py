@@ -1,11 +1,14 @@
 """When a feature that was extracted before is used, and when it is extracted again."""
 
 import os
+import subprocess
+import sys
 
 import h5py
 import numpy as np
 import pytest
 
+from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.features import extractor
 from mulkinet.features.audio import decode
 from mulkinet.features.cache import FOLDER, extract_all, look_up, read_frames
@@ -28,7 +31,7 @@ def test_what_is_kept_is_what_the_extractor_makes(path, cache_dir):
     found = extract(path, "hpcp")
     x = read_frames(path, "hpcp")
     np.testing.assert_array_equal(x, extractor("hpcp")(decode(path).y))
-    assert found == {"hpcp": (x.shape[1], 1.0, 44100, 1, False, "")}
+    assert found == {"hpcp": (x.shape[1], 1.0, 44100, 1, False, "", (0, 1))}
     assert look_up(path, "hpcp") == found["hpcp"]
     assert len(os.listdir(cache_dir / "features")) == 1
 
@@ -90,3 +93,51 @@ def test_a_damaged_or_foreign_file_is_made_again(path, cache_dir, damage):
     assert look_up(path, "hpcp") is None
     extract(path, "hpcp")
     assert read_frames(path, "hpcp").shape[0] == 12
+
+
+def test_tuned_and_as_recorded_are_kept_beside_each_other(path, n_decoded):
+    extract(path, "hpcp")
+    [(_, tuned)] = extract_all([path], ["hpcp"], 1, is_tuned=True)
+    assert look_up(path, "hpcp")
+    assert look_up(path, "hpcp", True)
+    assert tuned["hpcp"].n_frames == read_frames(path, "hpcp", True).shape[1]
+    assert len(n_decoded) == 2
+
+
+def test_a_broken_environment_ends_the_run_in_one_line(path, monkeypatch):
+    def broken(_self, _y):
+        raise RuntimeError("cannot cache function\n'__o_fold'")
+
+    monkeypatch.setattr(type(extractor("hpcp")), "part", broken)
+    with pytest.raises(
+        MulkinetError, match="an environment in which hpcp .*cannot cache function '__o"
+    ) as caught:
+        extract(path, "hpcp")
+    assert not isinstance(caught.value, SkippedInput)
+
+
+def test_without_a_home_the_cache_is_among_temporary_files(monkeypatch):
+    monkeypatch.delenv("MULKINET_CACHE")
+    monkeypatch.setenv("HOME", "/proc/none")
+    assert cache_folder(FOLDER).parent.name == f"mulkinet-{os.getuid()}"
+
+
+@pytest.mark.slow
+def test_a_read_only_installation_and_no_home(path, tmp_path):
+    """As in a container of another user: everything that can be written to is the folder of temporary files."""
+    prefix = sys.prefix
+    command = (
+        f"mount --bind {prefix} {prefix} && mount -o remount,bind,ro {prefix} && exec env -u XDG_CACHE_HOME "
+        f"-u MULKINET_CACHE -u NUMBA_CACHE_DIR HOME=/proc/none TMPDIR={tmp_path} {sys.executable} -m mulkinet "
+        f"preprocess from-audio-dir -a {path.parents[1]} -o {tmp_path / 'out'} --name a -p cqt"
+    )
+    try:
+        run = subprocess.run(
+            ["unshare", "-m", "sh", "-c", command], capture_output=True, text=True, timeout=900
+        )
+    except FileNotFoundError:
+        pytest.skip("no unshare")
+    if "unshare" in run.stderr or "mount" in run.stderr:
+        pytest.skip(f"may not mount: {run.stderr}")
+    assert run.returncode == 0, run.stderr
+    assert "1 tracks of 1 works" in run.stdout

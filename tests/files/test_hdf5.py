@@ -2,13 +2,15 @@
 
 import contextlib
 import resource
+import subprocess
+import sys
 
 import h5py
 import numpy as np
 import pytest
 
 from mulkinet.errors import MulkinetError
-from mulkinet.files.hdf5 import atomic_hdf5
+from mulkinet.files.hdf5 import FileKind, atomic_hdf5, open_checked
 
 
 @contextlib.contextmanager
@@ -55,3 +57,17 @@ def test_an_error_of_the_block_is_passed_on(tmp_path):
     with pytest.raises(KeyError, match="mine"), atomic_hdf5(tmp_path / "a.h5"):
         raise KeyError("mine")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_being_written_is_in_use_and_not_damaged(tmp_path):
+    write(tmp_path / "a.h5")
+    command = f"import h5py; file = h5py.File({str(tmp_path / 'a.h5')!r}, 'a'); print('open', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        other.stdout.readline()
+        kind = FileKind("feature store", "mulkinet-features", 1, "make one")
+        with pytest.raises(MulkinetError, match="in use: another process has it open for writing"):
+            with open_checked(tmp_path / "a.h5", kind):
+                pass
+        other.communicate(b"\n")

@@ -2,11 +2,13 @@
 
 import os
 import shutil
+from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
 import soundfile
+import soxr
 
 from mulkinet import FeatureStore, Index, MulkinetError, load_model
 from mulkinet.data.lists import write_list
@@ -15,7 +17,7 @@ from mulkinet.errors import SkippedInput
 from mulkinet.features.audio import decode
 from mulkinet.identify import collection
 from mulkinet.identify.embedder import Embedder
-from mulkinet.identify.index_file import fingerprint, read_index
+from mulkinet.identify.index_file import fingerprint, read_index, write_index
 from mulkinet.sources.audio_dir import preprocess_audio_dir
 from tests.identify.conftest import WORKS
 from tests.identify.songs import make_library, play, write_song
@@ -57,9 +59,9 @@ def test_a_recording_of_the_index_is_at_distance_0(opened, library):
     assert answer.works[0].path.startswith(str(library / "w2" / "p"))
 
 
-def test_samples_features_and_files_are_answered_alike(opened, library, model_file):
+def test_samples_features_and_files_are_answered_alike(opened, library):
     y = decode(library / "w3" / "p1.wav").y
-    embedder = Embedder(load_model(model_file))
+    embedder = opened.embedder
     recording = embedder.from_samples(y)
     x = embedder.track_length.apply(recording.x, recording.frame_rate)
     by_file, by_samples, by_features = opened.identify([library / "w3" / "p1.wav", y, x])
@@ -107,6 +109,40 @@ def test_arrays_in_which_there_is_nothing_to_hear_are_skipped(opened, array, mat
     skipped, answered = opened.identify([array, play(1, 0, 4)])
     assert skipped.skipped
     assert answered.works[0].work_id == "w1"
+
+
+def test_samples_of_any_rate_and_channels(opened, library):
+    y = decode(library / "w3" / "p1.wav").y
+    mono = opened.identify(y).tracks[0]
+    half = soxr.resample(y, 44100, 22050)
+    for array, sr in [(np.stack([y, y]), 44100), (np.stack([half, half]), 22050), (half, 22050)]:
+        found = opened.identify(array, sr=sr).tracks[0]
+        assert (found.work_id, found.track_id) == (mono.work_id, mono.track_id)
+        assert found.distance == pytest.approx(mono.distance, abs=0.02)
+    # 16 bits are too few for pure tones, see songs.py.
+    as_integers = opened.identify((y.astype(np.float64) * 2**31).astype(np.int32), sr=44100)
+    assert as_integers.tracks[0].distance == pytest.approx(mono.distance, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "match"),
+    [
+        (
+            (44100, 2),
+            {},
+            r"with sr also \(channels, n_samples\).* found an array of shape \(44100, 2\)",
+        ),
+        ((44100, 2), {"sr": 44100}, r"found an array of shape \(44100, 2\); give its transpose"),
+        ((2, 44100), {}, r"found an array of shape \(2, 44100\)"),
+        ((2, 2, 44100), {"sr": 44100}, r"found an array of shape \(2, 2, 44100\)"),
+        ((44100,), {"sr": 0}, "expected sr in Hz, found 0"),
+    ],
+)
+def test_arrays_of_other_shapes_are_refused_before_anything_is_made_of_them(
+    opened, shape, options, match
+):
+    with pytest.raises(MulkinetError, match=match):
+        opened.identify(np.ones(shape, np.float32), **options)
 
 
 def test_a_hop_without_segments_is_refused(opened):
@@ -480,3 +516,42 @@ def test_tracks_that_cannot_be_used_are_skipped(tmp_path, model_file):
     with pytest.raises(MulkinetError, match="found none, 1 skipped"):
         build(tmp_path / "none.index", tmp_path / "none", model_file)
     assert not (tmp_path / "none.index").exists()
+
+
+def test_silence_around_a_recording_and_its_tuning_change_nothing(opened, library):
+    y = decode(library / "w3" / "p1.wav").y
+    silence = np.zeros(40 * 44100, np.float32)
+    off = soxr.resample(y, 44100, 44100 / 2 ** (45 / 1200))
+    for other in (np.concatenate([silence, y, silence]), off):
+        found = opened.identify(other)
+        assert found.works[0].work_id == "w3"
+        assert found.works[0].distance < 0.15  # as for any excerpt, see chord_network.py
+
+
+def test_an_index_that_is_older_hears_as_it_did(index_path, model_file):
+    data = read_index(index_path)
+    config = {k: v for k, v in data.config.items() if k not in ("is_tuned", "is_trimmed")}
+    write_index(index_path, replace(data, config=config))
+    old, new = Index.open(index_path), Embedder(load_model(model_file))
+    assert not old.embedder.is_tuned
+    assert not old.embedder.is_trimmed
+    assert old.info()["is_tuned"] is False
+    y = np.concatenate([np.zeros(44100), play(1, 0, 4)]).astype(np.float32)
+    np.testing.assert_array_equal(old.embedder.from_samples(y).x, new.from_samples(y).x)
+
+
+def test_a_truncated_recording_is_taken_only_when_asked_for_and_told(opened, index_path, tmp_path):
+    path = tmp_path / "more" / "cut.wav"
+    path.parent.mkdir()
+    soundfile.write(path, play(2, 1, 8), 44100)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert "header promises" in opened.identify([path], n_workers=1)[0].skipped
+    answer = opened.identify(path, accept_partial=True)
+    assert answer.works[0].work_id == "w2"
+    assert "header promises" in answer.warnings[0]
+    index = Index.open(index_path)
+    with pytest.raises(MulkinetError, match="header promises"):
+        index.add(path.parent, n_workers=1, progress=False)
+    changes = index.add(path.parent, accept_partial=True, n_workers=1, progress=False)
+    assert changes.added == 1
+    assert [note[:11] for _, note in changes.notes] == ["a truncated"]

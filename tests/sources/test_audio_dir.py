@@ -16,9 +16,10 @@ import pytest
 import soundfile
 
 import mulkinet
+from mulkinet import features
 from mulkinet.errors import MulkinetError
 from mulkinet.features import cache, extractor
-from mulkinet.features.audio import decode
+from mulkinet.features.audio import AudioFile, decode
 from mulkinet.features.provenance import SR
 from mulkinet.features.resize import TrackLength
 from mulkinet.sources.audio_dir import preprocess_audio_dir
@@ -65,7 +66,7 @@ def test_the_store_holds_the_resized_features(tmp_path):
     assert store.metadata["path"].tolist() == ["work0/track0.wav", "work1/track0.wav"]
     y = decode(audio / "work1" / "track0.wav").y
     for feature in store.features:
-        made = extractor(feature)
+        made = extractor(feature, is_tuned=True)
         # Frames lie as rows in a track's file, and the order in memory decides about the last bit.
         frames = np.asfortranarray(made(y))
         expected = TrackLength(50).apply(frames, made.settings["frame_rate"])
@@ -81,7 +82,7 @@ def test_full_length_downsampled(tmp_path):
     audio = make_works(tmp_path / "audio", n_works=1, n_tracks=1, seconds=2)
     result = preprocess(audio, tmp_path / "out", spect_len=None, downsample=8, name="small")
     assert files_of(tmp_path / "out") == ["small.h5", "small_annotations.csv"]
-    x = extractor("hpcp")(decode(audio / "work0" / "track0.wav").y)
+    x = extractor("hpcp", is_tuned=True)(decode(audio / "work0" / "track0.wav").y)
     stored = mulkinet.FeatureStore(result.store_path)
     np.testing.assert_array_equal(stored.get("track0", "hpcp"), x[:, ::8])
     assert stored.settings("hpcp")["downsample"] == 8
@@ -145,9 +146,9 @@ def test_what_a_library_throws_is_a_skip(tmp_path, monkeypatch):
     def failing(path, **options):
         if path.stem == "track0":
             raise RuntimeError("strange\n  file")
-        return decode(path, **options)
+        return AudioFile(path, **options)
 
-    monkeypatch.setattr(cache, "decode", failing)
+    monkeypatch.setattr(cache, "AudioFile", failing)
     result = preprocess(audio, tmp_path / "out")
     assert result.n_tracks == 2
     assert [reason for _, reason in result.skipped] == ["RuntimeError: strange file"] * 2
@@ -190,7 +191,7 @@ def test_without_the_extra_audio_its_name_is_told(tmp_path, monkeypatch, run_mod
         raise importlib.metadata.PackageNotFoundError(package)
 
     audio = make_works(tmp_path / "audio", n_works=1, n_tracks=1)
-    extractor.cache_clear()
+    features._extractor.cache_clear()
     monkeypatch.setattr(importlib.metadata, "version", absent)
     monkeypatch.setitem(sys.modules, "joblib", None)
     with pytest.raises(MulkinetError, match=r"pip install 'mulkinet\[audio\]'"):
@@ -299,3 +300,36 @@ def test_a_truncated_file_is_taken_only_when_asked_for_and_noted(tmp_path):
     # What was accepted once is in the cache, and still no whole file.
     with pytest.raises(MulkinetError, match="that its header promises"):
         preprocess_audio_dir(tmp_path / "in", tmp_path / "out", **options)
+
+
+def test_a_store_says_whether_it_was_tuned_and_trimmed(tmp_path):
+    audio = make_works(tmp_path / "audio", n_works=1, n_tracks=1)
+    by_default, published = (
+        mulkinet.FeatureStore(preprocess(audio, tmp_path / name, **options).store_path)
+        for name, options in [("a", {}), ("b", {"is_tuned": False})]
+    )
+    assert by_default.settings("hpcp")["tuning"] == "estimated"
+    assert not {"tuning", "trimmed"} & published.settings("hpcp").keys()
+    with pytest.raises(MulkinetError, match="holds hpcp as recorded .--tuning as-recorded., which"):
+        preprocess(audio, tmp_path / "b")
+    with pytest.raises(MulkinetError, match="holds hpcp with silence"):
+        preprocess(audio, tmp_path / "b", is_tuned=False, is_trimmed=True)
+
+
+def test_silence_is_trimmed_when_asked_for_and_refused_where_it_is_all_that_is_used(tmp_path):
+    y = 0.2 * np.sin(2 * np.pi * 440 * np.arange(3 * 8000) / 8000)
+    (tmp_path / "audio" / "w").mkdir(parents=True)
+    for name, seconds in [("late", 185), ("early", 5)]:
+        silence = np.zeros(seconds * 8000)
+        soundfile.write(
+            tmp_path / "audio" / "w" / f"{name}.wav", np.concatenate([silence, y]), 8000
+        )
+    result = preprocess(tmp_path / "audio", tmp_path / "out")
+    assert [(str(path), reason[:37]) for path, reason in result.skipped] == [
+        ("w/late.wav", "expected sound in the first 180 s, wh")
+    ]
+    whole = preprocess(tmp_path / "audio", tmp_path / "full", spect_len=None, is_trimmed=True)
+    store = mulkinet.FeatureStore(whole.store_path)
+    assert store.settings("hpcp")["trimmed"]
+    assert store.n_frames("hpcp") / 86.13 == pytest.approx([3, 3], abs=0.15)
+    assert (store.get("late", "hpcp").max(axis=0) > 0).mean() > 0.95

@@ -1,6 +1,7 @@
 """Which files of a folder are tracks, and what is said of the others."""
 
 import os
+import unicodedata
 
 import pytest
 
@@ -101,3 +102,18 @@ def test_what_is_passed_over_is_counted_by_its_ending(tmp_path):
         (folder / name).touch()
     assert describe_passed_over(tmp_path) == "3 files passed over: 2 .pdf, 1 without ending"
     assert describe_passed_over(folder.parent) == describe_passed_over(tmp_path)
+
+
+def test_a_link_to_the_folder_itself_is_passed_over(tmp_path):
+    touch(tmp_path, "w/a.wav", "v/b.wav")
+    (tmp_path / "w" / "up").symlink_to(tmp_path)
+    (tmp_path / "here").symlink_to(tmp_path)
+    tracks, skipped = find_tracks(tmp_path)
+    assert keys(tracks) == [("v", "b"), ("w", "a")]
+    assert skipped == []
+
+
+def test_works_that_look_alike_are_refused(tmp_path):
+    touch(tmp_path, "café/a.wav", unicodedata.normalize("NFD", "café") + "/b.wav")
+    with pytest.raises(MulkinetError, match="do not look alike"):
+        find_tracks(tmp_path)

@@ -265,3 +265,17 @@ def test_what_cannot_rotate_is_told_before_the_road_is_built(folder, rng):
     options = {"feature": "cqt", "n_frames": 20, "augment": augmentation("move")}
     with pytest.raises(MulkinetError, match=r"^expected a feature of 12 .*$"):
         batches(plan, open_data(folder), **options)
+
+
+def test_upper_case_endings_are_taken_and_decibels_skipped(folder, rng):
+    write_npy_dir(folder, KEYS, rng, feature="cqt")
+    (folder / "77_0.npy").rename(folder / "77_0.NPY")
+    np.save(folder / "5_1.npy", -80 * rng.random((84, 30)))
+    (folder / "8110_9.NPY").write_bytes((folder / "8110_9.npy").read_bytes())
+    assert ("77", "0") in NpyFolder(folder).rows_by_key
+    converted, _ = convert(folder)
+    assert converted.n_tracks == 5
+    skipped = dict(converted.skipped)
+    assert "found -7" in skipped["5/1"]
+    assert "bring magnitudes instead" in skipped["5/1"]
+    assert len(skipped) == 2

@@ -53,14 +53,14 @@ class CrashingDecoder(distributed.WorkerPlugin):
     def setup(self, worker):
         from mulkinet.features import cache
 
-        decode = cache.decode
+        audio_file = cache.AudioFile
 
         def crash(path, **options):
             if Path(path).name == "crash.wav":
                 os.kill(os.getpid(), signal.SIGKILL)
-            return decode(path, **options)
+            return audio_file(path, **options)
 
-        cache.decode = crash
+        cache.AudioFile = crash
 
 
 class AnotherVersion(distributed.WorkerPlugin):

@@ -1,0 +1,42 @@
+"""How far a recording is from 440 Hz, from the peaks of its spectrum.
+
+Method: the circular mean of the peaks' deviations from semitones, weighted by their magnitudes (Dressler and Streich,
+"Tuning frequency estimation using circular statistics", ISMIR 2007), of the peaks that librosa's `piptrack` finds. The
+commonest deviation, librosa's `pitch_tuning`, may jump by 10 cents where a recording's pitches are spread.
+
+Public names: `estimate_tuning`.
+"""
+
+import numpy as np
+
+from mulkinet.features.provenance import SR
+
+__all__ = ["estimate_tuning"]
+
+_FRAME_SIZE = 8192
+_HOP_LENGTH = 4096
+# The peaks of a minute at a time, so that a long recording takes no more memory.
+_PIECE = 60 * SR
+
+
+def estimate_tuning(y):
+    """Estimates the tuning.
+
+    Args:
+        y: (n_samples,) float32, mono at 44.1 kHz.
+
+    Returns:
+        float from -0.5 to 0.5: semitones above 440 Hz; 0 where there is no pitch.
+    """
+    import librosa
+
+    total = 0j
+    for start in range(0, len(y), _PIECE):
+        piece = y[start : start + _PIECE]
+        if len(piece) < _FRAME_SIZE:
+            continue
+        hz, magnitudes = librosa.piptrack(y=piece, sr=SR, n_fft=_FRAME_SIZE, hop_length=_HOP_LENGTH)
+        found = hz > 0
+        semitones = 12 * np.log2(hz[found] / 440)
+        total += np.sum(magnitudes[found] * np.exp(2j * np.pi * semitones))
+    return float(np.angle(total) / (2 * np.pi))
