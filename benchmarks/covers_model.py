@@ -1,15 +1,17 @@
-"""Makes the package's model `covers` of a trained one, and says what it is worth on real recordings.
+"""Makes the package's model `covers` of trained ones, and says what it is worth on real recordings.
 
-    python train.py --recipe covers --data-dir charts-open.jsonl.gz --tag covers
-    python benchmarks/covers_model.py models/covers/best.h5 --real covers80-dev.h5 --real-full covers80-dev-full8.h5 \
-        -o mulkinet/pretrained/covers.h5
+    python train.py --recipe covers --data-dir charts-open.jsonl.gz --tag first
+    python train.py --recipe covers --data-dir charts-open.jsonl.gz --tag second --seed 1
+    python benchmarks/covers_model.py models/first/best.h5 models/second/best.h5 --real covers80-dev.h5 \
+        --real-full covers80-dev-full8.h5 -o mulkinet/pretrained/covers.h5
 
-The weights are kept as float16, and embeddings are compared by the scaled cosine distance. What a distance means, by
-embedding and after alignment, is fitted to the recordings of --real, with draws of their works that say how uncertain
-it is. (It was fitted to performances of charts that the model was not trained on, and moved to the recordings; but
-covers are nearer to each other among performances, and a curve of some of the recordings holds better on the others.)
-Scores are those of the file that was written. --real is 180 s of each recording, --real-full the whole; excerpts of
-30 s, three of each, are looked for among the whole ones.
+Several models become members of one, whose embeddings are theirs side by side. The weights are kept as float16, and
+embeddings are compared by the scaled cosine distance. What a distance means, by embedding and after alignment, is
+fitted to the recordings of --real, with draws of their works that say how uncertain it is. (It was fitted to
+performances of charts that the model was not trained on, and moved to the recordings; but covers are nearer to each
+other among performances, and a curve of some of the recordings holds better on the others.) Scores are those of the
+file that was written. --real is 180 s of each recording, --real-full the whole; excerpts of 30 s, three of each, are
+looked for among the whole ones.
 """
 
 import os
@@ -26,21 +28,25 @@ from mulkinet.identify.chroma import KeptChroma, chromas_in_store
 from mulkinet.identify.embedder import Embedder
 from mulkinet.identify.reranking import Reranking, spread_of
 from mulkinet.identify.search import Search
+from mulkinet.models.keyconv import KeyConv
 
 _EXCERPT_SEC = 30
 _EXCERPTS_AT = (0.25, 0.5, 0.75)
 
 
 @click.command()
-@click.argument("model_file")
+@click.argument("model_files", nargs=-1, required=True)
 @click.option("--real", required=True)
 @click.option("--real-full", required=True)
 @click.option("--false-accept-rate", default=0.01, show_default=True)
 @click.option("-o", "--output", default="mulkinet/pretrained/covers.h5", show_default=True)
-def main(model_file, real, real_full, false_accept_rate, output):
-    """Calibrate, write in float16, score."""
-    model = load_model(model_file)
+def main(model_files, real, real_full, false_accept_rate, output):
+    """Join, calibrate, write in float16, score."""
+    models = [load_model(path) for path in model_files]
+    model = KeyConv.joined(models)
     model.distance = "scaled_cosine"
+    trained = set().union(*(member.metadata["classes"] for member in models))
+    model.metadata["classes"] = sorted(trained)
     recordings = _Collection(model, FeatureStore(real))
     spread = spread_of(recordings.search, recordings.embeddings)
     n_works = len(set(recordings.store.work_ids))

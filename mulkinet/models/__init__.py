@@ -51,7 +51,7 @@ def build_model(name, **options):
         >>> build_model("keyconv", n_filters=16, embedding_len=32).embedding_len
         32
         >>> options_of("keyconv")
-        {'n_filters': 128, 'embedding_len': 256}
+        {'n_filters': 128, 'embedding_len': 256, 'members': 1}
     """
     defaults = options_of(name)
     unknown = sorted(set(options) - set(defaults))

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mulkinet import MulkinetError, build_model
-from mulkinet.models.keyconv import Fold
+from mulkinet import MulkinetError, build_model, load_model, save_model
+from mulkinet.models.keyconv import Fold, KeyConv
 
 
 def test_fold_makes_neighbours_channels_and_drops_what_is_left_over():
@@ -38,3 +38,21 @@ def test_its_first_layer_by_naive_loops(rng):
             expected[at, number] = max(sums)
     found = tf.keras.Model(model.input, model.get_layer("keys").output)(x).numpy()
     np.testing.assert_allclose(found[0, 0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_similarity_of_joined_networks_is_the_mean_of_theirs(rng, tmp_path):
+    members = []
+    for seed in range(3):
+        tf.keras.utils.set_random_seed(seed)
+        members.append(build_model("keyconv", n_filters=2, embedding_len=5))
+    joined = KeyConv.joined(members)
+    x = rng.random((4, 12, 30), np.float32)
+    alone = [member.embed_batch(x) for member in members]
+    expected = np.mean([embeddings @ embeddings.T for embeddings in alone], axis=0)
+    save_model(joined, tmp_path / "joined.h5")
+    for model in (joined, load_model(tmp_path / "joined.h5")):
+        embeddings = model.embed_batch(x)
+        assert embeddings.shape == (4, 15)
+        np.testing.assert_allclose(embeddings @ embeddings.T, expected, atol=1e-5)
+    with pytest.raises(MulkinetError, match="networks of the options"):
+        KeyConv.joined([members[0], build_model("keyconv", n_filters=3, embedding_len=5)])
