@@ -19,6 +19,9 @@ _PUBLIC = {
     "embed": "mulkinet.embedding",
     "evaluate": "mulkinet.evaluation",
     "Index": "mulkinet.identify.index",
+    "CoverIdentifier": "mulkinet.identify.identifier",
+    "distance": "mulkinet.identify.identifier",
+    "embed_audio": "mulkinet.identify.identifier",
     "match": "mulkinet.identify.match",
 }
 

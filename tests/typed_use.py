@@ -50,3 +50,9 @@ class Network: ...
 
 @mulkinet.register_loss("typed")
 class Loss: ...
+
+
+embeddings = mulkinet.embed_audio(["a.mp3", "b.mp3"])
+apart: float = mulkinet.distance("a.mp3", embeddings[1])
+identifier = mulkinet.CoverIdentifier(known=0.9).fit(["a.mp3"], ["A"])
+print(apart, identifier.predict(["c.mp3"]), identifier.kneighbors(["c.mp3"])[0].shape)

@@ -4,6 +4,7 @@ Public names: `main`.
 """
 
 import importlib
+import importlib.metadata
 
 import click
 
@@ -37,6 +38,24 @@ class LazyGroup(Group):
             formatter.write_dl([(name, help) for name, (_, help) in self._commands.items()])
 
 
+# What numbers depend on: the arithmetic, the extractors and what decodes for them.
+_VERSIONED = ("tensorflow", "numpy", "essentia", "crema", "librosa", "av", "soxr", "faiss-cpu")
+
+
+def _show_versions(ctx, _param, is_asked):
+    """Prints versions as the installed packages state them: nothing is imported."""
+    if not is_asked or ctx.resilient_parsing:
+        return
+    click.echo(f"mulkinet, version {mulkinet.__version__}")
+    for name in _VERSIONED:
+        try:
+            found = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found = "not installed"
+        click.echo(f"{name} {found}")
+    ctx.exit()
+
+
 @click.command(
     cls=LazyGroup,
     commands={
@@ -48,13 +67,17 @@ class LazyGroup(Group):
         "identify": ("mulkinet.cli.identify", "Find out which songs recordings are."),
         "match": ("mulkinet.cli.match", "Tell whether two recordings are of the same work."),
         "serve": ("mulkinet.cli.serve", "Serve an index as a web application on this machine."),
+        "groups": ("mulkinet.cli.groups", "Find versions of each other in a collection."),
         "calibrate": ("mulkinet.cli.calibrate", "Set an index's threshold and probabilities."),
         "check": ("mulkinet.cli.check", "Describe and check a store or folder."),
         "weights": ("mulkinet.cli.weights", "List and fetch trained networks by name."),
         "import": ("mulkinet.cli.import_", "Convert published weights to a model file."),
     },
 )
-@click.version_option(mulkinet.__version__, prog_name="mulkinet")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_versions,
+    help="Show the versions of mulkinet and of what its results depend on.",
+)  # fmt: skip
 def main():
     """Find cover songs: other performances of the same work come first."""
 

@@ -140,7 +140,10 @@ def test_skipped_tracks_are_named_as_the_folder_was(tmp_path, model_file, monkey
 def test_mulkinet_is_a_module_that_runs(repository):
     command = [sys.executable, "-m", "mulkinet", "--version"]
     done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("mulkinet, version ")
+    first, *others = done.stdout.splitlines()
+    assert first.startswith("mulkinet, version ")
+    assert {"tensorflow", "numpy", "essentia", "crema"} <= {line.split()[0] for line in others}
+    assert f"numpy {np.__version__}" in others
 
 
 def test_a_broken_faiss_is_one_line(built, library, tmp_path, monkeypatch):
