@@ -1,6 +1,6 @@
 """Files as others publish them, made by hand: PyTorch's zip of a pickle and storages, without torch.
 
-Public names: `state_dict_of`, `pickle_of`, `write_pt`.
+Public names: `checkpoint_of`, `state_dict_of`, `pickle_of`, `write_pt`.
 """
 
 import struct
@@ -35,6 +35,21 @@ def pickle_of(tensors):
         _text(key) + _tensor(i, array) for i, (key, array) in enumerate(tensors.items())
     )
     return b"\x80\x02ccollections\nOrderedDict\n)R(" + items + b"u."
+
+
+def checkpoint_of(weights, moments):
+    """The pickle of a checkpoint: weights, and an optimizer's state, whose storages follow theirs.
+
+    Both are dictionaries of tensors; `write_pt` takes them joined.
+    """
+    items = [_tensor(i, array) for i, array in enumerate([*weights.values(), *moments.values()])]
+    keyed = [_text(key) + item for key, item in zip([*weights, *moments], items)]
+    parts = {
+        "model_state_dict": keyed[: len(weights)],
+        "optimizer_state_dict": keyed[len(weights) :],
+    }
+    inside = b"".join(_text(name) + b"}(" + b"".join(part) + b"u" for name, part in parts.items())
+    return b"\x80\x02}(" + _text("epoch") + _int(49) + inside + b"u."
 
 
 def write_pt(path, tensors, pickle=None):

@@ -28,7 +28,7 @@ def main():
 @_cache_dir
 def list_(cache_dir):
     """Show the names, what they were trained on, their licences, and which are here."""
-    from mulkinet.models.weights import PUBLISHED, fetched, shipped_names
+    from mulkinet.models.weights import PUBLISHED, fetched, how_to_bring, shipped_names
 
     rows = [("name", "system", "trained on", "feature", "licence", "MB", "here")]
     rows += [
@@ -38,10 +38,15 @@ def list_(cache_dir):
     for name, weights in PUBLISHED.items():
         path = fetched(name, cache_dir)
         is_here = path.is_file()
-        size = f"{path.stat().st_size / 1e6:.0f}" if is_here else ""
-        rows.append((name, *weights[:4], size, "yes" if is_here else "no"))
+        size = path.stat().st_size / 1e6 if is_here else weights.megabytes
+        shown = f"{'' if is_here else 'about '}{size:.0f}" if size else "?"
+        rows.append((name, *weights[:4], shown, "yes" if is_here else "no"))
     echo(table(rows))
     for name, weights in PUBLISHED.items():
+        if weights.url is None and not fetched(name, cache_dir).is_file():
+            echo(
+                f"{name}: no lasting address is known; {how_to_bring(name, cache_dir)} makes it of a file"
+            )
         if weights.warning:
             echo(f"{name}: {weights.warning}")
 

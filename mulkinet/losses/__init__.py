@@ -29,6 +29,8 @@ MININGS = (
     "batch_all",
     "easy_hard",
     "random_hard",
+    "hard_random",
+    "easy_random",
     "move_random",
     "move_semihard",
 )

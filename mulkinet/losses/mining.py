@@ -12,6 +12,8 @@ twice is no positive of itself where `tracks` says which rows are the same track
     batch_all: every anchor with every positive and every negative.
     easy_hard: per anchor its nearest positive and its nearest negative (an option of Discogs-VINet).
     random_hard: per anchor one positive drawn at random, and its nearest negative (Discogs-VINet).
+    hard_random, easy_random: per anchor its farthest, or nearest, positive and one negative drawn at
+        random (options of Discogs-VINet).
     move_random: random as the MOVE code draws it, where duplicates of a track are its positives.
     move_semihard: semi-hard as the MOVE code draws it: a random positive, duplicates included, and
         a random negative with d_neg < d_pos (harder, so not semi-hard); any negative where there is
@@ -37,7 +39,7 @@ from mulkinet.losses import MININGS
 
 __all__ = ["Triplets", "masks", "mine"]
 
-_DRAWN = ("random", "random_hard", "move_random", "move_semihard")
+_DRAWN = ("random", "random_hard", "hard_random", "easy_random", "move_random", "move_semihard")
 
 
 class Triplets(NamedTuple):
@@ -102,8 +104,8 @@ def mine(distances, works, *, mining, tracks=None, seed=None):
     positives, negatives = masks(works, tracks)
     if mining in _DRAWN:
         scores = _draw(seed, tf.shape(distances), mining)
-        if mining == "random_hard":
-            scores = (scores[0], -distances)
+        first = {"hard_random": distances, "easy_random": -distances}.get(mining, scores[0])
+        scores = (first, -distances if mining == "random_hard" else scores[1])
         return _drawn(distances, positives, negatives, scores, closer=mining == "move_semihard")
     return {
         "hard": _hard,

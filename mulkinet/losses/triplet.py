@@ -180,8 +180,8 @@ class TripletObjective(CliqueObjective):
         rows: (N,) int64.
         work_ids: (N,) str.
         margin: How much nearer than another work's track a cover has to be. In the unit of the network's distance.
-        mining: How triplets are chosen: random, semihard, hard, batch_all, easy_hard, random_hard, move_random or
-            move_semihard.
+        mining: How triplets are chosen: random, semihard, hard, batch_all, easy_hard, random_hard, hard_random,
+            easy_random, move_random or move_semihard.
         tracks_per_work: Tracks of each work in a batch.
         clique_rule: What an epoch has: move (works of many tracks come up to four times), works (every work once) or
             tracks (every track once beside others of its work).

@@ -226,13 +226,11 @@ def _convolutions(x, width):
 class HalveTime(tf.keras.layers.Layer):
     """Maximum over two frames, every second frame: (batch, rows, n, channels) -> (batch, rows, n // 2 + 1, channels).
 
-    As published, the first window begins a frame before the first one. After a ReLU, zeros stand for what is not there.
+    As published, the first window begins a frame before the first one. What is not there is less than anything.
     """
 
     def call(self, inputs):
-        n_frames = tf.shape(inputs)[2]
-        x = tf.pad(inputs, [[0, 0], [0, 0], [1, (n_frames + 1) % 2], [0, 0]])
-        return tf.nn.max_pool2d(x, (1, 2), (1, 2), "VALID")
+        return tf.nn.max_pool2d(inputs, (1, 2), (1, 2), [[0, 0], [0, 0], [1, 1], [0, 0]])
 
     def compute_output_shape(self, input_shape):
         batch, rows, n_frames, channels = input_shape

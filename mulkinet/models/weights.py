@@ -3,7 +3,8 @@
 What is fetched is checked by its git blob hash, the one checksum that its publisher gives, and converted to a model
 file, which is kept in `$MULKINET_CACHE/weights` (by default `~/.cache/mulkinet/weights`) and needs no network again.
 
-Public names: `PUBLISHED`, `Published`, `fetch`, `fetched`, `find_model`, `is_named`, `shipped_names`.
+Public names: `PUBLISHED`, `Published`, `fetch`, `fetched`, `find_model`, `how_to_bring`, `is_named`,
+`shipped_names`.
 """
 
 import hashlib
@@ -22,6 +23,7 @@ __all__ = [
     "fetch",
     "fetched",
     "find_model",
+    "how_to_bring",
     "is_named",
     "shipped_names",
 ]
@@ -46,6 +48,8 @@ class Published(NamedTuple):
         licence: Of the weights.
         url: Where they are; None where no lasting address is known.
         blob: Git blob hash, in hexadecimal.
+        megabytes: Of the file, reckoned from its numbers and what lies with them; nobody publishes sizes. None where
+            that is not known.
         warning: What to know before using them.
     """
 
@@ -55,6 +59,7 @@ class Published(NamedTuple):
     licence: str
     url: str = None
     blob: str = None
+    megabytes: int = None
     warning: str = ""
 
 
@@ -66,6 +71,7 @@ PUBLISHED = {
         "AGPL-3.0",
         f"{_GITHUB}/{_MOVE}/model_move.pt",
         "da8e6ebdfb4e44192efcd4f7564fbd95b0e4cc2f",
+        26,
     ),
     "move-4000": Published(
         "MOVE, embedding of 4000",
@@ -74,6 +80,7 @@ PUBLISHED = {
         "AGPL-3.0",
         f"{_GITHUB}/{_MOVE}/model_move_emb_4000.pt",
         "5c4734af9b23a93053bccc1ed292ba438ac0721b",
+        13,
     ),
     "re-move": Published(
         "re-MOVE, embedding of 256",
@@ -83,6 +90,7 @@ PUBLISHED = {
         f"{_GITHUB}/furkanyesiler/re-move/5ddd5dfa136252c443e00c4c45c08a93cc315583"
         "/saved_models/lsr_models/model_re-move_lsr.pt",
         "564c5782353ea99ed91922d50f388b546890c592",
+        9,
     ),
     "cqtnet": Published(
         "CQTNet",
@@ -91,6 +99,7 @@ PUBLISHED = {
         "MIT",
         f"{_GITHUB}/silvadirceu/CQTNet/1efc70529a939cbdabec060bbecfcc9d4c048b37/check_points/CQTNet.pth",
         "9ecb4813bc4847083ca19e55c3064729998dc34d",
+        32,
     ),
     "discogs-vinet": Published(
         "Discogs-VINet",
@@ -99,6 +108,7 @@ PUBLISHED = {
         "MIT",
         f"{_GITHUB}/{_VINET}/Discogs-VINet/model_checkpoint.pth",
         "21dcb52b539ce211ce8d4a6c929fa3a4a0080d22",
+        62,
     ),
     "discogs-vinet-mirex": Published(
         "Discogs-VINet, MIREX 2024",
@@ -107,6 +117,7 @@ PUBLISHED = {
         "MIT",
         f"{_GITHUB}/{_VINET}/Discogs-VINet-MIREX-full_set/model_checkpoint.pth",
         "38d3439777fd5a532c17e654c3898608db8b027e",
+        96,
         "it was trained on the test works of Da-TACOS and SHS100K too, so its scores there mean nothing",
     ),
     "siamese": Published(
@@ -164,6 +175,16 @@ def fetched(name, folder=None):
     return Path(folder or cache_folder("weights")) / f"{name}-{blob[:8]}.h5"
 
 
+def how_to_bring(name, folder=None):
+    """The command that makes the model file of weights that cannot be fetched: str.
+
+    Args:
+        name: A key of `PUBLISHED`.
+        folder: The cache.
+    """
+    return f"mulkinet import FILE -o {fetched(name, folder)}"
+
+
 def fetch(name, folder=None, *, report=_report):
     """The model file of a name; what is not there is fetched, checked and converted.
 
@@ -189,7 +210,7 @@ def fetch(name, folder=None, *, report=_report):
     if weights.url is None:
         raise MulkinetError(
             f"expected {path}, found no such file, and no lasting address of {weights.system} is known; "
-            f"convert the release's file: mulkinet import FILE -o {path}"
+            f"convert the release's file: {how_to_bring(name, folder)}"
         )
     lock = path.with_name(f".{path.stem}.lock")
     with locked(lock, lambda: report(f"another process fetches {name}: waiting for it")):

@@ -61,7 +61,8 @@ def triplets(distances, works, tracks, mining, bits):
             }[mining]
             chosen.append((a, positive, min(negatives, key=lambda q: d[q])))
         else:
-            p = max(positives, key=lambda p: bits[0, a, p])
+            scores = {"hard_random": d, "easy_random": -d}.get(mining, bits[0, a])
+            p = max(positives, key=lambda p: scores[p])
             nearer = [q for q in negatives if d[q] < d[p]]
             if mining == "move_semihard" and nearer:
                 negatives = nearer

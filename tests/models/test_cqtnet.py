@@ -1,13 +1,18 @@
 """CQTNet and both Discogs-VINets: golden values of the authors' code."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from mulkinet import MulkinetError, build_model, import_weights, load_model, save_model
 from mulkinet.losses import triplet_loss
+from mulkinet.models.model_file import named_weights
 from mulkinet.models.published.cqtnet import import_cqtnet
 from mulkinet.models.published.torch import read_state_dict
+from tests.published_files import checkpoint_of, write_pt
 
 # The paper's widths divided by four, or eight filters.
 FILES = {
@@ -133,6 +138,46 @@ FULL = {
     "vinet_ismir_full": ({"width": 32, "vinet": True}, "features.{}", "features.{}", "proj.0", (400,)),
     "vinet_mirex_full": ({"width": 40, "vinet": True}, "front_end.{}", "front_end.{}", "proj.lin", (400,)),
 }  # fmt: skip
+
+
+_READ = """
+import sys, time
+from pathlib import Path
+from mulkinet import build_model, import_weights
+build_model("cqtnet", width=1)  # what TensorFlow needs by itself
+def status(name):
+    return int(Path("/proc/self/status").read_text().split(name + ":")[1].split()[0]) / 1e3
+before, began = status("VmRSS"), time.process_time()
+assert import_weights(sys.argv[1]).options["width"] == 40
+print(time.process_time() - began, status("VmHWM") - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_checkpoint_of_100_mb(tmp_path):
+    """MIREX's weights with Adam's moments: read in under 5 s of processor time, within twice the file's size."""
+    options = {"embedding_len": 512, "bias": False, "normalized": True, "divide": True}
+    model = build_model("cqtnet", width=40, **options)
+    tensors = {}
+    for name, variable in named_weights(model).items():
+        key = _their_key("vinet_mirex", name)
+        if "moving" in name:
+            key = key.rpartition(".")[0] + (".running_mean" if "mean" in name else ".running_var")
+        array = variable.numpy()
+        axes = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[array.ndim]
+        tensors[key] = np.array(array.transpose(axes), order="C")
+    moments = {f"{key}/{i}": array for key, array in tensors.items() for i in range(2)}
+    path = tmp_path / "checkpoint.pth"
+    write_pt(path, {**tensors, **moments}, checkpoint_of(tensors, moments))
+    size = path.stat().st_size / 1e6
+    assert 95 < size < 100
+    command = [sys.executable, "-c", _READ, path]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    seconds, megabytes = map(float, done.stdout.split())
+    print(f"{size:.0f} MB: {seconds:.1f} s, {megabytes:.0f} MB")
+    assert seconds < 5
+    assert megabytes < 2 * size
 
 
 @pytest.mark.slow

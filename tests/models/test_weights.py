@@ -4,13 +4,19 @@ import hashlib
 import http.server
 import multiprocessing
 import os
+import re
 
 import numpy as np
 import pytest
 
 from mulkinet import MulkinetError, build_model, load_model
+from mulkinet.cli.evaluate import main as evaluate
+from mulkinet.cli.main import main as mulkinet
 from mulkinet.cli.weights import main
+from mulkinet.data.store_writer import StoreWriter
+from mulkinet.features import cqt
 from mulkinet.models import weights
+from mulkinet.models.published.move import METADATA
 from mulkinet.models.weights import Published, fetch, fetched, find_model, is_named
 from tests.archive_server import serving
 from tests.commands import invoke
@@ -155,6 +161,47 @@ def _convertless(i):
     return _fetch(i)
 
 
+def publish(monkeypatch, server, name, content):
+    """Lets a name stand for what the server gives."""
+    server.content = content
+    url = f"http://127.0.0.1:{server.server_port}/{name}.pth"
+    published = Published("a system", "data", "feature", "MIT", url, blob_of(content))
+    monkeypatch.setitem(weights.PUBLISHED, name, published)
+
+
+def write_features(path, feature, n_bins, settings):
+    """A store of two works in two performances each, of noise."""
+    tracks = [(f"w{work}", str(track)) for work in range(2) for track in range(2)]
+    rng = np.random.default_rng(0)
+    with StoreWriter(path, name=path.stem, tracks=tracks) as writer:
+        writer.add_feature(feature, n_frames=[400] * 4, settings=settings)
+        for track in tracks:
+            writer.write(feature, track, rng.random((400, n_bins), np.float32))
+    return path
+
+
+def test_a_name_goes_where_a_model_file_does(server, shared, tmp_path, monkeypatch):
+    golden = shared / "reference" / "golden" / "cqtnet" / "vinet_ismir_quarter.pth"
+    publish(monkeypatch, server, "discogs-vinet", golden.read_bytes())
+    store = write_features(tmp_path / "cqt.h5", "cqt_vinet", 84, cqt.settings_of("cqt_vinet"))
+    for _ in range(2):
+        done = invoke(evaluate, "--model-file", "discogs-vinet", "--data-dir", store)
+        assert done.exit_code == 0, done.stderr
+        assert "MAP" in done.stdout
+    assert server.requests == ["/discogs-vinet.pth"]
+
+    move = tmp_path / "move.pt"
+    write_pt(move, state_dict_of(build_model("move", n_filters=3, embedding_len=8)))
+    publish(monkeypatch, server, "move", move.read_bytes())
+    settings = {**METADATA["feature_settings"], "frame_rate": 44100 / 512 / 8}
+    store = write_features(tmp_path / "crema.h5", "crema", 12, settings)
+    path = tmp_path / "my.index"
+    done = invoke(mulkinet, "index", "build", store, "--model-file", "move", "-o", path)
+    assert done.exit_code == 0, done.stderr
+    assert invoke(mulkinet, "index", "info", path).stdout.count("move") >= 1
+    assert server.requests[1:] == ["/move.pth"]
+
+
 def test_names_and_files(server, cache, tmp_path):
     assert is_named("re-move")
     assert not is_named("models/re-move")
@@ -186,6 +233,9 @@ def test_the_command(cache):
     assert listed.exit_code == 0
     assert "discogs-vinet-mirex  " in listed.stdout
     assert "AGPL-3.0" in listed.stdout
+    assert re.search(r"^discogs-vinet +Discogs-VINet .* MIT +about 62 +no$", listed.stdout, re.M)
+    place = fetched("siamese")
+    assert f"siamese: no lasting address is known; mulkinet import FILE -o {place}" in listed.stdout
     failed = invoke(main, "get", "nothing", "--cache-dir", cache)
     assert failed.exit_code == 1
     assert failed.stderr.startswith("Error: expected the name of weights")

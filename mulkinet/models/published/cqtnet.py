@@ -19,6 +19,8 @@ LAYOUTS = {
 FIRST_KEYS = tuple(LAYOUTS)
 # Where the VINets' convolutions stand among their layers; a norm follows each.
 PLACES = (0, 3, 7, 10, 14, 17, 21, 24, 28, 31)
+# The shortest crops that each was trained on, to which shorter tracks are repeated. CQTNet's author advises it too.
+N_FRAMES = {"fc0": 200, "proj.0": 400, "proj.lin": 380}
 # The softmax over somebody's list of works, which the file does not hold.
 CLASSIFIER = ("fc1.weight", "fc1.bias")
 
@@ -66,6 +68,6 @@ def import_cqtnet(tensors):
         "n_frames": None,
         "pad": "zero",
         "feature_settings": dict(cqt.settings_of(feature)),
-        "training": {"settings": {"n_frames": 400}},
+        "training": {"settings": {"n_frames": N_FRAMES[head]}},
     }
     return model
