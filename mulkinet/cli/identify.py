@@ -25,7 +25,13 @@ _SECONDS = click.FloatRange(0, min_open=True)
 
 
 @click.command(cls=Command)
-@click.argument("queries", nargs=-1, required=True, type=click.Path(), metavar="QUERY...")
+@click.argument("queries", nargs=-1, type=click.Path(), metavar="QUERY...")
+@click.option(
+    "--list",
+    "list_file",
+    type=click.File(),
+    help="Read queries from this file, a path on a line; - is standard input.",
+)
 @click.option(
     "--index",
     "paths",
@@ -74,10 +80,20 @@ _SECONDS = click.FloatRange(0, min_open=True)
     is_flag=True,
     help="Leave the query itself out, where it is a track of the index by its content or path.",
 )
+@click.option(
+    "--start",
+    "start_sec",
+    default=0.0,
+    type=click.FloatRange(0),
+    help="Begin at this second of each recording.",
+)
+@click.option(
+    "--duration", "duration_sec", type=_SECONDS, help="Take so many seconds.  [to the end]"
+)
 @accept_partial_option
 @click.option("-n", "--n-workers", default=-1, help="Processes; -1 is one per core.")
 @click.option("--model-file", type=_FILE, help="The index's model, if it has moved.")
-def main(queries, paths, model_file, as_json, as_csv, report, embed_audio, **options):
+def main(queries, list_file, paths, model_file, as_json, as_csv, report, embed_audio, **options):
     """Find out which songs recordings are.
 
     A QUERY is an audio file, or a folder with all audio in it and below. With --segments, the answer for a
@@ -86,6 +102,10 @@ def main(queries, paths, model_file, as_json, as_csv, report, embed_audio, **opt
     """
     if as_json and as_csv:
         raise click.UsageError("expected --json or --csv, found both")
+    if list_file is not None:
+        queries += tuple(line.rstrip("\r\n") for line in list_file if line.strip())
+    if not queries:
+        raise click.UsageError("expected a QUERY or --list with some, found none")
     if options["hop_sec"] and not options["segment_sec"]:
         raise click.UsageError("--hop goes with --segments")
     if embed_audio and not report:

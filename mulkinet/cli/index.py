@@ -25,6 +25,14 @@ _model_file = click.option(
 )
 
 
+_layout = click.option(
+    "--layout",
+    type=click.Choice(["work", "flat", "tree", "csv"]),
+    help="work: <work>/<track>. flat: every file a work. tree: the same below, as Artist/Album/Track. csv: a "
+    "table of path, work, title.  [csv for a .csv, flat where no audio lies deeper, work]",
+)
+
+
 @click.group(cls=Group)
 def main():
     """Build and update the index that mulkinet identify searches."""
@@ -41,6 +49,7 @@ def main():
 @click.option(
     "--no-alignment", is_flag=True, help="Keep no chroma: identify cannot align queries then."
 )
+@_layout
 @accept_partial_option
 @workers_option
 @cluster_options(shared_output=True)
@@ -49,12 +58,12 @@ def main():
 def build(
     ctx, collection, model_file, baseline, feature, output, no_alignment, batchsize, **options
 ):
-    """Make the index of a folder of audio, or of a feature store.
+    """Make the index of a folder of audio, of a table of files, or of a feature store.
 
-    A folder is <dir>/<work>/<track>.<ext>, or flat: every file is a work of its own. Extracted features are
-    kept in ~/.cache/mulkinet/features (or $MULKINET_CACHE/features): an interrupted run resumes, and another
-    model of the same feature extracts nothing again. You may delete that folder. With FAISS installed,
-    search is exact up to 200000 tracks; beyond, it is approximate, and its measured recall is printed.
+    A folder is <dir>/<work>/<track>.<ext>, or flat: every file is a work of its own; --layout knows others.
+    Extracted features are kept in ~/.cache/mulkinet/features (or $MULKINET_CACHE/features): an interrupted run
+    resumes, and another model of the same feature extracts nothing again. You may delete that folder. With FAISS
+    installed, search is exact up to 200000 tracks; beyond, it is approximate, and its measured recall is printed.
     """
     if baseline and ctx.get_parameter_source("model_file") != ParameterSource.DEFAULT:
         raise click.UsageError("expected --model-file or --baseline, found both")
@@ -81,6 +90,7 @@ def build(
 @click.option(
     "--alignment", is_flag=True, help="Keep chroma from now on, also of tracks that are not new."
 )
+@_layout
 @accept_partial_option
 @workers_option
 @cluster_options(shared_output=True)

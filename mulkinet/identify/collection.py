@@ -27,7 +27,7 @@ from mulkinet.features.cache import extract_all, read_frames
 from mulkinet.features.resize import TrackLength
 from mulkinet.files.text import in_one_line
 from mulkinet.identify.embedder import stored_settings
-from mulkinet.sources.layout import find_flat_tracks, find_tracks
+from mulkinet.sources.layout import find_library
 from mulkinet.workers import current_cluster, run_in_processes
 
 __all__ = ["Entry", "baseline_for", "content_of", "hearing_of", "open_collection"]
@@ -56,13 +56,14 @@ class Entry(NamedTuple):
     stamp: str = ""
 
 
-def open_collection(path, embedder, ids, *, accept_partial=False, progress=False):
+def open_collection(path, embedder, ids, *, layout=None, accept_partial=False, progress=False):
     """Opens a folder of audio or a feature store.
 
     Args:
         path: The folder, or the store's file.
         embedder: Embedder of the model that is to embed it.
         ids: `IndexData.ids` of the index that it is for.
+        layout: As for `sources.layout.find_library`, of audio.
         accept_partial: As for `mulkinet.features.audio.decode`.
         progress: Whether to show a progress bar while it is hashed.
 
@@ -75,18 +76,24 @@ def open_collection(path, embedder, ids, *, accept_partial=False, progress=False
         MulkinetError: Neither, unreadable, or not made with the model's settings.
     """
     path = Path(path)
-    if not path.is_dir():
+    if _is_store(path, layout):
         return _StoredTracks(FeatureStore(path), embedder, progress)
-    return _AudioFiles(path, embedder, ids, accept_partial, progress)
+    return _AudioFiles(path, layout, embedder, ids, accept_partial, progress)
 
 
-def baseline_for(name, path, feature=None):
+def _is_store(path, layout):
+    path = Path(path)
+    return layout is None and not path.is_dir() and path.suffix.lower() != ".csv"
+
+
+def baseline_for(name, path, feature=None, layout=None):
     """A baseline in the place of a model that embeds a collection.
 
     Args:
         name: One of `baselines.EMBEDDED`.
         path: The collection, as for `open_collection`.
         feature: A feature of 12 bins; by default crema, or a store's first.
+        layout: As for `open_collection`.
 
     Returns:
         Baseline.
@@ -98,7 +105,7 @@ def baseline_for(name, path, feature=None):
         raise MulkinetError(
             f"expected a baseline that gives embeddings ({', '.join(EMBEDDED)}), found {name!r}"
         )
-    if not Path(path).is_dir():
+    if _is_store(path, layout):
         store = FeatureStore(path)
         feature = chroma_feature(store, feature)
         return Baseline(name, feature, store.settings(feature))
@@ -111,17 +118,18 @@ def baseline_for(name, path, feature=None):
     return Baseline(name, feature, settings)
 
 
-def hearing_of(path, model):
+def hearing_of(path, model, layout=None):
     """What is done to the audio of a new index's collection and queries.
 
     Args:
         path: The collection, as for `open_collection`.
         model: EmbeddingNetwork or Baseline.
+        layout: As for `open_collection`.
 
     Returns:
         dict of is_tuned and is_trimmed, as of `Embedder`: both for audio; for a store what was done to its audio.
     """
-    if Path(path).is_dir():
+    if not _is_store(path, layout):
         return {"is_tuned": True, "is_trimmed": True}
     store = FeatureStore(path)
     feature = model.metadata.get("feature")
@@ -132,15 +140,13 @@ def hearing_of(path, model):
 class _AudioFiles:
     """The audio files of a folder."""
 
-    def __init__(self, folder, embedder, ids, accept_partial, progress):
+    def __init__(self, folder, layout, embedder, ids, accept_partial, progress):
         _check_path(folder)
         embedder.raw_frame_rate  # noqa: B018 - a model that cannot hear audio is refused at once
         self._embedder = embedder
         self._accept_partial = accept_partial
         self._path_of = {}
-        tracks, self.skipped = find_flat_tracks(folder)
-        if tracks is None:
-            tracks, self.skipped = find_tracks(folder)
+        tracks, self.skipped = find_library(folder, layout)
         self.entries = []
         known = {
             (path, stamp): (title, content)
@@ -266,11 +272,12 @@ def _key(path):
 
 def _describe(known, track):
     """The Entry of an audio file, or the reason (str) why it cannot be read."""
-    work_id, track_id, path = track
+    work_id, track_id, path, listed = track
     try:
         check_file(path)
         key = _key(path)
         title, content = known.get(key) or (_tagged_title(path) or track_id, content_of(path))
+        title = listed or title
     except SkippedInput as error:
         return str(error)
     except OSError as error:

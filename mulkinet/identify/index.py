@@ -108,6 +108,7 @@ class Index:
         *,
         baseline=None,
         feature=None,
+        layout=None,
         alignment=True,
         accept_partial=False,
         n_workers=-1,
@@ -126,6 +127,7 @@ class Index:
                 calibration the index takes over.
             baseline: "2dftm" or "mean-chroma": needs no training, and takes the place of the model.
             feature: The baseline's feature, of 12 bins; by default crema, or a store's first.
+            layout: How the audio is laid out, "work", "flat", "tree" or "csv"; see `sources.layout.find_library`.
             alignment: Whether to keep the tracks' chroma (6 kB for 3 minutes), so that `identify` can align queries
                 with them; for models of 12 bins only.
             accept_partial: Whether to take what there is of truncated files; `changes.notes` says of which.
@@ -141,18 +143,26 @@ class Index:
             MulkinetError: The collection or the model cannot be used, or they do not fit.
         """
         path = Path(path)
-        model = baseline_for(baseline, collection, feature) if baseline else _load(model_file)
+        model = (
+            baseline_for(baseline, collection, feature, layout) if baseline else _load(model_file)
+        )
         model_file = None if baseline else model_file
         if path.exists():
             data = read_index(path)
         else:
-            data = _empty(Embedder(model, **hearing_of(collection, model)), model_file, alignment)
+            hearing = hearing_of(collection, model, layout)
+            data = _empty(Embedder(model, **hearing), model_file, alignment)
         embedder = _embedder(model, data.config)
         index = cls(path, data, model_file, report)
         index._check_model(embedder.model)
         index.__dict__["embedder"] = embedder
         source = open_collection(
-            collection, embedder, data.ids, accept_partial=accept_partial, progress=progress
+            collection,
+            embedder,
+            data.ids,
+            layout=layout,
+            accept_partial=accept_partial,
+            progress=progress,
         )
         with locked(path, report):
             if path.exists():
@@ -165,6 +175,7 @@ class Index:
         self,
         collection,
         *,
+        layout=None,
         alignment=False,
         accept_partial=False,
         n_workers=-1,
@@ -175,6 +186,7 @@ class Index:
 
         Args:
             collection: As for `build`.
+            layout: As for `build`.
             alignment: Whether to keep chroma from now on, where the index does not; also of the tracks of this
                 collection that it holds already.
             accept_partial: As for `build`.
@@ -192,6 +204,7 @@ class Index:
             collection,
             self.embedder,
             self.data.ids,
+            layout=layout,
             accept_partial=accept_partial,
             progress=progress,
         )
@@ -284,6 +297,8 @@ class Index:
         rerank=None,
         n_aligned=0,
         exclude_self=False,
+        start_sec=0.0,
+        duration_sec=None,
         accept_partial=False,
         n_workers=-1,
         progress=True,
@@ -307,6 +322,8 @@ class Index:
             n_aligned: Works of a whole query of which `alignments` says where they match it.
             exclude_self: Whether a query that is itself a track of the index, by its content or its path, is left out
                 of what it is compared with.
+            start_sec: Where to begin to listen, in seconds.
+            duration_sec: How long to listen from there; to the end by default.
             accept_partial: Whether to take what there is of truncated files; a warning says so.
             n_workers: Processes that extract features of several files; -1 is one per core.
             progress: Whether to show a progress bar where there are several files.
@@ -333,6 +350,11 @@ class Index:
             )
         if segment_sec is None and hop_sec is not None:
             raise MulkinetError("expected hop_sec together with segment_sec, found it alone")
+        if start_sec < 0 or (duration_sec is not None and not duration_sec > 0):
+            raise MulkinetError(
+                f"expected start_sec of 0 or more and duration_sec above 0, found {start_sec} and {duration_sec}"
+            )
+        is_part = start_sec > 0 or duration_sec is not None
         if segment_sec is not None and exclude_self:
             raise MulkinetError("expected exclude_self of whole queries, found it with segment_sec")
         reranking = self._reranking(rerank, segment_sec)
@@ -360,10 +382,12 @@ class Index:
             self.embedder,
             count_workers(n_workers),
             sr=sr,
-            framed=segment_sec is None,
+            framed=segment_sec is None and not is_part,
             accept_partial=accept_partial,
             progress=progress,
         )
+        if is_part:
+            read = [(name, _part_of(found, start_sec, duration_sec)) for name, found in read]
         if segment_sec is None:
             own = [self._own_rows(query) for query in queries] if exclude_self else None
             answers = answering.whole(read, top, own)
@@ -568,6 +592,16 @@ class Index:
         store = FeatureStore(data_dir)
         rows = calibration.listed_rows(store, val_ls)
         return embed(self.model, store, rows=rows), store.work_ids[rows], store.track_ids[rows]
+
+
+def _part_of(recording, start_sec, duration_sec):
+    """A part of a Recording; a reason (str) where it ends before, or is one."""
+    if isinstance(recording, str):
+        return recording
+    if start_sec >= recording.seconds:
+        return f"expected more than {start_sec:g} s of audio, found {recording.seconds:.1f} s"
+    end_sec = recording.seconds if duration_sec is None else start_sec + duration_sec
+    return recording.cut(start_sec, min(end_sec, recording.seconds))
 
 
 def _load(model_file):

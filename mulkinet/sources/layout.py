@@ -3,10 +3,14 @@
 Conventions: a work folder's name is the work_id, a file's name without its ending the track_id;
 works and tracks come in natural order. Hidden files and files that are no audio are passed over.
 
-Public names: `Track`, `find_tracks`, `find_flat_tracks`, `find_audio`, `describe_passed_over`.
+Libraries for an index may be laid out otherwise: flat, as a tree of any depth, or as a table of files.
+
+Public names: `LAYOUTS`, `Track`, `find_library`, `find_tracks`, `find_flat_tracks`, `find_audio`,
+`describe_passed_over`.
 """
 
 import collections
+import csv
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +20,17 @@ from mulkinet.data.store import natural_key, why_no_id
 from mulkinet.errors import MulkinetError
 from mulkinet.features.audio import is_audio
 
-__all__ = ["Track", "find_tracks", "find_flat_tracks", "find_audio", "describe_passed_over"]
+__all__ = [
+    "LAYOUTS",
+    "Track",
+    "find_library",
+    "find_tracks",
+    "find_flat_tracks",
+    "find_audio",
+    "describe_passed_over",
+]
+
+LAYOUTS = ("work", "flat", "tree", "csv")
 
 _SHOWN = 3
 # File systems take 255 bytes; the rest is for the endings of temporary feature files.
@@ -30,11 +44,101 @@ class Track(NamedTuple):
         work_id: Name of its folder.
         track_id: Name of its file without the ending.
         path: pathlib.Path of the file.
+        title: What a table calls it; empty where there is none.
     """
 
     work_id: str
     track_id: str
     path: Path
+    title: str = ""
+
+
+def find_library(path, layout=None):
+    """Lists the audio of a library.
+
+    Args:
+        path: A folder, or a CSV file.
+        layout: "work": `<dir>/<work>/<track>`; "flat": every file of the folder is a work of its own; "tree": every
+            file in it and below is, such as `Artist/Album/Track`, named by where it lies; "csv": a table with the
+            columns path (from the table's folder on), work and, where there are any, title. By default "csv" for a
+            file, "flat" for a folder whose audio is all directly in it, and "work" for others.
+
+    Returns:
+        (tracks, skipped) as `find_tracks`.
+
+    Raises:
+        MulkinetError: It cannot be read, holds no audio, or is laid out otherwise.
+    """
+    path = Path(path)
+    if layout not in (None, *LAYOUTS):
+        raise MulkinetError(f"expected a layout of {', '.join(LAYOUTS)}, found {layout!r}")
+    if layout == "csv" or (layout is None and not path.is_dir()):
+        return _find_listed(path)
+    if layout == "tree":
+        return _find_tree(path)
+    if layout in (None, "flat"):
+        found = find_flat_tracks(path)
+        if found[0] is not None:
+            return found
+    if layout == "flat":
+        _entries(path)
+        raise MulkinetError(
+            f"expected audio directly in {path} and none below, found otherwise; use --layout tree"
+        )
+    return find_tracks(path)
+
+
+def _find_tree(folder):
+    _entries(folder)
+    tracks, skipped, first_of = [], [], {}
+    for path in find_audio(folder):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if reason := why_no_id(name):
+            skipped.append((path, reason))
+        elif name in first_of:
+            other = first_of[name].name
+            skipped.append((path, f"expected one track of a name, found {other} before; rename it"))
+        else:
+            first_of[name] = path
+            tracks.append(Track(name, path.stem, path))
+    if not tracks and not skipped:
+        raise MulkinetError(f"expected audio in {folder} or below, found none")
+    return tracks, skipped
+
+
+def _find_listed(table):
+    try:
+        with open(table, encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise MulkinetError(
+            f"expected a table of audio files at {table}, found: {reason}"
+        ) from error
+    missing = [name for name in ("path", "work") if not rows or name not in rows[0]]
+    if missing:
+        raise MulkinetError(
+            f"expected a first line that names the columns path, work and title in {table}, found none of "
+            f"{', '.join(missing)}"
+        )
+    tracks, skipped, named, taken = [], [], set(), set()
+    for row in rows:
+        path, work = Path(table).parent / (row["path"] or ""), (row["work"] or "").strip()
+        # A second track of a name is called by its path.
+        track = path.stem if (work, path.stem) not in named else row["path"]
+        if not work or not row["path"]:
+            reason = "expected a path and a work, found none"
+        elif path in taken:
+            reason = "expected every file once, found it twice"
+        else:
+            reason = why_no_id(work) or why_no_id(track)
+        if reason:
+            skipped.append((path, reason))
+            continue
+        taken.add(path)
+        named.add((work, track))
+        tracks.append(Track(work, track, path, (row.get("title") or "").strip()))
+    return tracks, skipped
 
 
 def find_tracks(audio_dir, *, leave_out=()):

@@ -203,3 +203,16 @@ def test_wrong_usage_and_errors_are_one_line(built, library, other_model_file, t
         assert done.exit_code == 1
         assert done.stdout == ""
         assert done.stderr.splitlines()[-1].startswith("Error: expected")
+
+
+def test_queries_come_from_a_list_or_from_standard_input(built, library, tmp_path):
+    (tmp_path / "queries.txt").write_text(f"{library}/w1/p0.wav\n\n{library}/w2/p0.wav\n")
+    options = ("--index", built, "--csv", "--top", 1, "-n", 1)
+    listed = invoke(main, "identify", "--list", tmp_path / "queries.txt", *options)
+    works = [
+        row["work_id"]
+        for row in csv.DictReader(io.StringIO(listed.stdout))
+        if row["kind"] == "work"
+    ]
+    assert works == ["w1", "w2"]
+    assert invoke(main, "identify", *options).exit_code == 2

@@ -555,3 +555,26 @@ def test_a_truncated_recording_is_taken_only_when_asked_for_and_told(opened, ind
     changes = index.add(path.parent, accept_partial=True, n_workers=1, progress=False)
     assert changes.added == 1
     assert [note[:11] for _, note in changes.notes] == ["a truncated"]
+
+
+def test_a_part_of_a_file_is_heard(opened, tmp_path):
+    path = tmp_path / "two.wav"
+    soundfile.write(path, np.concatenate([play(1, 3, 6), play(3, 3, 8)]), 44100, subtype="FLOAT")
+    first, second, late = (
+        opened.identify([path], start_sec=start, duration_sec=seconds, n_workers=1)[0]
+        for start, seconds in ((0, 6), (6, None), (20, None))
+    )
+    assert (first.works[0].work_id, second.works[0].work_id) == ("w1", "w3")
+    assert (first.seconds, second.seconds) == pytest.approx((6, 8), abs=0.1)
+    assert late.skipped == "expected more than 20 s of audio, found 14.0 s"
+    with pytest.raises(MulkinetError, match="duration_sec above 0"):
+        opened.identify(path, duration_sec=0)
+
+
+def test_a_table_of_files_is_indexed(library, model_file, tmp_path):
+    (tmp_path / "library.csv").write_text(
+        f"path,work,title\n{library}/w0/p0.wav,Help,Help!\n{library}/w1/p0.wav,Girl,\n"
+    )
+    index = build(tmp_path / "x.index", tmp_path / "library.csv", model_file)
+    [match, *_] = index.identify(play(0, 5, 4)).works
+    assert (match.work_id, match.title) == ("Help", "Help!")

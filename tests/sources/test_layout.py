@@ -5,8 +5,9 @@ import unicodedata
 
 import pytest
 
+from mulkinet.cli.index import main
 from mulkinet.errors import MulkinetError
-from mulkinet.sources.layout import describe_passed_over, find_tracks
+from mulkinet.sources.layout import LAYOUTS, describe_passed_over, find_library, find_tracks
 
 
 def touch(folder, *names):
@@ -117,3 +118,52 @@ def test_works_that_look_alike_are_refused(tmp_path):
     touch(tmp_path, "café/a.wav", unicodedata.normalize("NFD", "café") + "/b.wav")
     with pytest.raises(MulkinetError, match="do not look alike"):
         find_tracks(tmp_path)
+
+
+def test_a_tree_has_a_work_for_every_file(tmp_path):
+    touch(tmp_path, "Artist/Album/1 Song.mp3", "Artist/Album/1 Song.flac", "Artist/Live/1 Song.mp3")
+    touch(tmp_path, "alone.ogg", "Artist/cover.jpg")
+    tracks, skipped = find_library(tmp_path, "tree")
+    assert keys(tracks) == [
+        ("Artist/Album/1 Song", "1 Song"),
+        ("Artist/Live/1 Song", "1 Song"),
+        ("alone", "alone"),
+    ]
+    assert [path.name for path, _ in skipped] == ["1 Song.mp3"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(MulkinetError, match="or below, found none"):
+        find_library(tmp_path / "empty", "tree")
+
+
+def test_a_table_says_what_is_what(tmp_path):
+    (tmp_path / "library.csv").write_text(
+        "work,path,title\nHelp,a/1.mp3,Help!\nHelp,b/1.mp3,\n,c.mp3,\nHelp,a/1.mp3,\nGirl,/x/g.mp3,Girl\n"
+    )
+    tracks, skipped = find_library(tmp_path / "library.csv")
+    # A second track of a name is called by its path.
+    assert keys(tracks) == [("Help", "1"), ("Help", "b/1.mp3"), ("Girl", "g")]
+    assert [track.title for track in tracks] == ["Help!", "", "Girl"]
+    assert tracks[0].path == tmp_path / "a" / "1.mp3"
+    assert str(tracks[-1].path) == "/x/g.mp3"
+    assert [reason for _, reason in skipped] == [
+        "expected a path and a work, found none",
+        "expected every file once, found it twice",
+    ]
+    for text in ("", "file,name\na,b\n"):
+        (tmp_path / "bad.csv").write_text(text)
+        with pytest.raises(MulkinetError, match="names the columns path, work and title"):
+            find_library(tmp_path / "bad.csv")
+    with pytest.raises(MulkinetError, match="expected a table"):
+        find_library(tmp_path / "absent.csv")
+
+
+def test_layouts_are_found_out_or_named(tmp_path):
+    touch(tmp_path, "flat/a.mp3", "flat/b.mp3", "works/w/a.mp3")
+    assert keys(find_library(tmp_path / "flat")[0]) == [("a", "a"), ("b", "b")]
+    assert keys(find_library(tmp_path / "works")[0]) == [("w", "a")]
+    with pytest.raises(MulkinetError, match="use --layout tree"):
+        find_library(tmp_path / "works", "flat")
+    with pytest.raises(MulkinetError, match="expected a layout of"):
+        find_library(tmp_path / "works", "folders")
+    [option] = [p for p in main.commands["build"].params if p.name == "layout"]
+    assert tuple(option.type.choices) == LAYOUTS
