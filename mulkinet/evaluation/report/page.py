@@ -51,6 +51,21 @@ _NUMBERS = {
 }
 
 
+_DEFINITIONS = {
+    "MAP": "Mean over queries of the average precision: covers so far / rank, at the rank of each cover; its mean.",
+    "MR1": "Mean over queries of the rank of the first cover; 1 is perfect.",
+    "MRR": "Mean of 1 / that rank.",
+    "P@k": "Covers among the first k, divided by k.",
+    "hit@k": "Share of queries with a cover among the first k.",
+    "recall@k": "Covers among the first k, divided by all covers of the query.",
+    "TOP10": "Mean number of covers among the first 10; TOP10_total is their sum.",
+    "mAP@k": "Average precision of the first k, divided by k or the number of covers, whichever is less.",
+    "NDCG": "Covers weighted by 1 / log2(rank + 1), divided by what a perfect order has.",
+    "EER": "The error over all pairs, at the distance where the share of covers rejected is that of others accepted.",
+    "accuracy": "Share of pairs judged rightly at the best distance; where covers are rare, 'never' scores high too.",
+}
+
+
 @dataclass(frozen=True)
 class _Drawing:
     """A figure with its words."""
@@ -104,6 +119,9 @@ def write_report(directory, evaluation, candidates, *, model_file=None):
         conventions=evaluation.conventions or {},
         drawings=drawings,
         hardest=_hardest(evaluation, candidates),
+        chance=_by_chance(evaluation),
+        definitions=_DEFINITIONS,
+        queries=_queries(evaluation, candidates),
     )
     path = directory / "index.html"
     with atomic_path(path) as temporary:
@@ -245,7 +263,9 @@ def _hardest(evaluation, candidates):
     selection, ranking = evaluation.selection, evaluation.ranking
     precisions = metrics.average_precision(ranking.ranks, ranking.counts)
     first = metrics.first_rank(ranking.ranks, ranking.counts)
-    hardest = np.lexsort((selection.queries, -first, precisions))[:_HARDEST]
+    hardest = np.lexsort((selection.queries, -first, precisions))
+    # Where all covers come first nothing is hard.
+    hardest = hardest[precisions[hardest] < 1][:_HARDEST]
     described = []
     for query in hardest:
         columns, distances, is_cover = curves.nearest(evaluation, query, _TOP)
@@ -265,6 +285,40 @@ def _hardest(evaluation, candidates):
     return described
 
 
+def _queries(evaluation, candidates):
+    """Every query: its name, average precision, rank of its first cover, and covers."""
+    selection, ranking = evaluation.selection, evaluation.ranking
+    columns = (
+        metrics.average_precision(ranking.ranks, ranking.counts),
+        metrics.first_rank(ranking.ranks, ranking.counts),
+        ranking.counts,
+    )
+    return [
+        (_name(candidates, row), float(precision), int(rank), int(covers))
+        for row, precision, rank, covers in zip(selection.queries, *columns)
+    ]
+
+
+def _by_chance(evaluation):
+    """Scores to expect of an order drawn at random, where every order is as likely.
+
+    The expected average precision of c covers among n candidates is (H + (c - 1) (n - H) / (n - 1)) / n, H being the
+    sum of 1 / k up to n: at a cover of rank k one cover is sure, the others are spread over the remaining ranks.
+    """
+    selection = evaluation.selection
+    n = len(selection.references) - (selection.own >= 0).astype(float)
+    covers = evaluation.ranking.counts
+    harmonic = np.concatenate([[0], np.cumsum(1 / np.arange(1, len(selection.references) + 1))])
+    sums = harmonic[n.astype(int)]
+    precision = (sums + (covers - 1) * (n - sums) / np.maximum(n - 1, 1)) / n
+    return {
+        "MAP": float(precision.mean()),
+        "MR1": float(np.mean((n + 1) / (covers + 1))),
+        "P@1": float(np.mean(covers / n)),
+        "EER": 0.5,
+    }
+
+
 def _name(candidates, row):
     parts = [str(candidates.work_ids[row])]
     if candidates.track_ids is not None:
@@ -279,7 +333,9 @@ def _title(candidates):
     names = ("model_file", "baseline", "embeddings", "distances")
     system = next((candidates.settings[name] for name in names if name in candidates.settings), "")
     tracks = candidates.settings.get("test_ls") or candidates.settings.get("store", "")
-    return " on ".join(part for part in (system, Path(tracks).name) if part) or "Evaluation"
+    heading = " on ".join(part for part in (system, Path(tracks).name) if part) or "Evaluation"
+    feature = candidates.settings.get("feature")
+    return f"{heading} ({feature})" if feature else heading
 
 
 def _saved(folder, drawing):

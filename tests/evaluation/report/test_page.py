@@ -1,6 +1,7 @@
 """The report: complete, self-contained, and shown by a browser without complaint."""
 
 import io
+import itertools
 import shutil
 
 import numpy as np
@@ -9,7 +10,12 @@ import pytest
 from mulkinet.evaluation.evaluator import run_evaluation
 from mulkinet.evaluation.inputs import Candidates
 from mulkinet.evaluation.report import figures
-from mulkinet.evaluation.report.page import _matrix_drawing, write_report
+from mulkinet.evaluation.report.page import (
+    _by_chance,
+    _hardest,
+    _matrix_drawing,
+    write_report,
+)
 from mulkinet.evaluation.results import write_tables
 from tests.browser import Browser
 from tests.commands import invoke
@@ -201,3 +207,28 @@ def test_report_of_a_demo_run(tmp_path):
     assert [url for url in browser.requests if not url.startswith("data:")] == [page.as_uri()]
     assert (tmp_path / "page.png").stat().st_size > 20_000
     assert pdf.startswith(b"%PDF")
+
+
+def test_the_page_says_what_chance_would_be_and_what_metrics_are(report):
+    page = report.read_text(encoding="utf-8")
+    assert "By chance: MAP" in page
+    assert "What the metrics are" in page
+    assert "<h1>models/demo/best.h5 on demo.h5 (hpcp)</h1>" in page
+    assert page.count("<tr>", page.index('id="queries"'), page.index("// A heading sorts")) > 30
+
+
+def test_scores_by_chance_are_the_mean_of_all_orders():
+    # One query of 2 covers among 4 candidates, and its two covers as queries.
+    candidates = Candidates(np.eye(5), np.array(["a", "a", "a", "b", "c"]))
+    found = _by_chance(run_evaluation(**candidates.arguments))
+    orders = [set(order) for order in itertools.combinations(range(1, 5), 2)]
+    precisions = [np.mean([(i + 1) / rank for i, rank in enumerate(sorted(o))]) for o in orders]
+    assert found["MAP"] == pytest.approx(np.mean(precisions))
+    assert found["MR1"] == pytest.approx(np.mean([min(order) for order in orders]))
+    assert found["P@1"] == pytest.approx(0.5)
+
+
+def test_queries_whose_covers_all_come_first_are_not_hard(tmp_path):
+    points = np.array([[0.0], [0.1], [5.0], [5.1]])
+    candidates = Candidates(points, np.array(list("aabb")), distance="euclidean")
+    assert _hardest(run_evaluation(**candidates.arguments), candidates) == []
