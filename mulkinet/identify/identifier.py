@@ -242,4 +242,6 @@ def _loaded(path):
 
 
 def _embedder(model):
-    return Embedder(_loaded(str(model)) if isinstance(model, (str, Path)) else model)
+    network = _loaded(str(model)) if isinstance(model, (str, Path)) else model
+    # As an index of audio hears it.
+    return Embedder(network, is_tuned=True, is_trimmed=True)
