@@ -34,8 +34,10 @@ _FILE = click.Path(dir_okay=False)
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@click.option("--report", type=_FILE, help="Write a page to look at and listen to here.")
+@click.option("--embed-audio", is_flag=True, help="Make the recordings part of the page.")
 @click.option("--model-file", type=_FILE, help="The index's model, if it has moved.")
-def main(path, tau, rerank, show_all, as_json, as_csv, model_file):
+def main(path, tau, rerank, show_all, as_json, as_csv, report, embed_audio, model_file):
     """Find the recordings of a collection that are versions of each other.
 
     It shows works that are told apart by their folders but are covers of each other, tracks in the wrong work, and the
@@ -43,14 +45,22 @@ def main(path, tau, rerank, show_all, as_json, as_csv, model_file):
     """
     if as_json and as_csv:
         raise click.UsageError("expected --json or --csv, found both")
+    if embed_audio and not report:
+        raise click.UsageError("--embed-audio goes with --report")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from mulkinet.identify.groups import AS_FILED, find_groups
     from mulkinet.identify.index import Index
 
-    found = find_groups(Index.open(path, model_file), tau=tau, rerank=rerank)
+    if report:
+        from mulkinet.identify.pages.groups_page import write_groups_page
+    index = Index.open(path, model_file)
+    found = find_groups(index, tau=tau, rerank=rerank)
     shown = [
         group for group in found.groups if show_all or group.finding != AS_FILED or group.copies
     ]
+    if report:
+        write_groups_page(report, shown, index, embed_audio=embed_audio)
+        echo(f"report: {report}", err=True)
     if as_json:
         echo(json.dumps(found.to_dict(), indent=2))
     elif as_csv:

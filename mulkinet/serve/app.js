@@ -38,6 +38,7 @@ function open(tab) {
     id(each.getAttribute("aria-controls")).hidden = each !== tab;
   }
   if (tab.id === "tab-collection" && !id("works").children.length) search();
+  if (tab.id === "tab-groups" && !id("groups-found").children.length) findGroups();
 }
 tabs.forEach((tab, i) => {
   tab.addEventListener("click", () => open(tab));
@@ -115,6 +116,18 @@ id("pair").addEventListener("submit", event => {
   });
 });
 
+const collected = group => groupSection(group, ({a, b}) => ask(`/pairs/${group.tracks[a].id}/${group.tracks[b].id}`));
+
+function findGroups() {
+  return telling(id("groups-status"), "Looking for versions of each other ...", async () => {
+    const {groups, aligned} = await ask("/groups");
+    const filed = groups.filter(group => group.finding === "as filed").length;
+    const summary = `${groups.length} groups, ${filed} of them of one work each. Pairs were ${aligned ? "" : "not "}confirmed by alignment.`;
+    id("groups-found").replaceChildren(make("p", {}, summary), ...groups.map((group, i) =>
+      folded(`${i + 1}. ${group.title} (${group.tracks.length} tracks)`, false, () => collected({...group, title: null}))));
+  });
+}
+
 let shown = 0, searches = 0;
 async function search(goesOn) {
   const number = ++searches;
@@ -126,8 +139,7 @@ async function search(goesOn) {
     if (!goesOn) id("works").replaceChildren();
     shown += works.length;
     for (const {work_id, tracks} of works) id("works").append(folded(`${work_id} (${tracks.length})`, works.length === 1, () =>
-      groupSection({tracks, pairs: tracks.slice(1).map((_, i) => ({a: 0, b: i + 1, words: "where they match"}))}, ({a, b}) =>
-        ask(`/pairs/${tracks[a].id}/${tracks[b].id}`))));
+      collected({tracks, pairs: tracks.slice(1).map((_, i) => ({a: 0, b: i + 1, words: "where they match"}))})));
     id("more").hidden = shown >= total;
     queueMicrotask(() => { id("found").textContent = `${total} work${total === 1 ? "" : "s"}`; });
   });

@@ -4,6 +4,7 @@ Public names: `Limits`, `make_app`.
 """
 
 import contextlib
+import functools
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -31,15 +32,17 @@ from mulkinet.errors import MulkinetError
 from mulkinet.features.audio import is_audio
 from mulkinet.features.provenance import SR
 from mulkinet.identify.aligned import align_tracks
+from mulkinet.identify.groups import find_groups
 from mulkinet.identify.index import Index
 from mulkinet.identify.match import FEATURES, match
 from mulkinet.identify.match_text import describe
 from mulkinet.identify.pages import PARTS
 from mulkinet.identify.pages.answers_page import answer_data
+from mulkinet.identify.pages.groups_page import group_data
 from mulkinet.identify.pages.page import picture
 from mulkinet.serve.catalogue import Catalogue
 from mulkinet.serve.limits import BodyLimits
-from mulkinet.serve.schema import Answer, Error, Health, Pair, Picture, Works
+from mulkinet.serve.schema import Answer, Error, Groups, Health, Pair, Picture, Works
 from mulkinet.serve.work import Work
 
 __all__ = ["Limits", "make_app"]
@@ -81,7 +84,7 @@ class Limits:
     queue: int = 16
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Service:
     """What requests are answered from."""
 
@@ -90,6 +93,14 @@ class _Service:
     work: Work
     limits: Limits
     uploads: Path
+
+    @functools.cached_property
+    def _groups(self):
+        return find_groups(self.index, progress=False)
+
+    def groups(self, tau):
+        """Groups of the collection; those of its own tau are found once."""
+        return self._groups if tau is None else find_groups(self.index, tau=tau, progress=False)
 
     async def samples(self, upload):
         """Samples of an uploaded file, which is gone afterwards."""
@@ -210,6 +221,20 @@ async def audio(track: str, service: _Serving):
         raise HTTPException(404, f"expected the id of a track with audio, found {track!r}")
     path, kind = found
     return FileResponse(path, media_type=kind)
+
+
+@_routes.get("/groups", response_model=Groups, responses=_UPLOAD["responses"])
+async def groups(
+    service: _Serving,
+    tau: Optional[float] = Query(
+        None, allow_inf_nan=False, description="Look at pairs within this distance."
+    ),
+):
+    """Tracks of the collection that are versions of each other; found when first asked for."""
+    async with service.work as work:
+        found = await work.run(service.groups, tau)
+    told = [group_data(group, service.catalogue.told) for group in found.groups]
+    return {"tracks": found.tracks, "aligned": found.aligned, "groups": told}
 
 
 @_routes.get("/pairs/{a}/{b}", response_model=Picture, responses=_NOT_FOUND)

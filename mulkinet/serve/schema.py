@@ -1,13 +1,13 @@
 """What the answers hold; FastAPI checks them by it, and describes them in /openapi.json.
 
-Public names: `Answer`, `Error`, `Health`, `Pair`, `Picture`, `Works`.
+Public names: `Answer`, `Error`, `Groups`, `Health`, `Pair`, `Picture`, `Works`.
 """
 
 from typing import Optional
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Answer", "Error", "Health", "Pair", "Picture", "Works"]
+__all__ = ["Answer", "Error", "Groups", "Health", "Pair", "Picture", "Works"]
 
 
 class Error(BaseModel):
@@ -122,6 +122,37 @@ class Works(BaseModel):
 
     total: int = Field(description="Their number; `works` is a page of them.")
     works: list[Work]
+
+
+class GroupTrack(Track):
+    """A track of a group."""
+
+    is_misfiled: bool = Field(description="Whether it is in the wrong work.")
+
+
+class GroupPair(BaseModel):
+    """Two tracks of a group that are covers of each other."""
+
+    a: int = Field(description="Place of one among the group's tracks, from 0.")
+    b: int
+    words: str = Field(description="The same recording or two performances, and how sure that is.")
+
+
+class Group(BaseModel):
+    """Tracks that are versions of each other."""
+
+    finding: str = Field(description="works told apart, track in the wrong work, or as filed")
+    title: str
+    tracks: list[GroupTrack]
+    pairs: list[GroupPair]
+
+
+class Groups(BaseModel):
+    """The groups of the collection, those with something to mend first."""
+
+    tracks: int = Field(description="Tracks of the collection.")
+    aligned: bool = Field(description="Whether pairs were confirmed by alignment.")
+    groups: list[Group]
 
 
 class Health(BaseModel):

@@ -1,17 +1,21 @@
 """Pages of answers, as a browser shows them."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from mulkinet import Index
+from mulkinet.cli.groups import main as groups
 from mulkinet.cli.identify import main
 from mulkinet.identify.aligned import align_tracks
 from mulkinet.identify.answers import Answer, Match, Span
-from mulkinet.identify.chroma import chroma_of, coarse_rate
+from mulkinet.identify.chroma import KeptChroma, chroma_of, coarse_rate
 from mulkinet.identify.embedder import Recording
+from mulkinet.identify.groups import Group, Pair, TrackName
 from mulkinet.identify.pages.answers_page import write_answers_page
+from mulkinet.identify.pages.groups_page import write_groups_page
 from mulkinet.identify.pages.page import write_page
 from tests.commands import invoke
 from tests.identify.songs import write_song
@@ -94,3 +98,44 @@ def test_alignments(index_path, tmp_path):
     answer = index.identify(query, top=3, n_aligned=2, progress=False)
     assert answer.alignments == [None, None]
     assert "alignments" not in json.loads(json.dumps(answer.to_dict()))
+
+
+@pytest.mark.parametrize("width", [1200, 380])
+def test_groups_page(browser, tmp_path, rng, width):
+    songs = [write_song(tmp_path / f"{name}.wav", 0, 0, seconds=30) for name in "abc"]
+    names = [("Help", "a"), ("Help", "b"), ("Help (live)", "c")]
+    tracks = [TrackName(row, *names[row], "", str(songs[row])) for row in range(3)]
+    pairs = [
+        Pair(tracks[0], tracks[1], 0.1, 0.97, 9.0, True, 0, 1.0, []),
+        Pair(tracks[1], tracks[2], 0.2, 0.8, 5.0, False, 2, 1.1, []),
+    ]
+    group = Group("works told apart", tracks, pairs, [tracks[2]])
+    frames = rng.integers(0, 255, (60, 12), np.uint8)
+    data = SimpleNamespace(chroma=KeptChroma.of_tracks([frames, frames, frames[:20]]))
+    index = SimpleNamespace(data=data, embedder=SimpleNamespace(frame_rate=2.0))
+    page = tmp_path / "groups.html"
+    write_groups_page(page, [group], index)
+    browser.open(page.as_uri(), width, 800)
+    text = browser.evaluate("document.body.innerText")
+    assert "works told apart: Help, Help (live)" in text
+    assert "It is in the wrong work." in text
+    assert "1 and 2: the same recording, distance 0.100, probability 0.97" in text
+    assert "2 and 3: two performances" in text
+    browser.click(".group > details summary")
+    browser.wait("document.querySelector('.plot')")
+    browser.click(".plot", 0.5, 0.5)
+    playing = "[...document.querySelectorAll('audio')].map(audio => !audio.paused)"
+    browser.wait(f"{playing}.join() === 'true,true,false'")
+    browser.evaluate("stopAll()")
+    browser.screenshot(tmp_path / "page.png")
+    browser.check()
+
+
+def test_groups_report(index_path, tmp_path):
+    page = tmp_path / "groups.html"
+    arguments = ["--index", index_path, "--tau", 0.3, "--report", page]
+    result = invoke(groups, *arguments, "--all")
+    assert result.exit_code == 0, result.stderr
+    assert "groups of versions" in page.read_text("utf-8")
+    assert '"is_misfiled": false' in page.read_text("utf-8")
+    assert invoke(groups, *arguments[:-2], "--embed-audio").exit_code == 2

@@ -61,6 +61,22 @@ def test_pairs(client):
     assert client.get(f"/pairs/{tracks[0]}/ffff").status_code == 404
 
 
+def test_groups(client, served_library):
+    told = client.get("/groups")
+    assert told.status_code == 422
+    assert "expected a calibrated index or a tau" in told.json()["detail"]
+    found = client.get("/groups", params={"tau": 0.3})
+    assert found.status_code == 200, found.text
+    assert str(served_library) not in found.text
+    found = found.json()
+    assert (found["tracks"], found["aligned"]) == (12, True)
+    for group in found["groups"]:
+        assert group["finding"] == "as filed"
+        assert len({track["work_id"] for track in group["tracks"]}) == 1
+        assert client.get(group["tracks"][0]["audio"]).status_code == 200
+    assert found["groups"]
+
+
 def test_works(client, served_library):
     found = client.get("/works").json()
     assert found["total"] == 6

@@ -97,3 +97,17 @@ def test_search_and_compare(page, served, tmp_path):
     page.click("#pair button")
     page.wait("document.querySelector('#pair-answer .plot')")
     page.check(served.address)
+
+
+def test_groups(page, served):
+    page.evaluate(
+        "ask = (ask => address => ask(address.replace('/groups', '/groups?tau=0.3')))(ask); 0"
+    )
+    page.click("#tab-groups")
+    page.wait("document.querySelector('#groups-found details')")
+    assert "confirmed by alignment" in page.evaluate("id('groups-found').innerText")
+    page.click("#groups-found summary")
+    page.wait("document.querySelectorAll('#groups-found audio').length >= 2")
+    page.click("#groups-found details details summary")
+    page.wait("document.querySelector('#groups-found .plot')")
+    page.check(served.address)

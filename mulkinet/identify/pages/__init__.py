@@ -3,6 +3,7 @@
     page          a page of data, and the picture of an alignment
     match_page    two recordings
     answers_page  queries and what they are answered with
+    groups_page   tracks that are versions of each other
 
 A page holds its data as JSON and asks the network for nothing. `mulkinet serve` uses the same style and parts.
 

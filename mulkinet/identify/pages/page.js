@@ -73,7 +73,7 @@ function comparison(found, players, names = ["A", "B"]) {
   const here = shape("g", {visibility: "hidden", stroke: "#000", "stroke-width": 3, fill: "none"},
     shape("circle", {r: 10, stroke: "#fff", "stroke-width": 7}), shape("circle", {r: 10}));
   const plot = shape("svg", {
-    class: "plot", viewBox: `-86 -10 ${w + 100} ${h + 76}`, tabindex: 0, role: "slider", "aria-valuemin": 0,
+    class: "plot", viewBox: `-86 -10 ${w + 110} ${h + 76}`, tabindex: 0, role: "slider", "aria-valuemin": 0,
     "aria-valuemax": Math.max(0, path.length - 1), "aria-valuenow": 0,
     "aria-label": `Where ${names[0]}, downwards, and ${names[1]}, across, are alike. Arrow keys follow the path, Enter plays.`,
   },
@@ -235,16 +235,23 @@ function groupSection(group, load) {
   const players = group.tracks.map(track => player(named(track), track.audio));
   const tracks = group.tracks.map((track, i) => make("li", {}, make("h3", {}, `${i + 1}. ${named(track)}`),
     make("p", {class: "hint"}, `work ${track.work_id}, track ${track.track_id}`),
+    track.is_misfiled ? make("p", {class: "verdict"}, "It is in the wrong work.") : null,
     track.path ? make("p", {class: "hint"}, track.path) : null, players[i]));
   const pairs = group.pairs.map(pair => folded(`${pair.a + 1} and ${pair.b + 1}: ${pair.words}`, false, () => {
     const place = make("div", {}, make("p", {class: "hint"}, "..."));
     Promise.resolve(load(pair)).then(
-      found => comparison(found, [players[pair.a], players[pair.b]], [`track ${pair.a + 1}`, `track ${pair.b + 1}`]),
+      found => found ? comparison(found, [players[pair.a], players[pair.b]], [`track ${pair.a + 1}`, `track ${pair.b + 1}`])
+        : make("p", {class: "hint"}, "There is no picture of them."),
       error => make("p", {class: "warning"}, error.message)).then(content => place.replaceChildren(content));
     return place;
   }));
   return make("section", {class: "group"}, group.title && make("h2", {}, group.title),
     make("ol", {class: "candidates"}, ...tracks), ...pairs);
+}
+
+function groupsPage({title, groups}) {
+  return [make("h1", {}, title), groups.length ? null : make("p", {}, "There are none."),
+    ...groups.map(group => groupSection(group, pair => pair.alignment))].filter(Boolean);
 }
 
 function matchPage({names, audio, summary, found}) {
