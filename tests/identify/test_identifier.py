@@ -43,7 +43,7 @@ def test_embeddings_are_those_of_an_index(paths, model_file, built):
     index = Index.open(built)
     rows = [index.rows_by_key[path.parent.name, path.stem] for path in paths[:3]]
     np.testing.assert_allclose(found[:3], index.data.embeddings[rows], atol=1e-5)
-    np.testing.assert_array_equal(found[3], found[0])
+    np.testing.assert_allclose(found[3], found[0], atol=1e-6)
 
 
 def test_distances_of_paths_and_of_embeddings_are_the_same(paths, model_file):
