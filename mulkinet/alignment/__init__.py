@@ -6,6 +6,7 @@
     scores         Qmax and Dmax, and distances made of them
     path           the best trace, and spans that match
     align          all of it at several tempos: key, tempo ratio, spans
+    locate         the one place of a reference that a stretch of a long recording plays
     pairs          scores of many pairs, on all cores
     kernels        the compiled loops beneath
 

@@ -4,7 +4,7 @@ Stacks of 9 frames (about 4 s) tell tracks apart only where both run at nearly t
 index may name a neighbouring key. So Qmax is taken at several tempos of y, in its two best keys; the winner's path then
 says the tempo more exactly, and the tracks are aligned once more at that.
 
-Public names: `Alignment`, `align`.
+Public names: `Alignment`, `align`, `at_tempo`.
 """
 
 import functools
@@ -18,7 +18,7 @@ from mulkinet.alignment.recurrence import recurrence_in_key
 from mulkinet.alignment.transposition import ranked_transpositions
 from mulkinet.errors import MulkinetError
 
-__all__ = ["Alignment", "align"]
+__all__ = ["Alignment", "align", "at_tempo"]
 
 # Speeds of y against x. Neighbours are 9 % apart: the stacks of a track bear half of that.
 _TEMPOS = 2.0 ** (np.arange(-4, 5) / 8)
@@ -86,8 +86,16 @@ def _tempos(y):
     return [tempo for tempo in _TEMPOS if len(y) * tempo >= STACKED + 3]
 
 
-def _at_tempo(y, tempo):
-    """Plays y at 1 / tempo of its speed, so that it runs at that of x; linearly interpolated."""
+def at_tempo(y, tempo):
+    """Plays y at 1 / tempo of its speed, so that it runs at that of x; linearly interpolated.
+
+    Args:
+        y: Chroma.
+        tempo: Speed of y divided by that of x.
+
+    Returns:
+        Chroma of at least 12 frames.
+    """
     times = np.arange(max(STACKED + 3, int(len(y) * tempo))) / tempo
     places = np.arange(len(y))
     return Chroma(np.stack([np.interp(times, places, row) for row in y.columns]).astype(np.float32))
@@ -100,7 +108,7 @@ class _Attempt:
         from mulkinet.alignment.kernels import best_qmax
 
         self.key, self.tempo, self.frame_rate = int(key), float(tempo), frame_rate
-        self.y = _at_tempo(y, tempo).transposed(self.key)
+        self.y = at_tempo(y, tempo).transposed(self.key)
         self.recurrence = recurrence_in_key(x, self.y, 0)
         stacks = np.mean(self.recurrence.shape)
         self.score = float(best_qmax(self.recurrence) / 2 / np.sqrt(stacks))

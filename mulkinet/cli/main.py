@@ -65,6 +65,7 @@ def _show_versions(ctx, _param, is_asked):
         "compare": ("mulkinet.cli.compare", "Compare two evaluations query by query."),
         "index": ("mulkinet.cli.index", "Build and update the index of a collection."),
         "identify": ("mulkinet.cli.identify", "Find out which songs recordings are."),
+        "setlist": ("mulkinet.cli.setlist", "Find out what is played when in long recordings."),
         "match": ("mulkinet.cli.match", "Tell whether two recordings are of the same work."),
         "serve": ("mulkinet.cli.serve", "Serve an index as a web application on this machine."),
         "groups": ("mulkinet.cli.groups", "Find versions of each other in a collection."),

@@ -10,6 +10,9 @@
     posterior    probabilities of works and of none, and the rule of a yes
     domain       what the model was trained on and calibrated on
     segments     windows of long recordings, and the spans their answers agree on
+    setlist      what is played when in long recordings: windows, alignment, and one path over time
+    decoding     that path
+    labels       set lists as Audacity labels and cue sheets
     answers      what a query is answered with
 
 The door to all of it is `mulkinet.Index`, in `mulkinet/identify/index.py`.

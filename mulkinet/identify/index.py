@@ -22,7 +22,7 @@ from mulkinet.embedding import embed
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.evaluation.baselines import EMBEDDED, Baseline
 from mulkinet.files.atomic import remove_leftovers
-from mulkinet.identify import calibration, updating
+from mulkinet.identify import calibration, setlist, updating
 from mulkinet.identify.aligned import align_answers
 from mulkinet.identify.answering import Answering, read_queries
 from mulkinet.identify.chroma import NO_CHROMA, KeptChroma, chromas_in_store
@@ -401,6 +401,56 @@ class Index:
             raise SkippedInput(f"{answers[0].query}: {answers[0].skipped}")
         return answers[0]
 
+    def set_list(
+        self,
+        recordings,
+        *,
+        change_cost=setlist.CHANGE_COST,
+        least=setlist.LEAST,
+        n_workers=-1,
+        progress=True,
+    ):
+        """Finds what is played when in long recordings.
+
+        Args:
+            recordings: A recording or a list of them, as for `identify`.
+            change_cost: Log-odds >= 0 that a change of work takes: more gives fewer and longer spans.
+            least: Probability below which a span is nothing.
+            n_workers: Processes that extract features, and threads that align; -1 is one per core.
+            progress: Whether to show progress bars.
+
+        Returns:
+            SetList, or for a list a list of them, in which unreadable recordings have `skipped`.
+
+        Raises:
+            SkippedInput: The only recording cannot be read.
+            MulkinetError: The index keeps no chroma, its model is not there, or an argument cannot be used.
+        """
+        if not 0 <= change_cost < np.inf:
+            raise MulkinetError(f"expected change_cost of 0 or more, found {change_cost:g}")
+        if not 0 <= least <= 1:
+            raise MulkinetError(f"expected least as a probability, found {least:g}")
+        self._check_chroma()
+        is_one = isinstance(recordings, (str, os.PathLike, np.ndarray))
+        n_workers = count_workers(n_workers)
+        lists = setlist.SetLists(
+            self.data, self.embedder, self.search, n_workers=n_workers, progress=progress
+        )
+        found = []
+        for recording in [recordings] if is_one else recordings:
+            # One at a time: the features of hours are large.
+            ((name, heard),) = read_queries([recording], self.embedder, n_workers, framed=False)
+            try:
+                if isinstance(heard, str):
+                    raise SkippedInput(heard)
+                frames = setlist.long_chroma(heard, self.embedder)
+                found.append(lists.find(name, frames, change_cost, least))
+            except SkippedInput as error:
+                if is_one:
+                    raise SkippedInput(f"{name}: {error}") from error
+                found.append(setlist.SetList(name, skipped=str(error)))
+        return found[0] if is_one else found
+
     @property
     def n_works(self):
         """Number of works."""
@@ -470,15 +520,18 @@ class Index:
             raise MulkinetError("expected rerank of whole queries, found it with segment_sec")
         if not n_nearest:
             return None
-        if chroma is None:
-            raise MulkinetError(
-                f"expected chroma in {self.path} to align queries with, found none; add it with mulkinet "
-                f"index add COLLECTION --index {self.path} --alignment"
-            )
+        self._check_chroma()
         # A calibration holds for the spread that it was fitted with.
         calibrated = (fitted or {}).get("reranked", {})
         spread = calibrated.get("spread") or self._spread
         return Reranking(chroma, spread, n_nearest)
+
+    def _check_chroma(self):
+        if self.data.chroma is None:
+            raise MulkinetError(
+                f"expected chroma in {self.path} to align queries with, found none; add it with mulkinet "
+                f"index add COLLECTION --index {self.path} --alignment"
+            )
 
     def info(self):
         """What the index is, as a dict of plain values."""

@@ -15,7 +15,16 @@ _COMMANDS = [
     _MULKINET,
     *(
         (*_MULKINET, name)
-        for name in ("compare", "index", "identify", "calibrate", "check", "import", "serve")
+        for name in (
+            "compare",
+            "index",
+            "identify",
+            "setlist",
+            "calibrate",
+            "check",
+            "import",
+            "serve",
+        )
     ),
     *((*_MULKINET, "index", name) for name in ("build", "add", "remove")),
 ]

@@ -1,0 +1,87 @@
+"""The part of a reference that a stretch of a long recording plays, and where in the stretch: the path of Qmax.
+
+As `align`, for thousands of pairs: fewer keys and tempos, and one path.
+
+Public names: `Place`, `locate`.
+"""
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+
+from mulkinet.alignment.align import at_tempo
+from mulkinet.alignment.chroma import STACKED
+from mulkinet.alignment.path import best_path
+from mulkinet.alignment.recurrence import recurrence_in_key
+from mulkinet.alignment.transposition import ranked_transpositions
+
+__all__ = ["Place", "locate"]
+
+_TEMPOS = (2.0**-0.25, 1.0, 2.0**0.25)
+_KEYS = 2
+# Of the cells of a path that leads through other music.
+_SHARE_BY_CHANCE = 0.4
+
+
+class Place(NamedTuple):
+    """Where y plays x, in frames.
+
+    Attributes:
+        score: Qmax, about the frames that they share.
+        start_x: First frame of x.
+        end_x: Frame after the last.
+        start_y: First frame of y, a float because y may run at another tempo.
+        end_y: Frame after the last.
+    """
+
+    score: float
+    start_x: int
+    end_x: int
+    start_y: float
+    end_y: float
+
+
+def locate(x, y, core=None):
+    """Finds the longest trace of y in x.
+
+    Args:
+        x: Chroma of a stretch.
+        y: Chroma of a reference of the same frame rate.
+        core: Chroma of the part of x that y is believed to be in, whose key is compared with that of y; x by default.
+
+    Returns:
+        Place, or None where nothing recurs.
+    """
+    from mulkinet.alignment.kernels import best_qmax
+
+    keys = ranked_transpositions(x if core is None else core, y)[:_KEYS]
+    plots = {}
+    for tempo, key in itertools.product(_TEMPOS, keys):
+        plot = recurrence_in_key(x, at_tempo(y, tempo), key)
+        plots[best_qmax(plot) / np.sqrt(np.mean(plot.shape)), tempo] = plot
+    (_, tempo), plot = max(plots.items(), key=lambda item: item[0])
+    path, score = best_path(plot)
+    if not len(path):
+        return None
+    (top, left), (bottom, right) = _trimmed(path, plot)
+    return Place(
+        score,
+        int(top),
+        int(bottom) + STACKED,
+        float(left / tempo),
+        float(min(len(y), (right + STACKED) / tempo)),
+    )
+
+
+def _trimmed(path, plot):
+    """First and last cell of the part of a path where more cells recur than half-way from chance to its mean.
+
+    Qmax goes on through music that has nothing to do with y, of whose cells two of five recur by chance.
+    """
+    recurs = plot[path[:, 0], path[:, 1]].astype(float)
+    sums = np.concatenate([[0.0], np.cumsum(recurs - (_SHARE_BY_CHANCE + recurs.mean()) / 2)])
+    gains = sums - np.minimum.accumulate(sums)
+    end = int(np.argmax(gains))
+    start = int(np.argmin(sums[: end + 1]))
+    return path[start], path[max(end - 1, start)]
