@@ -359,8 +359,10 @@ class Index:
             raise MulkinetError("expected exclude_self of whole queries, found it with segment_sec")
         reranking = self._reranking(rerank, segment_sec)
         fitted = self.data.calibration
-        if fitted and reranking:
-            fitted = fitted.get("reranked")
+        if fitted and reranking and (reranked := fitted.get("reranked")):
+            fitted = {"source": fitted.get("source", {}), **reranked}
+        elif reranking:
+            fitted = None
         if false_alarms is not None and not fitted:
             raise MulkinetError(
                 f"expected a calibrated index to keep false alarms within a number, found {self.path} "
