@@ -35,7 +35,7 @@ demo: install ## make covers, extract features, train, evaluate, identify: some 
 		$$(work=$$(head -n 1 meta/DEMO-TEST | cut -f 1); echo datasets/demo_audio/$$work/$${work}_p1.flac)
 
 test: install ## the test suite without its slow tests
-	$(PYTHON) -m pytest -n 2 --dist worksteal
+	$(PYTHON) -m pytest
 
 test-slow: install ## the slow tests alone
 	$(PYTHON) -m pytest -m slow

@@ -226,8 +226,9 @@ class CoverIdentifier:
         Returns:
             (m,) object array: a work, or `none` where none of them is likelier.
         """
+        chances = self.predict_proba(paths)
         answers = np.append(self.classes_.astype(object), [self.none])
-        return answers[np.argmax(self.predict_proba(paths), axis=1)]
+        return answers[np.argmax(chances, axis=1)]
 
     def _check_fitted(self):
         if not hasattr(self, "embeddings_"):

@@ -90,7 +90,7 @@ def test_nearest_resampling_equals_a_naive_loop():
     for frame in range(43):
         distances = [abs(frame * 512 - i * 4096) for i in range(5)]
         expected.append(int(np.argmin(distances)))
-    assert _nearest(model_frames, 43).tolist() == [expected]
+    assert _nearest(model_frames, 43, 1.0).tolist() == [expected]
 
 
 def test_extractors_are_made_once_and_names_checked():

@@ -57,7 +57,7 @@ def server(content, monkeypatch):
     server.content, server.promised, server.status, server.requests = content, None, None, []
     url = f"http://127.0.0.1:{server.server_port}/model.pt"
     published = Published(
-        "a system", "data", "crema", "AGPL-3.0", url, blob_of(content), "mind this"
+        "a system", "data", "crema", "AGPL-3.0", url, blob_of(content), warning="mind this"
     )
     monkeypatch.setitem(weights.PUBLISHED, "re-move", published)
     with serving(server):

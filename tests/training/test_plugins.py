@@ -154,7 +154,7 @@ def test_a_script_that_registers_is_a_command_too(repository, project):
         plugins="",
     )
     assert done.returncode == 0, done.stderr
-    shown = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
+    shown = dict(map(str.strip, line.split(" ", 1)) for line in done.stdout.splitlines())
     assert {
         "size": "6",
         "centred": "True",

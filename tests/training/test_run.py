@@ -302,7 +302,7 @@ def test_a_recipe_is_shown_with_the_network_it_trains(recipe):
 
     result = invoke(main, "--recipe", recipe, "--show", "--embedding-len", "77")
     assert result.exit_code == 0
-    shown = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    shown = dict(map(str.strip, line.split(" ", 1)) for line in result.stdout.splitlines())
     for name, value in {**recipe_of(recipe), "embedding_len": 77}.items():
         assert shown.pop(name.replace("_", "-")) == str(value)
     assert shown.pop("seed") == "0"
@@ -314,6 +314,7 @@ def test_a_recipe_is_shown_with_the_network_it_trains(recipe):
         "covers": {"n-filters": "128"},
         "cqtnet": {"width": "32", "bias": "True"},
         "discogs-vinet": {"width": "32"},
+        "discogs-vinet-mirex": {"width": "40"},
     }[recipe]
     assert network.items() <= shown.items()
 
