@@ -233,8 +233,10 @@ def _distances(embeddings, works, rows, distance, weights):
     A track without covers is no query, and no track has a distance to itself.
     """
     selection = select_tracks(works, queries=rows)
+    if distance == "precomputed":
+        embeddings = embeddings[rows]
     keys = compare(embeddings, selection, distance=distance, weights=weights)
-    table, block = np.full((len(rows), len(rows)), np.inf), np.empty((1, len(embeddings)))
+    table, block = np.full((len(rows), len(rows)), np.inf), np.empty((1, len(works)))
     for query, place in enumerate(selection.positions):
         keys.fill(block, slice(query, query + 1))
         table[place] = keys.distance(block[0, rows])

@@ -50,7 +50,8 @@ class Rule:
         threshold: Least probability of a yes, 0.5 or more.
         false_alarms: Yeses to a work that is not the query's, expected of 100 queries; None where the calibration does
             not tell (an old one), and then `at_most` bounds them.
-        misses: Queries of a work of the index that get no yes, expected of 100 queries; None likewise.
+        misses: Queries of a work of the index that get no yes, expected of 100 queries, where works have as many tracks
+            as those of the calibration; None likewise.
         false_alarms_interval, misses_interval: 95 % over draws of the calibration's works, or None.
         at_most: False alarms of 100 queries that the threshold allows if all were accepted at it.
         known: Prior: share of queries whose work is in the index.

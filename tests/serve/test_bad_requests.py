@@ -255,11 +255,10 @@ def test_client_that_hangs_up(served, client):
 
 @pytest.mark.parametrize("name", ["../../../tmp/x.wav", "/etc/passwd", "a\0b.wav", "x" * 3000])
 def test_strange_names(client, served, name):
-    found, plain = (
-        client.post("/identify", files={"audio": (called, SONG)}) for called in (name, "a.wav")
-    )
+    # The whole song: of the first 4 s another work's are as near.
+    found = client.post("/identify", files={"audio": (name, sound(play(2, 0, 16.0)))})
     assert found.status_code == 200, found.text
-    assert found.json()["works"] == plain.json()["works"] != []
+    assert found.json()["works"][0]["work_id"] == "w2"
     assert served.left() == []
 
 
