@@ -134,7 +134,14 @@ def pair_distances(left, right, *, distance, weights=None):
 
     Returns:
         (n,) float64.
+
+    Raises:
+        MulkinetError: Such a distance.
     """
+    if distance in ("precomputed", "scaled_cosine"):
+        raise MulkinetError(
+            f"expected a distance that a pair has by itself, found {distance}, which takes a collection"
+        )
     left, right = np.array(left, dtype=np.float64), np.array(right, dtype=np.float64)
     if distance in ("cosine", "transposed_cosine"):
         left, right = _to_units(left), _to_units(right)

@@ -245,7 +245,7 @@ def _distances(embeddings, works, rows, distance, weights):
 
 
 def _draws(table, sampled, works):
-    """Deviations (n, 2) of curves of draws from that of the whole sample, and what to multiply them by."""
+    """Deviations (n, 3) of curves of draws from that of the whole sample, and what to multiply them by."""
     _, codes = np.unique(sampled, return_inverse=True)
     n_works = codes.max() + 1
     first, second = np.nonzero(np.isfinite(table))

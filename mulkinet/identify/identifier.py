@@ -44,7 +44,7 @@ def embed_audio(paths, model="covers", *, n_workers=-1):
 
     Example:
         >>> mulkinet.embed_audio(["a.mp3", "b.mp3"]).shape   # doctest: +SKIP
-        (2, 256)
+        (2, 512)
     """
     embedder = _embedder(model)
     paths = [Path(path) for path in ([paths] if isinstance(paths, (str, Path)) else paths)]

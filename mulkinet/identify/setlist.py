@@ -55,7 +55,6 @@ _EVIDENCE_SEC, _OFF_A_PATH = 12.0, -0.5
 _SILENT = 25
 # Tracks of an index of which windows are embedded.
 _SHORTLIST = 2000
-_WINDOWS_AT_A_TIME = 256
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from mulkinet import evaluate
+from mulkinet import MulkinetError, evaluate
 from mulkinet.evaluation import scaling
-from mulkinet.evaluation.distances import compare
+from mulkinet.evaluation.distances import compare, pair_distances
 from mulkinet.evaluation.scaling import cohort_of, neighbourhoods, typical_neighbourhood
 from mulkinet.evaluation.selection import select_tracks
 
@@ -87,3 +87,9 @@ def test_copies_are_the_track_itself_and_a_collapsed_network_scores_like_chance(
     works = np.arange(20) // 4
     scores = [evaluate(same, works, distance=d)["MAP"] for d in ("cosine", "scaled_cosine")]
     assert scores[0] == scores[1]
+
+
+@pytest.mark.parametrize("distance", ["scaled_cosine", "precomputed"])
+def test_a_pair_alone_has_no_such_distance(rng, distance):
+    with pytest.raises(MulkinetError, match=f"found {distance}, which takes a collection"):
+        pair_distances(units_of(rng, 2), units_of(rng, 2), distance=distance)
