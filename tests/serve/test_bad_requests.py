@@ -295,9 +295,23 @@ def test_time_limit(tmp_path):
     decoder.close()
 
 
+def test_who_sends_all_before_reading_is_answered(served):
+    """Closed with most of it unread, the connection would be reset and the answer lost."""
+    body = bytes(30_000_000)
+    head = b"POST /identify HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: %d\r\n\r\n" % len(body)
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", served.port), timeout=20) as connection:
+            connection.sendall(head + body)
+            assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
 def test_no_more_bodies_than_may_be_open():
     """Of three at once, where two may be, one is refused before it is read."""
     sent = []
+
+    async def receive():
+        assert sent[0] == 503
+        return {"type": "http.request", "body": b"12345"}
 
     async def app(scope, receive, send):
         await scope["let go"].wait()
@@ -310,9 +324,9 @@ def test_no_more_bodies_than_may_be_open():
         limited = BodyLimits(app, max_bytes=10, max_open=2)
         let_go = asyncio.Event()
         scope = {"type": "http", "headers": [(b"content-length", b"5")], "let go": let_go}
-        open_ones = [asyncio.create_task(limited(scope, None, send)) for _ in range(2)]
+        open_ones = [asyncio.create_task(limited(scope, receive, send)) for _ in range(2)]
         await asyncio.sleep(0)
-        await limited(scope, None, send)
+        await limited(scope, receive, send)
         assert sent[0] == 503
         let_go.set()
         await asyncio.gather(*open_ones)
