@@ -11,7 +11,16 @@ __all__ = ["MulkinetError", "SkippedInput", "import_extra"]
 
 
 class MulkinetError(Exception):
-    """Something the user did or brought cannot be worked with; the message says what to try."""
+    """Something the user did or brought cannot be worked with; the message says what to try.
+
+    Examples:
+        >>> import mulkinet
+        >>> try:
+        ...     mulkinet.FeatureStore("nowhere.h5")
+        ... except mulkinet.MulkinetError as error:
+        ...     print(error)
+        expected a feature store at nowhere.h5, found no file; make one with preprocess.py
+    """
 
 
 class SkippedInput(MulkinetError):

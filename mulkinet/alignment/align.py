@@ -43,6 +43,12 @@ class Alignment:
         path: (n, 2) float64, seconds in a and in b along all spans, ordered by the time in a.
         recurrence: (n_a, n_b) uint8, the plot at the tempo that fits best.
         cell_sec: (float, float), seconds that a row, and a column, of it is further.
+
+    Examples:
+        >>> song = np.random.default_rng(0).random((12, 80))
+        >>> found = align(song, np.roll(song, 3, axis=0), frame_rate=2)
+        >>> found.transposition, len(found.spans), found.similarity > 0.99
+        (3, 1, True)
     """
 
     score: float
@@ -68,6 +74,15 @@ def align(x, y, *, frame_rate):
 
     Raises:
         MulkinetError: Other shapes, fewer than 12 frames, silence, or values that are not finite.
+
+    Examples:
+        The second is the first three semitones up, with ten seconds before it:
+
+        >>> song = np.random.default_rng(0).random((12, 80))
+        >>> found = align(song[:, 20:], np.roll(song, 3, axis=0), frame_rate=2)
+        >>> start_a, _, start_b, _ = found.spans[0]
+        >>> found.transposition, round(found.tempo_ratio, 2), round(start_b - start_a, 2)
+        (3, 1.0, 10.0)
     """
     x, y = prepare(x, "x"), prepare(y, "y")
     for name, track in (("x", x), ("y", y)):

@@ -26,6 +26,15 @@ def cross_recurrence(x, y):
 
     Raises:
         MulkinetError: Other shapes, fewer than 12 frames, or values that are not finite.
+
+    Examples:
+        The same song two semitones up recurs all along the diagonal:
+
+        >>> import numpy as np
+        >>> song = np.random.default_rng(0).random((12, 40))
+        >>> plot = cross_recurrence(song, np.roll(song, 2, axis=0))
+        >>> plot.shape, bool(plot.diagonal().all())
+        ((31, 31), True)
     """
     x, y = prepare(x, "x"), prepare(y, "y")
     return recurrence_in_key(x, y, ranked_transpositions(x, y)[0]).astype(bool)

@@ -36,6 +36,13 @@ def qmax(x, y):
 
     Raises:
         MulkinetError: Other shapes, fewer than 12 frames, or values that are not finite.
+
+    Examples:
+        The same song two semitones up; nearly all of its 31 stacks of frames recur in order:
+
+        >>> song = np.random.default_rng(0).random((12, 40))
+        >>> qmax(song, np.roll(song, 2, axis=0))
+        29.0
     """
     return score_pair(prepare(x, "x"), prepare(y, "y"), "qmax")
 
@@ -52,6 +59,11 @@ def dmax(x, y):
 
     Raises:
         MulkinetError: As `qmax`.
+
+    Examples:
+        >>> song = np.random.default_rng(0).random((12, 40))
+        >>> dmax(song, np.roll(song, 2, axis=0))
+        28.0
     """
     return score_pair(prepare(x, "x"), prepare(y, "y"), "dmax")
 

@@ -43,6 +43,11 @@ def extractor(feature, is_tuned=False):
 
     Raises:
         MulkinetError: There is no such feature, or what extracts it is not installed.
+
+    Examples:
+        >>> settings = extractor("hpcp").settings
+        >>> settings["n_bins"], settings["sr"], settings["frame_rate"]
+        (12, 44100, 86.1328125)
     """
     if feature not in FEATURES:
         raise MulkinetError(

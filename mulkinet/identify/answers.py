@@ -24,6 +24,13 @@ class Match:
         reranked: Distance after alignment, which decides where there is one; None without.
         interval: (low, high), 95 % of what draws of the calibration's works make of the probability; None where it
             has none.
+
+    Examples:
+        >>> from mulkinet import Index
+        >>> index = Index.build("music.index", "music", "chords.h5", progress=False)
+        >>> match = index.identify("music/Girl/studio.wav").tracks[0]
+        >>> match.work_id, match.track_id, match.probability
+        ('Girl', 'studio', None)
     """
 
     work_id: str
@@ -46,6 +53,13 @@ class Span:
         end_sec: Where it ends.
         windows: Number of windows that agree on it.
         match: Match of the window that is nearest to the work; its distance is that window's.
+
+    Examples:
+        >>> from mulkinet import Index
+        >>> index = Index.build("music.index", "music", "chords.h5", progress=False)
+        >>> spans = index.identify("music/Girl/studio.wav", segment_sec=15).spans
+        >>> spans[0].start_sec, spans[0].match.work_id
+        (0.0, 'Girl')
     """
 
     start_sec: float
@@ -73,6 +87,13 @@ class Answer:
         others: Probability of works of the index that are not listed; None likewise.
         is_none: Whether `none` is at least 0.5: the answer is "none of these"; None likewise.
         rule: posterior.Rule, when an answer is a yes and what that costs; None likewise.
+
+    Examples:
+        >>> from mulkinet import Index
+        >>> index = Index.build("music.index", "music", "chords.h5", progress=False)
+        >>> answer = index.identify("music/Girl/studio.wav")
+        >>> answer.query, round(answer.seconds), [match.work_id for match in answer.works]
+        ('music/Girl/studio.wav', 30, ['Girl', 'Help'])
     """
 
     query: str

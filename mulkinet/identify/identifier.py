@@ -42,9 +42,9 @@ def embed_audio(paths, model="covers", *, n_workers=-1):
         SkippedInput: A file cannot be used; the first such is named with the reason.
         MulkinetError: The model cannot be used.
 
-    Example:
-        >>> mulkinet.embed_audio(["a.mp3", "b.mp3"]).shape   # doctest: +SKIP
-        (2, 512)
+    Examples:
+        >>> embed_audio(["music/Help/live.wav", "music/Girl/studio.wav"], "chords.h5", n_workers=1).shape
+        (2, 43)
     """
     embedder = _embedder(model)
     paths = [Path(path) for path in ([paths] if isinstance(paths, (str, Path)) else paths)]
@@ -77,8 +77,9 @@ def distance(a, b, model="covers"):
         SkippedInput: A file cannot be used.
         MulkinetError: Embeddings of another length than the model's.
 
-    Example:
-        >>> mulkinet.distance("a.mp3", "b.mp3") < 0.9   # doctest: +SKIP
+    Examples:
+        >>> near = distance("music/Help/live.wav", "music/Help/studio.wav", "chords.h5")
+        >>> near < distance("music/Help/live.wav", "music/Girl/studio.wav", "chords.h5")
         True
     """
     network = _embedder(model).model
@@ -118,10 +119,11 @@ class CoverIdentifier:
         none: What `predict` answers for a recording of none of the works.
         n_workers: As for `embed_audio`.
 
-    Example:
-        >>> identifier = CoverIdentifier().fit(["help_1.mp3", "girl.mp3"], ["Help", "Girl"])   # doctest: +SKIP
-        >>> identifier.predict(["help_live.mp3", "unknown.mp3"])                               # doctest: +SKIP
-        array(['Help', None], dtype=object)
+    Examples:
+        >>> paths = ["music/Help/studio.wav", "music/Girl/studio.wav"]
+        >>> identifier = CoverIdentifier("chords.h5", n_workers=1).fit(paths, ["Help", "Girl"])
+        >>> identifier.kneighbors(["music/Help/live.wav"], 1)[1]
+        array([[0]])
     """
 
     def __init__(self, model="covers", *, known=0.5, none=None, n_workers=-1):

@@ -58,6 +58,16 @@ class Index:
         path: pathlib.Path of the file; its format is told in `mulkinet/identify/index_file.py`.
         data: IndexData, what the file holds.
         changes: Changes, what the last `build`, `add` or `remove` did; None before.
+
+    Examples:
+        A folder of two works, and a model file:
+
+        >>> index = Index.build("music.index", "music", "chords.h5", progress=False)
+        >>> index
+        Index('music.index': 3 tracks of 2 works)
+        >>> answer = index.identify("music/Help/live.wav")
+        >>> answer.works[0].work_id
+        'Help'
     """
 
     def __init__(self, path, data, model_file=None, report=_log.warning, parts=()):

@@ -50,6 +50,11 @@ class PairMatch:
         tempo_ratio: Speed of B divided by that of A.
         spans: list of (start_a, end_a, start_b, end_b) in seconds, longest first.
         alignment: Alignment, with the plot and the path.
+
+    Examples:
+        >>> song = np.random.default_rng(0).random((12, 80))
+        >>> sorted(match(song, song, frame_rate=2).to_dict())[:4]
+        ['a', 'b', 'feature', 'is_cover']
     """
 
     a: str
@@ -89,6 +94,14 @@ def match(a, b, *, feature="crema", frame_rate=None):
     Raises:
         MulkinetError: A recording cannot be read, is silent or too short; features without frame_rate, or of another
             shape.
+
+    Examples:
+        Features of 40 seconds, and the same three semitones up:
+
+        >>> song = np.random.default_rng(0).random((12, 80))
+        >>> found = match(song, np.roll(song, 3, axis=0), frame_rate=2)
+        >>> found.is_cover, found.transposition, round(found.tempo_ratio, 2)
+        (True, 3, 1.0)
     """
     if feature not in FEATURES:
         raise MulkinetError(f"expected a feature among {', '.join(FEATURES)}, found {feature!r}")

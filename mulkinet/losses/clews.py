@@ -72,6 +72,13 @@ def clews_loss(
 
     Raises:
         MulkinetError: A number is out of its range.
+
+    Examples:
+        Two performances of each of two works, of two segments each; covers are equal, works far apart:
+
+        >>> x = tf.constant([[[0.0], [1.0]], [[1.0], [0.0]], [[8.0], [9.0]], [[9.0], [8.0]]])
+        >>> round(float(clews_loss(x, tf.constant([7, 7, 5, 5]), n_pairs=2)), 4)
+        0.0
     """
     _check(gamma, epsilon, n_pairs)
     batch, n_segments = tf.shape(embeddings)[0], embeddings.shape[1]

@@ -71,6 +71,10 @@ def paired_distances(first, second, distance="sqeuclidean"):
     Raises:
         MulkinetError: The distance is unknown, or the embeddings are not two floating-point
             matrices of one shape.
+
+    Examples:
+        >>> paired_distances(tf.constant([[0.0, 0.0]]), tf.constant([[3.0, 4.0]])).numpy().tolist()
+        [12.5]
     """
     first, dtype = _checked(first, distance)
     second, _ = _checked(second, distance)

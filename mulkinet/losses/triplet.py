@@ -132,6 +132,13 @@ class TripletLoss(tf.keras.losses.Loss):
         distance: The name of a distance.
         reduction: Keras's; the loss of a batch is one scalar already.
         name: The loss's name in logs.
+
+    Examples:
+        The works on a line of `triplet_loss`:
+
+        >>> loss = TripletLoss(margin=1.0, mining="hard")
+        >>> float(loss(tf.constant([7, 7, 5, 5]), tf.constant([[0.0], [1.0], [2.0], [3.0]])))
+        0.5
     """
 
     def __init__(

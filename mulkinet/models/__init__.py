@@ -65,5 +65,10 @@ def build_model(name, **options):
 
 
 def options_of(name):
-    """{option: default} of a network; raises MulkinetError when there is no network of that name."""
+    """{option: default} of a network; raises MulkinetError when there is no network of that name.
+
+    Examples:
+        >>> options_of("keyconv")
+        {'n_filters': 128, 'embedding_len': 256, 'members': 1}
+    """
     return {option: value.default for option, value in NETWORKS.entry(name).options.items()}

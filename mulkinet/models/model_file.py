@@ -43,6 +43,11 @@ def save_model(model, path, *, state=None, dtype="float32"):
 
     Raises:
         MulkinetError: `model` is not one of this package's networks, or the file cannot be written.
+
+    Examples:
+        >>> save_model(mulkinet.build_model("keyconv", n_filters=8, embedding_len=4), "small.h5")
+        >>> load_model("small.h5").embedding_len
+        4
     """
     if not isinstance(model, EmbeddingNetwork):
         raise MulkinetError(
@@ -80,6 +85,11 @@ def load_model(path):
 
     Raises:
         MulkinetError: No such file, not a model file, damaged, or of a newer version.
+
+    Examples:
+        >>> model = load_model("covers")
+        >>> model.distance, model.embedding_len, model.metadata["feature"]
+        ('scaled_cosine', 512, 'crema')
     """
     path = find_model(path)
     with open_checked(path, _KIND) as file:

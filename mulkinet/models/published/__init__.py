@@ -40,6 +40,13 @@ def import_weights(path, **options):
 
     Raises:
         MulkinetError: The file is none of these, damaged, holds anything but weights, or its shapes do not fit.
+
+    Examples:
+        >>> import_weights("README.md")
+        Traceback (most recent call last):
+            ...
+        mulkinet.errors.MulkinetError: expected a file of published weights at README.md, found no file
+        >>> model = import_weights("model_move.pt")  # doctest: +SKIP
     """
     path = Path(path)
     if not path.is_file():
