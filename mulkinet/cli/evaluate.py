@@ -123,7 +123,6 @@ def main(ctx, test_ls, query_ls, val_ls, memory, ci, conventions, json_file, out
     Without --data-dir the demo set is used, and made first if it is missing.
     """
     from mulkinet.evaluation.evaluator import run_evaluation
-    from mulkinet.evaluation.reranking import DEFAULT_WEIGHT
     from mulkinet.evaluation.results import describe, write_json, write_tables
     from mulkinet.evaluation.thresholds import choose_tau
 
@@ -142,7 +141,7 @@ def main(ctx, test_ls, query_ls, val_ls, memory, ci, conventions, json_file, out
     if system["rerank"]:
         alone = run_evaluation(**candidates.arguments, ci=ci, memory=memory)
         candidates, _ = _rerank(
-            candidates, system, memory, DEFAULT_WEIGHT if weight is None else weight
+            candidates, system, memory, candidates.rerank_weight if weight is None else weight
         )
     settings = {name: value for name, value in chosen_on.items() if value}
     candidates = dataclasses.replace(candidates, settings={**candidates.settings, **settings})

@@ -8,7 +8,7 @@ Public names: `Tracks`, `Candidates`, `open_tracks`, `listed_rows`, `network_sou
 """
 
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from mulkinet.data.lists import describe_left_out, drop_missing, read_list, sele
 from mulkinet.data.npy_folder import open_data
 from mulkinet.data.store import FeatureStore
 from mulkinet.evaluation.baselines import check_name, chroma_feature, run_baseline
+from mulkinet.evaluation.reranking import DEFAULT_WEIGHT, weight_of
 
 __all__ = [
     "Tracks",
@@ -62,6 +63,7 @@ class Candidates:
         titles: (N,) what a person calls each track, or None.
         settings: dict of where all this came from, to be shown beside the scores.
         tracks: Tracks of the store that it was made from, or None.
+        rerank_weight: Share of alignment where the nearest are re-ranked and no validation list says better.
     """
 
     embeddings: np.ndarray
@@ -74,6 +76,7 @@ class Candidates:
     titles: np.ndarray = None
     settings: dict = field(default_factory=dict)
     tracks: Tracks = None
+    rerank_weight: float = DEFAULT_WEIGHT
 
     @property
     def arguments(self):
@@ -213,7 +216,8 @@ def network_source(
         )
         by = distance or model.distance
         weights = model.distance_weights if by == model.distance else None
-        return _of_tracks(embeddings, by, weights, tracks, {**system, "feature": used})
+        found = _of_tracks(embeddings, by, weights, tracks, {**system, "feature": used})
+        return replace(found, rerank_weight=weight_of(model.metadata.get("calibration")))
 
     return source
 

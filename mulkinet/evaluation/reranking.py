@@ -3,7 +3,7 @@
 The distance of such a pair is (1 - weight) x that of the embeddings + weight x log of that of Qmax, each divided by its
 standard deviation over all pairs that are aligned. Those farther by embedding follow in their order.
 
-Public names: `DEFAULT_WEIGHT`, `Nearest`, `choose_weight`, `find_nearest`.
+Public names: `DEFAULT_WEIGHT`, `Nearest`, `choose_weight`, `find_nearest`, `weight_of`.
 """
 
 import functools
@@ -21,9 +21,9 @@ from mulkinet.evaluation.baselines import chroma_feature
 from mulkinet.evaluation.distances import compare
 from mulkinet.workers import count_workers
 
-__all__ = ["DEFAULT_WEIGHT", "Nearest", "choose_weight", "find_nearest"]
+__all__ = ["DEFAULT_WEIGHT", "Nearest", "choose_weight", "find_nearest", "weight_of"]
 
-# The share of alignment where no validation list is there to choose it on.
+# The share of alignment where neither a validation list nor the model says better.
 DEFAULT_WEIGHT = 0.5
 _WEIGHTS = np.linspace(0, 1, 21)
 _CACHED_TRACKS = 4096
@@ -76,6 +76,11 @@ class Nearest:
             weights=None,
             settings=settings,
         )
+
+
+def weight_of(calibration):
+    """The share of alignment that a calibration was fitted with: dict or None -> float in [0, 1]."""
+    return (calibration or {}).get("reranked", {}).get("weight", DEFAULT_WEIGHT)
 
 
 def find_nearest(candidates, n_nearest, *, feature=None, n_workers=-1, progress=False):

@@ -21,6 +21,7 @@ from mulkinet.data.store import FeatureStore
 from mulkinet.embedding import embed
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.evaluation.baselines import EMBEDDED, Baseline
+from mulkinet.evaluation.reranking import weight_of
 from mulkinet.files.atomic import remove_leftovers
 from mulkinet.identify import calibration, setlist, updating
 from mulkinet.identify.aligned import align_answers
@@ -282,10 +283,11 @@ class Index:
             found = fit(embeddings, **distance)
             if self.data.chroma is not None:
                 chroma = self._calibration_chroma(data_dir, val_ls, works, tracks)
-                reranking = Reranking(chroma, self._spread)
+                weight = weight_of(self.data.calibration)
+                reranking = Reranking(chroma, self._spread, weight=weight)
                 fused = reranking.all_distances(embeddings, Search(embeddings, **distance))
                 found["reranked"] = fit(fused, distance="precomputed", weights=None)
-                found["reranked"]["spread"] = self._spread
+                found["reranked"].update(spread=self._spread, weight=weight)
             named = {
                 "data_dir": str(data_dir or self.path),
                 "val_ls": str(val_ls or "all tracks"),
@@ -533,10 +535,10 @@ class Index:
         if not n_nearest:
             return None
         self._check_chroma()
-        # A calibration holds for the spread that it was fitted with.
+        # A calibration holds for the spread and weight that it was fitted with.
         calibrated = (fitted or {}).get("reranked", {})
         spread = calibrated.get("spread") or self._spread
-        return Reranking(chroma, spread, n_nearest)
+        return Reranking(chroma, spread, n_nearest, weight_of(fitted))
 
     def _check_chroma(self):
         if self.data.chroma is None:

@@ -10,13 +10,13 @@ import numpy as np
 
 from mulkinet.alignment.pairs import score_pairs
 from mulkinet.alignment.scores import score_distance
+from mulkinet.evaluation.reranking import DEFAULT_WEIGHT
 from mulkinet.identify.chroma import to_align
 from mulkinet.workers import count_workers
 
 __all__ = ["NEAREST", "Reranking", "spread_of"]
 
 NEAREST = 50
-_WEIGHT = 0.5
 # Standard deviation of log Qmax distances among the 50 nearest of 81 real recordings: crema 0.52, HPCP 0.42.
 _ALIGNED_SPREAD = 0.5
 # Of what was not aligned: farther than hours of which nothing recurs.
@@ -51,12 +51,14 @@ class Reranking:
         chroma: KeptChroma of its tracks.
         spread: `spread_of` the index.
         n_nearest: Tracks to align, 1 or more.
+        weight: Share of alignment in a distance, in [0, 1].
     """
 
-    def __init__(self, chroma, spread, n_nearest=NEAREST):
+    def __init__(self, chroma, spread, n_nearest=NEAREST, weight=DEFAULT_WEIGHT):
         self._chroma = chroma
         self._spread = spread
         self.n_nearest = n_nearest
+        self._weight = weight
 
     def reorder(self, frames, rows, distances):
         """Aligns a query with its nearest.
@@ -79,7 +81,8 @@ class Reranking:
             pairs = ((query, tracks[place]) for place in heard)
             scores = np.concatenate(list(score_pairs(pairs, "qmax", count_workers(-1))))
             aligned[heard] = np.log(score_distance(scores, [len(tracks[place]) for place in heard]))
-        fused = (1 - _WEIGHT) * distances / self._spread + _WEIGHT * aligned / _ALIGNED_SPREAD
+        fused = (1 - self._weight) * distances / self._spread
+        fused += self._weight * aligned / _ALIGNED_SPREAD
         order = np.lexsort((rows, fused))
         return rows[order], distances[order], fused[order]
 

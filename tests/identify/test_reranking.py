@@ -55,6 +55,9 @@ def test_alignment_decides_between_equal_embeddings(rng):
     score = qmax(to_align(query).columns, to_align(songs[2]).columns)
     expected = 0.5 * 0.3 / 0.1 + 0.5 * np.log(np.sqrt(80 - 9) / score) / 0.5
     assert reranked[0] == pytest.approx(expected)
+    # By embedding alone, at weight 0, all are equally far.
+    _, _, reranked = Reranking(kept, 0.1, n_nearest=4, weight=0).reorder(query, rows, distances)
+    assert reranked == pytest.approx(np.full(5, 3.0))
     # What is not among the nearest is not aligned.
     order, _, _ = Reranking(kept, 0.1, n_nearest=1).reorder(query, rows, np.arange(5) / 10)
     assert order.tolist() == [0, 1, 2, 3, 4]
@@ -151,5 +154,14 @@ def test_a_calibration_of_both_distances_comes_with_the_model(built, library):
     narrow, wide = by_spread[0.1], by_spread[0.2]
     difference = 0.5 * narrow.distance * (1 / 0.1 - 1 / 0.2)
     assert narrow.reranked - wide.reranked == pytest.approx(difference)
+    # So for the share of alignment.
+    fitted = {**numbers, "reranked": {**numbers, "tau": 1.5, "spread": 0.1, "weight": 0.25}}
+    index.data = dataclasses.replace(index.data, calibration=fitted)
+    light = next(
+        m for m in index.identify(query, progress=False).works if m.work_id == narrow.work_id
+    )
+    by_embedding = narrow.distance / 0.1
+    aligned = (narrow.reranked - 0.5 * by_embedding) / 0.5
+    assert light.reranked == pytest.approx(0.75 * by_embedding + 0.25 * aligned)
     assert wide.probability is not None
     assert wide.is_cover == (wide.reranked <= 1.5)
