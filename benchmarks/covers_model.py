@@ -74,10 +74,11 @@ def main(model_files, real, real_full, false_accept_rate, output):
     for stage, values in (("by embedding", fitted), ("re-ranked", fitted["reranked"])):
         told = [f"{k} {v}" for k, v in values.items() if not isinstance(v, (list, dict))]
         click.echo(f"  {stage}: {', '.join(told)}")
-    shipped, whole = load_model(output), FeatureStore(real_full)
+    shipped = load_model(output)
+    whole = _Collection(shipped, FeatureStore(real_full))
     _score("180 s of each", _Collection(shipped, recordings.store), spread)
-    _score("whole recordings", _Collection(shipped, whole), spread)
-    _score_excerpts(shipped, whole)
+    _score("whole recordings", whole, spread)
+    _score_excerpts(whole, spread)
 
 
 class _Collection:
@@ -92,15 +93,18 @@ class _Collection:
         np.put_along_axis(self.distances, rows, distances, axis=1)
         np.fill_diagonal(self.distances, np.inf)
 
-    def reranked(self, spread):
-        """(N, N) distances after alignment."""
+    def reranking(self, spread):
+        """The second stage: (its Reranking, the KeptChroma of the tracks)."""
         chroma = KeptChroma.of_tracks(
             chromas_in_store(
                 self.store, self.store.work_ids, self.store.track_ids, Embedder(self.model)
             )
         )
-        reranking = Reranking(chroma, spread, weight=_WEIGHT)
-        return reranking.all_distances(self.embeddings, self.search)
+        return Reranking(chroma, spread, weight=_WEIGHT), chroma
+
+    def reranked(self, spread):
+        """(N, N) distances after alignment."""
+        return self.reranking(spread)[0].all_distances(self.embeddings, self.search)
 
     def fit(self, rate, reranked=None):
         """The calibration of embeddings, or of distances after alignment."""
@@ -140,27 +144,34 @@ def _score(what, collection, spread):
         )
 
 
-def _score_excerpts(model, store):
-    store = at_rate_of(model, store)
-    search = Search(
-        embed(model, store), model.distance, typical=model.metadata["calibration"]["typical"]
-    )
+def _score_excerpts(collection, spread):
+    reranking, chroma = collection.reranking(spread)
+    model, works = collection.model, collection.store.work_ids
+    store = at_rate_of(model, collection.store)
+    typical = model.metadata["calibration"]["typical"]
+    search = Search(collection.embeddings, model.distance, typical=typical)
     length = round(_EXCERPT_SEC * store.settings("crema")["frame_rate"])
-    ranks, precisions = [], []
-    for row in range(len(store)):
-        x = store.read("crema", row).T
-        starts = [int((x.shape[1] - length) * place) for place in _EXCERPTS_AT]
-        queries = np.stack([x[:, start : start + length] for start in starts])
-        for found in search.nearest(model.embed_batch(queries), len(store))[0]:
-            others = found[found != row]
-            hits = np.flatnonzero(store.work_ids[others] == store.work_ids[row]) + 1
-            if len(hits):
-                ranks.append(hits[0])
-                precisions.append((np.arange(1, len(hits) + 1) / hits).mean())
-    click.echo(
-        f"{_EXCERPT_SEC} s excerpts among whole recordings: MAP {np.mean(precisions):.4f}, "
-        f"MR1 {np.mean(ranks):.2f}, {len(ranks)} queries"
-    )
+    found = {"by embedding": [], "re-ranked": []}
+    for row, work in enumerate(works):
+        x, frames = store.read("crema", row).T, chroma.track(row)
+        for place in _EXCERPTS_AT:
+            start = int((x.shape[1] - length) * place)
+            query = model.embed_batch(x[None, :, start : start + length])
+            rows, distances = (part[0] for part in search.nearest(query, len(works)))
+            rows, distances = rows[rows != row], distances[rows != row]
+            heard = slice(*(int(at * len(frames) / x.shape[1]) for at in (start, start + length)))
+            reordered = reranking.reorder(frames[heard], rows, distances)[0]
+            for stage, order in (("by embedding", rows), ("re-ranked", reordered)):
+                hits = np.flatnonzero(works[order] == work) + 1
+                if len(hits):
+                    precision = (np.arange(1, len(hits) + 1) / hits).mean()
+                    found[stage].append((precision, hits[0]))
+    for stage, scores in found.items():
+        precision, rank = np.mean(scores, axis=0)
+        click.echo(
+            f"{_EXCERPT_SEC} s excerpts among whole recordings, {stage}: MAP {precision:.4f}, "
+            f"MR1 {rank:.2f}, {len(scores)} queries"
+        )
 
 
 if __name__ == "__main__":
