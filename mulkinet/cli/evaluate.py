@@ -84,7 +84,8 @@ _FOLDER = click.Path(file_okay=False)
     "--rerank",
     type=click.IntRange(1),
     metavar="N",
-    help="Align the N nearest of each query, and order them by both. The weight is chosen on --val-ls.  [0.5]",
+    help="Align the N nearest of each query, and order them by both. The share of alignment is chosen on "
+    "--val-ls.  [the model's; 0.5]",
 )
 @click.option("--rerank-feature", help="Feature to align.  [crema, or the first of 12 bins]")
 @click.option("-n", "--n-workers", default=-1, help="Threads of alignment; -1 for all processors.")

@@ -52,7 +52,11 @@ _SECONDS = click.FloatRange(0, min_open=True)
     metavar="N",
     help="Say yes so seldom that N of 100 queries get a wrong one.  [where the probability is .5 or more]",
 )
-@click.option("--tau", type=float, help="No cover is farther; for an index without probabilities.")
+@click.option(
+    "--tau",
+    type=float,
+    help="Distance beyond which nothing is a cover, for an index without probabilities.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @click.option(

@@ -25,7 +25,9 @@ __all__ = ["main"]
 )
 @click.option("--no-invariance", is_flag=True, help="MOVE: weights of the ablation.")
 def main(file, output, sum_method, final_activation, no_invariance):
-    """Convert published weights: MOVE's .pt, MulKINet's .h5, the Siamese release's .hdf5.
+    """Convert published weights to a model file.
+
+    FILE is the .pt or .pth of MOVE, re-MOVE, CQTNet or Discogs-VINet, MulKINet's .h5, or the Siamese release's .hdf5.
 
     Nothing in FILE is executed. The model file says which features the network needs, and
     evaluate.py refuses others.
