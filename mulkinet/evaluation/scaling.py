@@ -8,12 +8,12 @@ them, so that distances mean the same in collections of any size. 1 is added: at
 Sources: cross-domain similarity local scaling, Conneau et al. (2018), whose neighbours are the 10 nearest; hubs in
 collections of music, Flexer and Schnitzer (2012).
 
-Public names: `cohort_of`, `neighbourhoods`, `typical_neighbourhood`.
+Public names: `cohort_of`, `lean`, `neighbourhoods`, `to_nearest`, `typical_neighbourhood`.
 """
 
 import numpy as np
 
-__all__ = ["cohort_of", "neighbourhoods", "typical_neighbourhood"]
+__all__ = ["cohort_of", "lean", "neighbourhoods", "to_nearest", "typical_neighbourhood"]
 
 _COHORT = 1000
 _NEAREST = 0.1
@@ -40,14 +40,40 @@ def neighbourhoods(units, cohort, typical=None):
     Returns:
         (N,) float64.
     """
+    return lean(to_nearest(units, cohort), len(cohort), typical)
+
+
+def to_nearest(units, cohort):
+    """The mean cosine distance of tracks to the nearest tenth of a cohort.
+
+    Args:
+        units: As for `neighbourhoods`.
+        cohort: As for `neighbourhoods`.
+
+    Returns:
+        (N,) float64; infinite where all of the cohort are the track itself.
+    """
     parts = range(0, len(units), _ROWS_AT_A_TIME)
-    found = np.concatenate(
+    return np.concatenate(
         [_to_nearest(units[start : start + _ROWS_AT_A_TIME], cohort) for start in parts]
     )
+
+
+def lean(found, n_cohort, typical=None):
+    """The neighbourhoods of tracks, which lean on the mean where the cohort is small.
+
+    Args:
+        found: (N,) of `to_nearest`.
+        n_cohort: Tracks of the cohort, at least 1.
+        typical: As for `neighbourhoods`.
+
+    Returns:
+        (N,) float64.
+    """
     is_known = np.isfinite(found)
     if typical is None:
         typical = found[is_known].mean() if is_known.any() else 0.0
-    share = len(cohort) / (len(cohort) + _PRIOR_TRACKS)
+    share = n_cohort / (n_cohort + _PRIOR_TRACKS)
     return np.where(is_known, share * found + (1 - share) * typical, typical)
 
 
@@ -60,7 +86,6 @@ def typical_neighbourhood(embeddings):
 
 
 def _to_nearest(units, cohort):
-    """(N,) float64; infinite where all of the cohort are the track itself."""
     distances = 1 - units @ cohort.T
     distances[distances < _SAME] = np.inf
     n_near = max(1, round(_NEAREST * len(cohort)))

@@ -33,6 +33,7 @@ from mulkinet.identify.embedder import Embedder
 from mulkinet.identify.index_file import (
     HEARING,
     IDS,
+    LARGE,
     IndexData,
     fingerprint,
     locked,
@@ -40,7 +41,7 @@ from mulkinet.identify.index_file import (
     write_index,
 )
 from mulkinet.identify.reranking import NEAREST, Reranking, spread_of
-from mulkinet.identify.search import Search, with_cells
+from mulkinet.identify.search import Search, open_search, prepare
 from mulkinet.identify.shards import MergedSearch, join, parts_of
 from mulkinet.workers import count_workers
 
@@ -500,10 +501,16 @@ class Index:
     def search(self):
         """Search over the index's embeddings, kept for many queries."""
         weights = self.model.distance_weights
+        if not self._parts:
+            is_slow = self.data.survey is None and len(self) >= LARGE
+            if is_slow and self.data.config["distance"] == "scaled_cosine":
+                self._report(
+                    f"{self.path} does not say how crowded it is around its tracks, which takes a while to find out; "
+                    f"mulkinet index add COLLECTION --index {self.path} keeps it"
+                )
+            return open_search(self.data, weights)
         distance = self.data.config["distance"]
         typical = (self.data.calibration or {}).get("typical")
-        if not self._parts:
-            return Search(self.data.embeddings, distance, weights, self.data.cells, typical)
         lengths, cells = [len(part) for part in self._parts], [part.cells for part in self._parts]
         return MergedSearch(self.data.embeddings, lengths, cells, distance, weights, typical)
 
@@ -609,7 +616,7 @@ class Index:
             mask = np.zeros(len(self), bool)
             mask[part] = True
             with locked(path, self._report):
-                write_index(path, with_cells(updating.keep(self.data, mask), self._report))
+                write_index(path, prepare(updating.keep(self.data, mask), self._report))
             paths.append(path)
         return paths
 
@@ -634,11 +641,13 @@ class Index:
             batch_size=batch_size,
             progress=progress,
         )
+        # One that was written before there were surveys is given one, also where nothing is new.
+        data = prepare(data, self._report)
         if data is not self.data:
             self._write(data)
 
     def _write(self, data):
-        self.data = with_cells(data, self._report)
+        self.data = prepare(data, self._report)
         for name in ("search", "_spread"):
             self.__dict__.pop(name, None)
         write_index(self.path, self.data)

@@ -1,23 +1,26 @@
 """The index of a collection: one HDF5 file, readable with h5py alone.
 
-Layout: root attributes `format = "mulkinet-index"`, `version`, `mulkinet_version`, `digest`, `config` and,
-once calibrated, `calibration` (both JSON). `/work_id`, `/track_id`, `/title`, `/path`, `/content`, `/stamp`
-(N,) UTF-8, where content is the SHA-256 of the audio file (or of a store's frames), by which an unchanged
-track is known again, and stamp the file's size and time of change, which spare reading it (older indexes
-have none); `/embedding` (N, embedding_len) float32, as the network gives them. Large indexes
-have `/cells/centroids` (n_cells, embedding_len) and `/cells/cell` (N,), see `cells.py`. Where queries can be
-aligned there are `/chroma/frames` (total_frames, 12) uint8, contiguous, and `/chroma/offsets` (N + 1,) int64.
+Layout: root attributes `format = "mulkinet-index"`, `version`, `mulkinet_version`, `digest`, `config` and, once
+calibrated, `calibration` (both JSON). `/work_id`, `/track_id`, `/title`, `/path`, `/content`, `/stamp` (N,) UTF-8,
+where content is the SHA-256 of the audio file (or of a store's frames), by which an unchanged track is known again,
+and stamp the file's size and time of change, which spare reading it (older indexes have none); `/embedding` (N,
+embedding_len) float32, as the network gives them. Large indexes have `/cells/centroids` (n_cells, embedding_len) and
+`/cells/cell` (N,), see `cells.py`. `/survey` spares a search that opens a pass over all embeddings: `are_units`,
+whether all are of length 1, and for "scaled_cosine" `nearest` (N,) float64 with a `digest` of its own, see
+`evaluation/scaling.py`; older indexes have none. Where queries can be aligned there are `/chroma/frames`
+(total_frames, 12) uint8, contiguous, and `/chroma/offsets` (N + 1,) int64.
 
-`config` holds model_file, fingerprint, network, distance, feature, feature_settings and trained_sec; and what is
-done to audio before, is_tuned and is_trimmed (see `embedder.Embedder`), which older indexes lack: neither was done.
-`digest` is the SHA-256 of config, calibration, tracks and cells, not of chroma, which is read as it is asked for: a
-file that was damaged is refused. Of a large index nothing is read but what is asked for: embeddings are mapped, so that
-processes share them, names are read when first needed, and the digest is compared before the index is changed.
+`config` holds model_file, fingerprint, network, distance, feature, feature_settings and trained_sec; and what is done
+to audio before, is_tuned and is_trimmed (see `embedder.Embedder`), which older indexes lack: neither was done.
+`digest` is the SHA-256 of config, calibration, tracks and cells, not of chroma, which is read as it is asked for, nor
+of the survey, which older versions of mulkinet do not know: a file that was damaged is refused. Of a large index
+nothing is read but what is asked for: embeddings are mapped, so that processes share them, names are read when first
+needed, and the digest is compared before the index is changed.
 
 A writer holds the lock `<index>.lock` from reading to renaming: writers follow each other, readers see
 the file before or after. The lock belongs to the process and dies with it.
 
-Public names: `IndexData`, `Cells`, `read_index`, `write_index`, `locked`, `fingerprint`.
+Public names: `IndexData`, `Cells`, `Survey`, `digest_of`, `read_index`, `write_index`, `locked`, `fingerprint`.
 """
 
 import hashlib
@@ -37,7 +40,16 @@ from mulkinet.files import locks
 from mulkinet.files.hdf5 import FileKind, atomic_hdf5, open_checked
 from mulkinet.identify.chroma import KeptChroma
 
-__all__ = ["IndexData", "Cells", "read_index", "write_index", "locked", "fingerprint"]
+__all__ = [
+    "IndexData",
+    "Cells",
+    "Survey",
+    "digest_of",
+    "read_index",
+    "write_index",
+    "locked",
+    "fingerprint",
+]
 
 _KIND = FileKind("index", "mulkinet-index", 1, "make one with mulkinet index build")
 # Tracks of an index that is opened without reading it: two seconds' worth.
@@ -74,6 +86,20 @@ class Cells:
 
 
 @dataclass(frozen=True)
+class Survey:
+    """What a search would have to look through all embeddings for when it opens.
+
+    Attributes:
+        are_units: Whether all are of length 1.
+        nearest: (N,) float64, `scaling.to_nearest` of each to the cohort of all; None where the distance is not
+            "scaled_cosine".
+    """
+
+    are_units: bool
+    nearest: Optional[np.ndarray] = None
+
+
+@dataclass(frozen=True)
 class IndexData:
     """What an index file holds.
 
@@ -84,6 +110,7 @@ class IndexData:
         calibration: dict of `calibration.calibrate`, or None.
         cells: Cells, or None.
         chroma: KeptChroma, or None where queries cannot be aligned.
+        survey: Survey of these embeddings, or None where it was not made: `search.prepare` makes it.
     """
 
     config: dict
@@ -92,6 +119,7 @@ class IndexData:
     calibration: Optional[dict] = None
     cells: Optional[Cells] = None
     chroma: Optional[KeptChroma] = None
+    survey: Optional[Survey] = None
 
     def __len__(self):
         return len(self.embeddings)
@@ -111,7 +139,7 @@ def write_index(path, data):
         file.attrs["format"] = _KIND.format
         file.attrs["version"] = _KIND.version
         file.attrs["mulkinet_version"] = mulkinet.__version__
-        file.attrs["digest"] = _digest(data)
+        file.attrs["digest"] = digest_of(data)
         file.attrs["config"] = json.dumps(data.config)
         if data.calibration is not None:
             file.attrs["calibration"] = json.dumps(data.calibration)
@@ -127,6 +155,8 @@ def write_index(path, data):
             file["cells/cell"] = data.cells.cell
             for name in _CELLS_FACTS:
                 file["cells"].attrs[name] = getattr(data.cells, name)
+        if data.survey is not None:
+            _write_survey(file.create_group("survey"), data.survey)
 
 
 def read_index(path, *, whole=False):
@@ -144,7 +174,7 @@ def read_index(path, *, whole=False):
     """
     with open_checked(path, _KIND) as file:
         data = _read(file)
-        if (whole or len(data) < LARGE) and _digest(data) != file.attrs["digest"]:
+        if (whole or len(data) < LARGE) and digest_of(data) != file.attrs["digest"]:
             raise ValueError("its content is not what was written")
     return data
 
@@ -217,6 +247,7 @@ def _read(file):
         None if calibration is None else json.loads(calibration),
         _read_cells(file["cells"]) if "cells" in file else None,
         _read_chroma(file["chroma"], len(embeddings)) if "chroma" in file else None,
+        _read_survey(file["survey"], len(embeddings)) if "survey" in file else None,
     )
 
 
@@ -275,7 +306,34 @@ def _read_cells(group):
     return Cells(group["centroids"][:], group["cell"][:], **facts)
 
 
-def _digest(data):
+def _write_survey(group, survey):
+    group.attrs["are_units"] = survey.are_units
+    if survey.nearest is not None:
+        group["nearest"] = survey.nearest
+        group.attrs["digest"] = hashlib.sha256(survey.nearest.data).hexdigest()
+
+
+def _read_survey(group, n_tracks):
+    are_units = bool(group.attrs["are_units"])
+    if "nearest" not in group:
+        return Survey(are_units)
+    nearest = group["nearest"][:]
+    if nearest.shape != (n_tracks,) or nearest.dtype != np.float64:
+        raise ValueError(f"neighbourhoods of shape {nearest.shape} for {n_tracks} tracks")
+    if hashlib.sha256(nearest.data).hexdigest() != group.attrs["digest"]:
+        raise ValueError("its neighbourhoods are not what was written")
+    return Survey(are_units, nearest)
+
+
+def digest_of(data):
+    """What tells the content of one index from another's, as its file says it in `digest`.
+
+    Args:
+        data: IndexData.
+
+    Returns:
+        str of 64 hexadecimal digits.
+    """
     sha = hashlib.sha256(json.dumps([data.config, data.calibration]).encode())
     for name in IDS:
         if name in _OPTIONAL:  # or indexes would not open that were made before there were any

@@ -3,7 +3,7 @@
 Either finds candidates in float32; their distances are then those of the evaluator, by which they are
 put in order, so that both ways give the same answer. Equal distances come in the order of the index.
 
-Public names: `Scaling`, `Search`, `has_faiss`, `comparable`, `with_cells`.
+Public names: `Scaling`, `Search`, `has_faiss`, `comparable`, `open_search`, `prepare`, `with_cells`.
 """
 
 import copy
@@ -14,10 +14,19 @@ from dataclasses import replace
 import numpy as np
 
 from mulkinet.evaluation.distances import pair_distances
-from mulkinet.evaluation.scaling import cohort_of, neighbourhoods
+from mulkinet.evaluation.scaling import cohort_of, lean, neighbourhoods, to_nearest
 from mulkinet.identify.cells import FROM_TRACKS, CellsSearch, divide, import_faiss
+from mulkinet.identify.index_file import Survey
 
-__all__ = ["Scaling", "Search", "has_faiss", "comparable", "with_cells"]
+__all__ = [
+    "Scaling",
+    "Search",
+    "has_faiss",
+    "comparable",
+    "open_search",
+    "prepare",
+    "with_cells",
+]
 
 # Distances in which the order is that of Euclidean distances between `comparable` embeddings.
 _FAISS_DISTANCES = ("cosine", "euclidean", "sqeuclidean", "scaled_cosine")
@@ -27,6 +36,7 @@ _UNIT_TOLERANCE = 1e-4
 _PAIRS_AT_A_TIME = 1 << 15
 _KEYS_AT_A_TIME = 1 << 22
 _MORE_TO_SCALE = 4
+_LENGTHS_AT_A_TIME = 1 << 16
 
 
 def has_faiss(distance):
@@ -45,12 +55,57 @@ def comparable(embeddings, distance):
         (N, embedding_len) float32, `embeddings` itself where possible.
     """
     embeddings = np.ascontiguousarray(embeddings, dtype=np.float32)
-    if distance not in _OF_UNITS:
+    if distance not in _OF_UNITS or _are_units(embeddings):
         return embeddings
     lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    if (np.abs(lengths - 1) < _UNIT_TOLERANCE).all():
-        return embeddings
     return embeddings / np.where(lengths > 0, lengths, 1)
+
+
+def _are_units(embeddings):
+    parts = range(0, len(embeddings), _LENGTHS_AT_A_TIME)
+    lengths = (
+        np.linalg.norm(embeddings[start : start + _LENGTHS_AT_A_TIME], axis=1) for start in parts
+    )
+    return all((np.abs(part - 1) < _UNIT_TOLERANCE).all() for part in lengths)
+
+
+def prepare(data, report):
+    """An index with all that its search needs, so that it opens at once.
+
+    Args:
+        data: IndexData; see `with_cells`.
+        report: Called with a line that tells the recall, when it was measured.
+
+    Returns:
+        IndexData, with cells where it is large, and with a survey; `data` itself where it has both.
+    """
+    data, distance = with_cells(data, report), data.config["distance"]
+    if data.survey is not None or distance not in _OF_UNITS or not len(data):
+        return data
+    units, nearest = comparable(data.embeddings, distance), None
+    if distance == "scaled_cosine":
+        nearest = to_nearest(units, units[cohort_of(len(units))])
+    return replace(data, survey=Survey(_are_units(data.embeddings), nearest))
+
+
+def open_search(data, weights=None):
+    """The Search of an index.
+
+    Args:
+        data: IndexData.
+        weights: As for `Search`.
+
+    Returns:
+        Search.
+    """
+    return Search(
+        data.embeddings,
+        data.config["distance"],
+        weights,
+        data.cells,
+        (data.calibration or {}).get("typical"),
+        survey=data.survey,
+    )
 
 
 def with_cells(data, report):
@@ -65,7 +120,7 @@ def with_cells(data, report):
     """
     distance = data.config["distance"]
     if len(data) < FROM_TRACKS or not has_faiss(distance):
-        return replace(data, cells=None)
+        return data if data.cells is None else replace(data, cells=None)
     cells = data.cells
     if cells is not None and len(cells.cell) == len(data) and cells.recall is not None:
         return data
@@ -90,17 +145,28 @@ class Search:
         cells: Cells, to search approximately.
         typical: As for `scaling.neighbourhoods`, for "scaled_cosine".
         scaling: Scaling of a larger collection that these tracks are a part of, for "scaled_cosine".
+        survey: Survey of the embeddings; without one they are looked through here.
     """
 
-    def __init__(self, embeddings, distance, weights=None, cells=None, typical=None, scaling=None):
+    def __init__(
+        self,
+        embeddings,
+        distance,
+        weights=None,
+        cells=None,
+        typical=None,
+        scaling=None,
+        survey=None,
+    ):
         self._embeddings = embeddings
         self._distance = distance
         self._weights = weights
         self._has_faiss = has_faiss(distance)
-        self._base = embeddings if distance == "weighted_l1" else comparable(embeddings, distance)
+        is_base = distance == "weighted_l1" or (survey is not None and survey.are_units)
+        self._base = embeddings if is_base else comparable(embeddings, distance)
         self._scaling = scaling
         if distance == "scaled_cosine" and len(embeddings) and scaling is None:
-            self._scaling = Scaling(self._base, typical)
+            self._scaling = Scaling(self._base, typical, survey and survey.nearest)
         self._approximate = None
         if not self._has_faiss:
             self.kind = "exact, without FAISS"
@@ -201,12 +267,15 @@ class Scaling:
     Args:
         units: (N, embedding_len) float32 vectors of length 1 of the index.
         typical: As for `scaling.neighbourhoods`.
+        nearest: `scaling.to_nearest` of them, where it is known.
     """
 
-    def __init__(self, units, typical):
+    def __init__(self, units, typical, nearest=None):
         self._units = units
         self._cohort = units[cohort_of(len(units))]
-        self._around = neighbourhoods(units, self._cohort, typical)
+        if nearest is None:
+            nearest = to_nearest(units, self._cohort)
+        self._around = lean(nearest, len(self._cohort), typical)
         self._typical = self._around.mean() if typical is None else typical
 
     def of_part(self, part):

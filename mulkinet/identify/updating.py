@@ -204,7 +204,7 @@ def _merge(data, entries, embeddings):
     }
     rows = np.stack([embeddings[entry.content] for entry in appended]).astype(np.float32)
     embeddings = np.concatenate([kept.embeddings, rows])
-    return replace(kept, ids=columns, embeddings=embeddings), changes
+    return replace(kept, ids=columns, embeddings=embeddings, survey=None), changes
 
 
 def _with_names(data, entries):
@@ -223,7 +223,8 @@ def keep(data, mask):
     cells = data.cells and replace(data.cells, cell=data.cells.cell[mask], recall=None)
     ids = {name: data.ids[name][mask] for name in IDS}
     chroma = data.chroma and data.chroma.keep(mask)
-    return replace(data, ids=ids, embeddings=data.embeddings[mask], cells=cells, chroma=chroma)
+    embeddings = data.embeddings[mask]
+    return replace(data, ids=ids, embeddings=embeddings, cells=cells, chroma=chroma, survey=None)
 
 
 def _strings(values):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mulkinet import MulkinetError
+from mulkinet.evaluation import scaling
 from mulkinet.evaluation.scaling import neighbourhoods
 from mulkinet.identify import cells, index_file, search, updating
 from mulkinet.identify.index_file import IDS, IndexData, read_index, write_index
@@ -171,3 +172,57 @@ class TestCells:
 
     def test_a_small_index_has_none(self, rng):
         assert with_cells(self.data(points_of(rng, 2999)), print).cells is None
+
+
+class TestSurvey:
+    """What opening need not look for: kept in the file, of just these tracks."""
+
+    @pytest.fixture(params=[True, False], ids=["units", "of any length"])
+    def points(self, rng, request):
+        points = points_of(rng, 120)
+        return comparable(points, "cosine") if request.param else points
+
+    def data(self, points, distance="scaled_cosine"):
+        config = {**dict.fromkeys(index_file._CONFIG, ""), "distance": distance}
+        names = np.array([str(row) for row in range(len(points))], object)
+        return IndexData(config, dict.fromkeys(IDS, names), points)
+
+    @pytest.mark.parametrize("distance", DISTANCES)
+    def test_answers_are_those_without(self, rng, tmp_path, points, distance):
+        write_index(tmp_path / "x.index", search.prepare(self.data(points, distance), print))
+        read = read_index(tmp_path / "x.index")
+        assert (read.survey is not None) == (distance in ("cosine", "scaled_cosine"))
+        queries = points_of(rng, 9)
+        rows, distances = search.open_search(read).nearest(queries, 11)
+        expected, far = Search(points, distance).nearest(queries, 11)
+        np.testing.assert_array_equal(rows, expected)
+        np.testing.assert_allclose(distances, far, atol=1e-6)
+
+    def test_a_search_opens_without_looking_at_the_tracks(self, rng, monkeypatch):
+        data = search.prepare(self.data(comparable(points_of(rng, 50), "cosine")), print)
+        for name in ("to_nearest", "comparable"):
+            monkeypatch.setattr(search, name, None)
+        search.open_search(data)
+
+    def test_other_tracks_have_another(self, points):
+        whole = search.prepare(self.data(points), print)
+        assert search.prepare(whole, print) is whole
+        left, _ = updating.remove(whole, ["3", "77"])
+        assert left.survey is None
+        units = comparable(left.embeddings, "cosine")
+        nearest = search.prepare(left, print).survey.nearest
+        expected = neighbourhoods(units, units)
+        np.testing.assert_allclose(scaling.lean(nearest, 118), expected, atol=1e-6)
+
+    def test_one_of_another_length_is_damage(self, points, tmp_path):
+        path = tmp_path / "x.index"
+        data = search.prepare(self.data(points), print)
+        short = replace(data.survey, nearest=data.survey.nearest[:-1])
+        write_index(path, replace(data, survey=short))
+        with pytest.raises(MulkinetError, match=r"neighbourhoods of shape \(119,\) for 120 tracks"):
+            read_index(path)
+        write_index(path, data)
+        with h5py.File(path, "r+") as file:
+            file["survey/nearest"][5] += 0.25
+        with pytest.raises(MulkinetError, match="its neighbourhoods are not what was written"):
+            read_index(path)

@@ -105,3 +105,28 @@ def test_cells_are_searched_where_they_are(rng, monkeypatch):
     np.testing.assert_array_equal(np.sort(CellsSearch(points, cells).search(queries, 5)), expected)
     few = CellsSearch(points[:2], replace(cells, cell=np.zeros(2, np.int32)))
     assert set(few.search(queries, 3).ravel()) <= {-1, 0, 1}
+
+
+def test_an_old_index_is_surveyed_when_it_is_added_to(index_path, library, monkeypatch, tmp_path):
+    scaled = replace(index_file.read_index(index_path), survey=None)
+    scaled = replace(scaled, config={**scaled.config, "distance": "scaled_cosine"})
+    index_file.write_index(index_path, scaled)
+    monkeypatch.setattr(Index, "_check_model", lambda *_: None)
+    monkeypatch.setattr("mulkinet.identify.index.LARGE", 1)
+    queries, lines = [play(work, 7, 6.0) for work in (0, 2, 5)], []
+    old = Index.open(index_path, report=lines.append)
+    expected = old.identify(queries, n_workers=1)
+    assert "mulkinet index add COLLECTION" in lines[0]
+    assert old.add(library, n_workers=1, progress=False).unchanged == len(old)
+    lines.clear()
+    new = Index.open(index_path, report=lines.append)
+    assert len(new.data.survey.nearest) == len(new)
+    for answer, other in zip(new.identify(queries, n_workers=1), expected):
+        assert [match.work_id for match in answer.works] == [match.work_id for match in other.works]
+        distances = [match.distance for match in other.works]
+        assert [match.distance for match in answer.works] == pytest.approx(distances, abs=1e-6)
+    assert not lines
+    new.remove(["w1"])
+    for part in new.shard(2, tmp_path):
+        read = index_file.read_index(part)
+        assert len(read.survey.nearest) == len(read)
