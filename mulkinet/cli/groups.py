@@ -8,6 +8,7 @@ import os
 import click
 
 from mulkinet.cli.errors import Command
+from mulkinet.cli.options import cluster_options
 from mulkinet.cli.printing import echo
 from mulkinet.cli.table import table, without_empty
 from mulkinet.identify.answer_text import chance
@@ -37,6 +38,7 @@ _FILE = click.Path(dir_okay=False)
 @click.option("--report", type=_FILE, help="Write a page to look at and listen to here.")
 @click.option("--embed-audio", is_flag=True, help="Make the recordings part of the page.")
 @click.option("--model-file", type=_FILE, help="The index's model, if it has moved.")
+@cluster_options()
 def main(path, tau, rerank, show_all, as_json, as_csv, report, embed_audio, model_file):
     """Find the recordings of a collection that are versions of each other.
 

@@ -1,6 +1,6 @@
 """Where a query and its answers match: alignments with the chroma that an index keeps.
 
-Public names: `Aligned`, `align_answers`, `align_tracks`.
+Public names: `Aligned`, `align_answers`, `align_kept`, `align_tracks`.
 """
 
 from dataclasses import replace
@@ -11,7 +11,7 @@ from mulkinet.alignment.chroma import MIN_FRAMES
 from mulkinet.errors import MulkinetError
 from mulkinet.identify.chroma import chroma_of, coarse_rate, to_align
 
-__all__ = ["Aligned", "align_answers", "align_tracks"]
+__all__ = ["Aligned", "align_answers", "align_kept", "align_tracks"]
 
 
 class Aligned(NamedTuple):
@@ -46,7 +46,8 @@ def align_answers(answers, queries, index, n_works):
         works = answer.works[:n_works]
         frames = chroma_of(recording, index.embedder) if works else None
         rows = [row_of[work.work_id, work.track_id] for work in works]
-        alignments = [_align(frames, _kept(index, row), index.embedder) for row in rows]
+        rate = coarse_rate(index.embedder)
+        alignments = [align_kept(frames, _kept(index, row), rate) for row in rows]
         found.append(replace(answer, alignments=alignments))
     return found
 
@@ -62,16 +63,20 @@ def align_tracks(index, row_a, row_b):
     Returns:
         Aligned, or None where one has no chroma, or too little.
     """
-    return _align(_kept(index, row_a), _kept(index, row_b), index.embedder)
+    return align_kept(_kept(index, row_a), _kept(index, row_b), coarse_rate(index.embedder))
 
 
-def _kept(index, row):
-    chroma = index.data.chroma
-    return chroma.track(row) if chroma is not None else ()
+def align_kept(frames_a, frames_b, rate):
+    """Aligns two tracks by what an index keeps of them.
 
+    Args:
+        frames_a: (n_frames, 12) uint8 of a.
+        frames_b: (n_frames, 12) uint8 of b.
+        rate: Frames per second of both.
 
-def _align(frames_a, frames_b, embedder):
-    rate = coarse_rate(embedder)
+    Returns:
+        Aligned, or None where one has no chroma, or too little.
+    """
     if min(len(frames_a), len(frames_b)) < MIN_FRAMES:
         return None
     try:
@@ -79,3 +84,8 @@ def _align(frames_a, frames_b, embedder):
     except MulkinetError:  # silence
         return None
     return Aligned(found, len(frames_a) / rate, len(frames_b) / rate)
+
+
+def _kept(index, row):
+    chroma = index.data.chroma
+    return chroma.track(row) if chroma is not None else ()

@@ -8,26 +8,36 @@ confirmed by alignment. What is left is joined to groups.
 The same recording twice, in another file or coding, is told from another performance: its frames are equal all along,
 in one key and at one speed.
 
+Blocks of queries, and of pairs to align, are tasks of `mulkinet.workers`: on a cluster each worker opens the index.
+
 Public names: `Group`, `Groups`, `Pair`, `TrackName`, `find_groups`, `pair_tau`.
 """
 
+import functools
+import os
 from dataclasses import asdict, dataclass
-from typing import Optional
+from typing import NamedTuple, Optional
 
 import numpy as np
 from tqdm import tqdm
 
 from mulkinet.errors import MulkinetError
-from mulkinet.identify.aligned import align_tracks
+from mulkinet.identify.aligned import align_kept
+from mulkinet.identify.chroma import coarse_rate
+from mulkinet.identify.index_file import IndexData, digest_of, read_index
 from mulkinet.identify.match import cover_probability
 from mulkinet.identify.posterior import log_ratio
+from mulkinet.identify.search import Search, open_search
+from mulkinet.workers import CRASHED, current_cluster, run_in_processes
 
 __all__ = ["Group", "Groups", "Pair", "TrackName", "find_groups", "pair_tau"]
 
 NEIGHBOURS = 20
 # A copy is at the speed of the original all along, and its frames are all but equal.
 _SAME_TEMPO, _SAME_FRAMES, _SAME_SHARE = 0.01, 0.98, 0.8
-_QUERIES_AT_A_TIME = 4096
+_QUERIES_AT_A_TIME = 512
+# Seconds of alignment.
+_PAIRS_AT_A_TIME = 16
 
 SPLIT, WRONG, AS_FILED = "works told apart", "track in the wrong work", "as filed"
 
@@ -153,7 +163,8 @@ def find_groups(index, *, tau=None, rerank=None, n_neighbours=NEIGHBOURS, progre
         Groups.
 
     Raises:
-        MulkinetError: The index is not calibrated and no tau is given, or it keeps no chroma to align.
+        MulkinetError: The index is not calibrated and no tau is given, or it keeps no chroma to align; or workers of a
+            cluster find another index under its name.
     """
     data = index.data
     if tau is None and data.calibration is None:
@@ -168,24 +179,78 @@ def find_groups(index, *, tau=None, rerank=None, n_neighbours=NEIGHBOURS, progre
         )
     if tau is None:
         tau = pair_tau(data.calibration, len(index))
-    first, second, distances = _near_pairs(index, tau, n_neighbours, progress)
+    is_aligned = bool(rerank if rerank is not None else data.chroma is not None)
+    opener = _opener(index)
+    ends, distances = _near_pairs(opener, len(index), tau, n_neighbours, progress)
+    found = _confirmations(opener, ends, progress) if is_aligned else [{}] * len(ends)
     names = _Names(data)
-    is_aligned = rerank if rerank is not None else data.chroma is not None
-    pairs = []
-    bar = tqdm(
-        zip(first.tolist(), second.tolist(), distances.tolist()),
-        total=len(first),
-        desc="aligning",
-        unit="pair",
-        disable=None if progress and is_aligned else True,
-    )
-    for row_a, row_b, distance in bar:
-        pair = Pair(names[row_a], names[row_b], distance, _chance(data, distance))
-        pair = _confirmed(index, pair) if is_aligned else pair
-        if pair is not None:
-            pairs.append(pair)
+    pairs = [
+        Pair(names[row_a], names[row_b], distance, _chance(data, distance), **facts)
+        for (row_a, row_b), distance, facts in zip(ends.tolist(), distances.tolist(), found)
+        if facts is not None
+    ]
     groups = _grouped(pairs, data.ids["work_id"])
-    return Groups(groups, len(index), float(tau), len(first), bool(is_aligned))
+    return Groups(groups, len(index), float(tau), len(ends), is_aligned)
+
+
+class _Opened(NamedTuple):
+    """What tasks need of an index: its data, its search, and the frame rate of its chroma, if it keeps any."""
+
+    data: IndexData
+    search: Search
+    rate: Optional[float]
+
+    def open(self):
+        """Itself, in the process that has it."""
+        return self
+
+
+class _Named(NamedTuple):
+    """An index as workers of a cluster are told of it."""
+
+    path: str
+    digest: str
+    weights: Optional[tuple]
+    rate: Optional[float]
+
+    def open(self):
+        """_Opened, on a worker; kept for its further tasks."""
+        key = self.path, self.digest
+        if key not in _kept_open:
+            _kept_open.clear()
+            _kept_open[key] = self._open()
+        return _kept_open[key]
+
+    def _open(self):
+        data = read_index(self.path, digest=self.digest)
+        return _Opened(data, open_search(data, self.weights), self.rate)
+
+
+_kept_open = {}
+
+
+def _opener(index):
+    rate = None if index.data.chroma is None else coarse_rate(index.embedder)
+    cluster = current_cluster()
+    if cluster is None:
+        return _Opened(index.data, index.search, rate)
+    cluster.check_path(index.path, "the index")
+    path = os.path.abspath(index.path)
+    return _Named(path, digest_of(index.data), index.model.distance_weights, rate)
+
+
+def _run(function, opener, items):
+    """(item, result) of `function(_Opened, *item)`, as they end."""
+    for item, found in run_in_processes(functools.partial(_call, function, opener), items, 1):
+        if isinstance(found, str):
+            raise MulkinetError(
+                f"expected a block of tracks to be compared, found that {CRASHED}; run it again without --cluster"
+            )
+        yield item, found
+
+
+def _call(function, opener, item):
+    return function(opener.open(), *item)
 
 
 class _Names:
@@ -199,23 +264,28 @@ class _Names:
         return TrackName(row, *ids)
 
 
-def _near_pairs(index, tau, n_neighbours, progress):
-    """(rows, rows, distances) of the pairs within tau, once each, the nearest first."""
-    embeddings, found = index.data.embeddings, []
-    starts = range(0, len(embeddings), _QUERIES_AT_A_TIME)
-    for start in tqdm(starts, desc="searching", disable=None if progress else True):
-        rows, distances = index.search.nearest(
-            embeddings[start : start + _QUERIES_AT_A_TIME], n_neighbours + 1
-        )
-        queries = np.broadcast_to(start + np.arange(len(rows))[:, None], rows.shape)
-        near = (distances <= tau) & (rows != queries)
-        ends = np.sort(np.stack([queries[near], rows[near]], axis=1), axis=1)
-        found.append((ends, distances[near]))
-    ends, distances = (np.concatenate(part) for part in zip(*found))
+def _near_pairs(opener, n_tracks, tau, n_neighbours, progress):
+    """(n, 2) rows and (n,) distances of the pairs within tau, once each, the nearest first."""
+    items = [(start, n_neighbours, tau) for start in range(0, n_tracks, _QUERIES_AT_A_TIME)]
+    hidden, found = None if progress else True, {}
+    with tqdm(total=n_tracks, desc="searching", unit="track", disable=hidden) as bar:
+        for (start, *_), near in _run(_search_block, opener, items):
+            found[start] = near
+            bar.update(min(_QUERIES_AT_A_TIME, n_tracks - start))
+    ends, distances = (np.concatenate(part) for part in zip(*(found[key] for key in sorted(found))))
     ends, firsts = np.unique(ends, axis=0, return_index=True)
     distances = distances[firsts]
     order = np.argsort(distances, kind="stable")
-    return ends[order, 0], ends[order, 1], distances[order]
+    return ends[order], distances[order]
+
+
+def _search_block(opened, start, n_neighbours, tau):
+    """(n, 2) rows and (n,) distances of the pairs within tau of some tracks and their neighbours."""
+    queries = np.asarray(opened.data.embeddings[start : start + _QUERIES_AT_A_TIME])
+    rows, distances = opened.search.nearest(queries, n_neighbours + 1)
+    owners = np.broadcast_to(start + np.arange(len(rows))[:, None], rows.shape)
+    near = (distances <= tau) & (rows != owners)
+    return np.sort(np.stack([owners[near], rows[near]], axis=1), axis=1), distances[near]
 
 
 def _chance(data, distance):
@@ -226,11 +296,30 @@ def _chance(data, distance):
     return float(0.5 + 0.5 * np.tanh(0.5 * log_odds))
 
 
-def _confirmed(index, pair):
-    """The pair with its alignment; None where that says no; as it is where one has no chroma."""
-    aligned = align_tracks(index, pair.a.row, pair.b.row)
+def _confirmations(opener, ends, progress):
+    """List of `_confirmation`, of each pair."""
+    starts = range(0, len(ends), _PAIRS_AT_A_TIME)
+    items = [
+        (tuple(map(tuple, ends[start : start + _PAIRS_AT_A_TIME].tolist())),) for start in starts
+    ]
+    hidden, found = None if progress else True, {}
+    with tqdm(total=len(ends), desc="aligning", unit="pair", disable=hidden) as bar:
+        for (pairs,), facts in _run(_align_block, opener, items):
+            found.update(zip(pairs, facts))
+            bar.update(len(pairs))
+    return [found[pair] for pair in map(tuple, ends.tolist())]
+
+
+def _align_block(opened, pairs):
+    return [_confirmation(opened, row_a, row_b) for row_a, row_b in pairs]
+
+
+def _confirmation(opened, row_a, row_b):
+    """What an alignment adds to a Pair (dict): nothing where one has no chroma; None where it says no."""
+    chroma = opened.data.chroma
+    aligned = align_kept(chroma.track(row_a), chroma.track(row_b), opened.rate)
     if aligned is None:
-        return pair
+        return {}
     found, shorter = aligned.alignment, min(aligned.seconds_a, aligned.seconds_b)
     if cover_probability(found.score) < 0.5:
         return None
@@ -241,17 +330,13 @@ def _confirmed(index, pair):
         and found.similarity >= _SAME_FRAMES
         and longest >= _SAME_SHARE * shorter
     )
-    return Pair(
-        pair.a,
-        pair.b,
-        pair.distance,
-        pair.probability,
-        found.score,
-        bool(is_same),
-        int(found.transposition),
-        float(found.tempo_ratio),
-        [tuple(map(float, span)) for span in found.spans],
-    )
+    return {
+        "score": found.score,
+        "same_recording": bool(is_same),
+        "transposition": int(found.transposition),
+        "tempo_ratio": float(found.tempo_ratio),
+        "spans": [tuple(map(float, span)) for span in found.spans],
+    }
 
 
 def _grouped(pairs, work_ids):

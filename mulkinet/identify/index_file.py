@@ -36,6 +36,7 @@ import h5py
 import numpy as np
 
 import mulkinet
+from mulkinet.errors import MulkinetError
 from mulkinet.files import locks
 from mulkinet.files.hdf5 import FileKind, atomic_hdf5, open_checked
 from mulkinet.identify.chroma import KeptChroma
@@ -159,20 +160,26 @@ def write_index(path, data):
             _write_survey(file.create_group("survey"), data.survey)
 
 
-def read_index(path, *, whole=False):
+def read_index(path, *, whole=False, digest=None):
     """Reads and checks an index.
 
     Args:
         path: A file that `write_index` wrote.
         whole: Whether to read all of a large index too, and compare it with its digest.
+        digest: The digest that it has to have; any by default.
 
     Returns:
         IndexData.
 
     Raises:
-        MulkinetError: No such file, no index, of a newer version, or damaged.
+        MulkinetError: No such file, no index, of a newer version, damaged, or another than was expected.
     """
     with open_checked(path, _KIND) as file:
+        if digest is not None and file.attrs["digest"] != digest:
+            raise MulkinetError(
+                f"expected {path} as it was when the command opened it, found another index; run the command again, "
+                "and see that all machines have the same file under this name"
+            )
         data = _read(file)
         if (whole or len(data) < LARGE) and digest_of(data) != file.attrs["digest"]:
             raise ValueError("its content is not what was written")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,8 +22,13 @@ from mulkinet.cli.preprocess import main as preprocess
 from mulkinet.errors import MulkinetError
 from mulkinet.evaluation import aligned
 from mulkinet.evaluation.inputs import open_tracks
+from mulkinet.identify import groups
+from mulkinet.identify.chroma import KeptChroma
+from mulkinet.identify.groups import find_groups
+from mulkinet.identify.index_file import read_index, write_index
 from mulkinet.workers import CRASHED, current_cluster, environment, on_cluster, run_in_processes
 from tests.commands import invoke
+from tests.identify.test_groups import as_kept, song
 from tests.sources.audio_folders import make_works, write_chord
 from tests.sources.test_audio_dir import contents
 from tests.stores import write_store
@@ -218,6 +224,26 @@ def test_an_index_is_bit_equal(connection, built, library, model_file, tmp_path,
     index = Index.build(tmp_path / "there.index", library, model_file, progress=False)
     assert index.changes.embedded == len(index)
     assert contents(tmp_path / "there.index") == contents(built)
+
+
+def test_groups_are_those_of_one_machine(connection, built, tmp_path, monkeypatch):
+    monkeypatch.setattr(groups, "_QUERIES_AT_A_TIME", 5)
+    monkeypatch.setattr(groups, "_PAIRS_AT_A_TIME", 2)
+    data = read_index(built)
+    songs = {work: as_kept(song(seed)) for seed, work in enumerate(set(data.ids["work_id"]))}
+    chroma = KeptChroma.of_tracks([songs[work] for work in data.ids["work_id"]])
+    write_index(tmp_path / "x.index", replace(data, chroma=chroma))
+    old = Index.open(tmp_path / "x.index")
+    Index.open(old.path).remove(["w1"])
+    with pytest.raises(MulkinetError, match="as it was when the command opened it, found another"):
+        find_groups(old, tau=0.5, progress=False)
+    index = Index.open(old.path)
+    there = find_groups(index, tau=0.5, progress=False)
+    here = contextvars.Context().run(find_groups, index, tau=0.5, progress=False)
+    assert here.aligned
+    assert here.candidates > 2
+    assert any(pair.score for group in here.groups for pair in group.pairs)
+    assert there == here
 
 
 def test_local_starts_its_own_cluster_and_is_quiet(capfd):
