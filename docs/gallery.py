@@ -18,8 +18,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from mulkinet import Index, match
-from mulkinet.evaluation.report.figures import similarity_matrix, training_curves
+from mulkinet.evaluation.report.figures import training_curves
 from mulkinet.features.audio import SR, decode
+from mulkinet.identify.groups import find_groups
+from mulkinet.identify.pages.groups_page import write_groups_page
 from mulkinet.identify.pages.match_page import write_match_figure, write_match_page
 
 IMAGES = Path(__file__).resolve().parent / "images"
@@ -28,6 +30,7 @@ LOG = Path("log/demo/epochs.csv")
 WORKS = [f"w{number:04d}" for number in range(95, 107)]  # of the test list
 PAIR = (AUDIO / "w0097/w0097_p0.flac", AUDIO / "w0097/w0097_p2.flac")
 MEDLEY = ["w0096_p2", "w0099_p2", "w0103_p2"]
+TITLES = ("studio", "live")
 _BLUE, _ORANGE, _GREY = "#0072B2", "#E69F00", "#999999"
 
 
@@ -39,9 +42,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         draw_match(folder)
-        index = build_index(folder)
-        draw_set_list(folder, index)
-        draw_groups(index)
+        draw_set_list(folder)
+        draw_groups(folder)
         draw_training()
 
 
@@ -55,29 +57,29 @@ def draw_match(folder):
     shrink(folder / "page.png", "match-page.png", width=900)
 
 
-def build_index(folder):
-    """The index of two performances of each of twelve works."""
-    library = folder / "library"
+def build_index(library, name_of):
+    """The index of two performances of each of twelve works; name_of says where in the library one goes."""
     for work in WORKS:
-        (library / work).mkdir(parents=True)
         for performance in (0, 1):
-            name = f"{work}_p{performance}.flac"
-            shutil.copy(AUDIO / work / name, library / work / name)
-    return Index.build(folder / "library.index", library, progress=False, report=print)
+            place = library / name_of(work, performance)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(AUDIO / work / f"{work}_p{performance}.flac", place)
+    return Index.build(library.with_suffix(".index"), library, progress=False, report=print)
 
 
-def draw_set_list(folder, index):
+def draw_set_list(folder):
     """A medley of three performances that the index does not hold: what was played, and what was found."""
+    index = build_index(folder / "works", lambda work, n: f"{work}/{work}_p{n}.flac")
     parts = [decode(AUDIO / name.partition("_")[0] / f"{name}.flac").y for name in MEDLEY]
     soundfile.write(folder / "medley.flac", np.concatenate(parts), SR)
-    answer = index.identify(folder / "medley.flac", segment_sec=40, progress=False)
+    found = index.set_list(folder / "medley.flac", progress=False)
     ends = np.cumsum([0, *(len(part) / SR for part in parts)])
     figure = Figure((7.6, 2.2), layout="constrained")
     axes = figure.add_subplot()
     played = [
         (start, end, name.partition("_")[0]) for start, end, name in zip(ends, ends[1:], MEDLEY)
     ]
-    named = [(span.start_sec, span.end_sec, span.match.work_id) for span in answer.spans]
+    named = [(span.start_sec, span.end_sec, span.work_id) for span in found.spans]
     for row, (spans, colour) in enumerate(((named, _BLUE), (played, _GREY))):
         for start, end, work in spans:
             axes.barh(row, end - start, left=start, height=0.6, color=colour, edgecolor="white")
@@ -90,13 +92,13 @@ def draw_set_list(folder, index):
     figure.savefig(IMAGES / "set-list.png", dpi=110)
 
 
-def draw_groups(index):
-    """Distances between all tracks of the index, versions of a work side by side."""
-    order = np.argsort(index.data.ids["work_id"], kind="stable")
-    works = list(index.data.ids["work_id"][order])
-    embeddings = np.asarray(index.data.embeddings, dtype=np.float64)[order]
-    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
-    similarity_matrix(1 - embeddings @ embeddings.T, works).savefig(IMAGES / "groups.png", dpi=110)
+def draw_groups(folder):
+    """The page of groups of the same music in one folder, where nobody has said what belongs together."""
+    index = build_index(folder / "downloads", lambda work, n: f"{TITLES[n]} {work[-2:]}.flac")
+    found = find_groups(index, progress=False)
+    write_groups_page(folder / "groups.html", found.groups, index)
+    photograph(folder / "groups.html", folder / "groups.png")
+    shrink(folder / "groups.png", "groups.png", width=900)
 
 
 def draw_training():
