@@ -1,8 +1,7 @@
 """How fast recordings are identified, and what the search of large indexes costs.
 
-    recording   one stereo 3-minute recording against an index file, in a warm process: all of
-                `Index.identify`, then each of its parts on its own; the network is untrained, which
-                changes no time
+    recording   one stereo 3-minute recording against an index file of the package's model, in a warm
+                process: all of `Index.identify`, the nearest 50 aligned, then each of its parts on its own
     recordings  several at once, on all cores
     search      the exact 10 nearest of 100 queries among embeddings, and the approximate index: times,
                 recall, and memory, each in a process of its own
@@ -11,7 +10,7 @@ The embeddings are synthetic, as a trained network's are: works of five tracks e
 whose spread falls off over the components, as that of principal components does. Of evenly spread
 embeddings, whose neighbours are hardly nearer than all others, any cells find less.
 
-    python benchmarks/identify.py [--tracks 100000] [--embeddings 1000000]
+    python benchmarks/identify.py [--tracks 10000] [--embeddings 1000000]
 """
 
 import multiprocessing
@@ -28,6 +27,7 @@ import soundfile
 from mulkinet.cli.errors import Command
 
 _EMBEDDING_LEN = 128
+_CHROMA_FRAMES = 360  # of 180 s
 _TRACKS_A_WORK = 5
 _N_QUERIES = 100
 _RECORDING_SEC = 180
@@ -35,21 +35,22 @@ _N_RECORDINGS = 8
 _REPEATS = 5
 
 
-def make_embeddings(n_tracks, seed=0):
+def make_embeddings(n_tracks, length=_EMBEDDING_LEN, seed=0):
     """Unit embeddings of works of five tracks.
 
     Args:
         n_tracks: How many.
+        length: Numbers of an embedding.
         seed: Of the generator.
 
     Returns:
-        (n_tracks, 128) float32.
+        (n_tracks, length) float32.
     """
     rng = np.random.default_rng(seed)
-    spread = (1 / np.sqrt(1 + np.arange(_EMBEDDING_LEN))).astype(np.float32)
-    shape = -(-n_tracks // _TRACKS_A_WORK), _EMBEDDING_LEN
+    spread = (1 / np.sqrt(1 + np.arange(length))).astype(np.float32)
+    shape = -(-n_tracks // _TRACKS_A_WORK), length
     centres = rng.standard_normal(shape, np.float32)
-    noise = rng.standard_normal((n_tracks, _EMBEDDING_LEN), np.float32)
+    noise = rng.standard_normal((n_tracks, length), np.float32)
     points = (np.repeat(centres, _TRACKS_A_WORK, axis=0)[:n_tracks] + 0.5 * noise) * spread
     return points / np.linalg.norm(points, axis=1, keepdims=True)
 
@@ -87,6 +88,8 @@ def measure_recordings(n_tracks):
 def parts_of(index, path):
     """What `index.identify(path)` consists of: dict of name to function."""
     from mulkinet.features.audio import decode
+    from mulkinet.identify.chroma import chroma_of
+    from mulkinet.identify.reranking import NEAREST, Reranking
 
     embedder, search, asked = index.embedder, index.search, []
     nearest = search.nearest
@@ -96,11 +99,15 @@ def parts_of(index, path):
     y = decode(path).y
     recording = embedder.from_samples(y)
     embedding = embedder.embed([recording])
+    frames = chroma_of(recording, embedder)
+    rows, distances = (part[0] for part in nearest(embedding, NEAREST))
+    reranking = Reranking(index.data.chroma, 1.0)
     return {
         "decoding": lambda: decode(path),
         f"features ({embedder.feature})": lambda: embedder.from_samples(y),
         "embedding": lambda: embedder.embed([recording]),
         f"search (k {asked})": lambda: [nearest(embedding, k) for k in asked],
+        "alignment of 50": lambda: reranking.reorder(frames, rows, distances),
     }
 
 
@@ -116,24 +123,25 @@ def write_recordings(folder):
 
 def write_large_index(folder, recordings, n_tracks):
     """Writes an index of `n_tracks` tracks, as `Index.build` makes it of a few: its path."""
-    from mulkinet import Index, build_model, save_model
-    from mulkinet.features.resize import TrackLength
-    from mulkinet.identify.embedder import stored_settings
+    from mulkinet import Index
+    from mulkinet.identify.chroma import KeptChroma
     from mulkinet.identify.index_file import IDS, write_index
-    from mulkinet.identify.search import with_cells
+    from mulkinet.identify.search import prepare
 
-    model = build_model("mulkinet")
-    settings = stored_settings("hpcp", TrackLength(spect_len=500))
-    model.metadata = {"feature": "hpcp", "feature_settings": settings, "n_frames": model.n_frames}
-    save_model(model, folder / "model.h5")
     (folder / "one" / "work").mkdir(parents=True)
     shutil.copy(recordings[0], folder / "one" / "work")
-    index = Index.build(folder / "i.index", folder / "one", folder / "model.h5", progress=False)
+    index = Index.build(folder / "i.index", folder / "one", progress=False)
     numbers = np.arange(n_tracks)
     columns = {name: numbers.astype(str).astype(object) for name in IDS}
     columns["work_id"] = (numbers // _TRACKS_A_WORK).astype(str).astype(object)
-    data = replace(index.data, ids=columns, embeddings=make_embeddings(n_tracks))
-    write_index(index.path, with_cells(data, click.echo))
+    rng = np.random.default_rng(0)
+    chroma = KeptChroma(
+        rng.integers(0, 256, (n_tracks * _CHROMA_FRAMES, 12), np.uint8),
+        np.arange(n_tracks + 1) * _CHROMA_FRAMES,
+    )
+    embeddings = make_embeddings(n_tracks, index.data.embeddings.shape[1])
+    data = replace(index.data, ids=columns, embeddings=embeddings, chroma=chroma, survey=None)
+    write_index(index.path, prepare(data, click.echo))
     return index.path
 
 
@@ -225,7 +233,7 @@ def _stereo_chords(seed):
 
 
 @click.command(cls=Command)
-@click.option("--tracks", default=100_000, type=click.IntRange(100), help="Tracks of the index.")
+@click.option("--tracks", default=10_000, type=click.IntRange(100), help="Tracks of the index.")
 @click.option("--embeddings", default=1_000_000, type=click.IntRange(200), help="For the search.")
 def main(tracks, embeddings):
     """Measure the speed of identification and of search."""
