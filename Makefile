@@ -34,8 +34,8 @@ demo: install ## make covers, extract features, train, evaluate, identify: some 
 	$(PYTHON) -m mulkinet identify --index datasets/demo.index \
 		$$(work=$$(head -n 1 meta/DEMO-TEST | cut -f 1); echo datasets/demo_audio/$$work/$${work}_p1.flac)
 
-test: install ## the test suite without its slow tests
-	$(PYTHON) -m pytest
+test: install ## the test suite without its slow tests, a file at a time in two processes
+	$(PYTHON) -m pytest -n 2 --dist loadfile
 
 test-slow: install ## the slow tests alone
 	$(PYTHON) -m pytest -m slow

@@ -231,6 +231,7 @@ def test_resuming_ends_as_an_uninterrupted_run(store_path, tmp_path, monkeypatch
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
 
+@pytest.mark.slow
 def test_kill_9_and_resume(store_path, tmp_path, monkeypatch):
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
