@@ -40,10 +40,11 @@ def direct_network(network):
 def _cqtnet(x, options):
     """Convolutions, norms and maxima one by one, as in its table."""
     kernels = [(12, 3), (13, 3), (13, 3)] + 7 * [(3, 3)]
+    times = (1, 2, 2, 2, 4, 4, 8, 8, 16, 16)
     x = keras.layers.ZeroPadding2D((6, 0))(x)
     for i, kernel in enumerate(kernels):
         x = keras.layers.Conv2D(
-            options["width"] * 2 ** ((i + 1) // 2),
+            options["width"] * times[i],
             kernel,
             dilation_rate=(1, 1 + i % 2),
             use_bias=False,

@@ -21,7 +21,6 @@ from mulkinet.losses import register_loss
 from mulkinet.losses.distances import pairwise_distances
 from mulkinet.losses.mining import masks
 from mulkinet.losses.objective import CliqueObjective
-from mulkinet.losses.plans import Plan
 
 __all__ = ["ClewsObjective", "best_pairs", "clews_loss"]
 
@@ -107,7 +106,7 @@ def _check(gamma, epsilon, n_pairs):
 
 @register_loss("clews")
 class ClewsObjective(CliqueObjective):
-    """CLEWS on crops of each track as its segments, drawn at random.
+    """CLEWS on the parts of each crop as the segments of a track.
 
     Args:
         network: As for `Objective`, like `rows` and `work_ids`.
@@ -116,7 +115,7 @@ class ClewsObjective(CliqueObjective):
         gamma: How fast the repulsion of two works falls with their distance.
         epsilon: Mean repulsion below which there is little to gain.
         n_pairs: Best pairs of segments in the distance of two performances.
-        n_segments: Crops of each track in a batch. The batch size counts crops.
+        n_segments: Parts of each crop; frames left over at its end are dropped.
         tracks_per_work: Tracks of each work in a batch.
         **run: As for `Objective`.
     """
@@ -148,27 +147,29 @@ class ClewsObjective(CliqueObjective):
             )
         super().check(network, options)
 
-    def plan_steps(self, rows, labels, epoch):
-        """Cliques, every track of which comes `n_segments` times in a row; see `Objective`."""
-        crops, self.batchsize = self.batchsize, self.batchsize // self._n_segments
-        try:
-            plan = super().plan_steps(rows, labels, epoch)
-        finally:
-            self.batchsize = crops
-        steps = [
-            tuple(part.repeat(self._n_segments, axis=0) for part in step) for step in plan.steps
-        ]
-        return Plan(steps, plan.seed)
+    @classmethod
+    def frames_at_once(cls, n_frames, options):
+        """See `Objective`."""
+        return n_frames // options["n_segments"]
 
     def loss(self, x, targets, step):
         """The loss of the whole batch; see `Objective`."""
-        embeddings, works, tracks, replicas = self.whole_batch(x, targets)
-        size = embeddings.shape[-1]
+        n = self._n_segments
+        embeddings, works, tracks, replicas = self.whole_batch(
+            _segments(x, n), tf.repeat(targets, n, axis=0)
+        )
         loss = clews_loss(
-            tf.reshape(embeddings, [-1, self._n_segments, size]),
-            works[:: self._n_segments],
-            tracks=tracks[:: self._n_segments],
+            tf.reshape(embeddings, [-1, n, embeddings.shape[-1]]),
+            works[::n],
+            tracks=tracks[::n],
             distance=self.network.distance,
             **self._options,
         )
         return loss / replicas, {}
+
+
+def _segments(x, n):
+    """(batch, n_bins, n_frames) -> (batch * n, n_bins, n_frames // n), a track's parts one after another."""
+    n_bins, n_frames = x.shape[1], x.shape[2] // n
+    parts = tf.reshape(x[:, :, : n * n_frames], [-1, n_bins, n, n_frames])
+    return tf.reshape(tf.transpose(parts, [0, 2, 1, 3]), [-1, n_bins, n_frames])

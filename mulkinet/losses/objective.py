@@ -71,6 +71,11 @@ class Objective:
                 "train it with --loss twin"
             )
 
+    @classmethod
+    def frames_at_once(cls, n_frames, options):
+        """Frames of a crop of `n_frames` that the network is shown at once, with these options; all by default."""
+        return n_frames
+
     def build(self):
         """The model to train; the network itself unless overridden."""
         return self.network

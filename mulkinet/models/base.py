@@ -18,10 +18,6 @@ from mulkinet.models.layers import KeyInvariantConv2D, SeededDropout
 
 __all__ = ["EmbeddingNetwork", "check_choice", "check_flag", "check_positive"]
 
-# Values that go into and come out of the largest convolution at once, about. Fourier forms hold several times as many;
-# more would cost memory and save little time on a CPU.
-VALUES_AT_ONCE = 24_000_000
-
 
 class EmbeddingNetwork(tf.keras.Model):
     """A network that maps pitch features to embeddings; base of all networks of `mulkinet.models`.
@@ -38,6 +34,8 @@ class EmbeddingNetwork(tf.keras.Model):
         n_bins: Rows of its input.
         n_frames: Frames of its input; None where any length goes.
         min_frames: The shortest input it can take.
+        values_at_once: Values that go into and come out of the largest convolution at once in inference, about. Fourier
+            forms hold several times as many; more would cost memory and save little time on a CPU.
         metadata: What belongs to the trained model and not to the network: feature, feature_settings, n_frames, pad,
             classes, training. Plain and JSON-able; empty on a new network.
     """
@@ -50,6 +48,7 @@ class EmbeddingNetwork(tf.keras.Model):
     n_bins = None
     n_frames = None
     min_frames = 1
+    values_at_once = 24_000_000
     metadata = None
     classifier_dropout = 0.0
     classifier_bias = False
@@ -127,7 +126,7 @@ class EmbeddingNetwork(tf.keras.Model):
         self.check_input(x.shape)
         kernels = self.transformed_kernels() if kernels is None else kernels
         n_values = len(x) * x.shape[2] * self._largest_maps()
-        n_parts = min(len(x), -(-n_values // VALUES_AT_ONCE))
+        n_parts = min(len(x), -(-n_values // self.values_at_once))
         parts = [
             self._embed_batch(tf.constant(part, tf.float32), *kernels)
             for part in np.array_split(x, n_parts)

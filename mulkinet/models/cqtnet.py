@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from mulkinet.models import register_network
 from mulkinet.models.base import EmbeddingNetwork, check_flag, check_positive
-from mulkinet.models.layers import L2Normalize
+from mulkinet.models.layers import BinConv2D, L2Normalize
 
 __all__ = ["CQTNet", "DivideByMaximum", "HalveTime"]
 
@@ -133,6 +133,8 @@ class CQTNet(EmbeddingNetwork):
         },
     }
     distance = "cosine"
+    # A track of three minutes at a time: maps of more leave the processor's own memory between two layers.
+    values_at_once = 3_000_000
     padded_frames = PADDED_FRAMES
     classifier_bias = True
 
@@ -161,30 +163,31 @@ class CQTNet(EmbeddingNetwork):
         return self.get_layer("embedding").output
 
     def _compile(self):
-        """Inference with every norm folded into its convolution, whose dilation needs no gradient and so no copies."""
-        units = [
-            (self.get_layer(f"conv{i}"), self.get_layer(f"norm{i}"))
-            for i in range(len(CONVOLUTIONS))
-        ]
-        pools = {i: self.get_layer(f"pool{i}") for i, unit in enumerate(CONVOLUTIONS) if unit[3]}
-        last = (
-            "maximum",
-            "projection",
-            "embedding",
-            *(["unit"] if self.options["normalized"] else []),
-        )
+        """Inference with every norm folded into its convolution, and each of these in the form with the least work."""
+        convolutions = [self.get_layer(f"conv{i}") for i in range(len(CONVOLUTIONS))]
+        norms = [self.get_layer(f"norm{i}") for i in range(len(CONVOLUTIONS))]
+        forms = [layer.form for layer in convolutions]
+        last = ("projection", "embedding", *(["unit"] if self.options["normalized"] else []))
 
         def fold():
-            return [tensor for unit in units for tensor in _folded(*unit)]
+            folded = [_folded(*unit) for unit in zip(convolutions, norms)]
+            return [
+                value
+                for form, (kernel, shift) in zip(forms, folded)
+                for value in (form.transform(kernel), shift)
+            ]
 
         def embed(x, *folded):
             x = self.get_layer("division")(x) if self.options["divide"] else x
             x = self.get_layer("padding")(self.get_layer("channel")(x))
-            for i, (_, dilation, _, _) in enumerate(CONVOLUTIONS):
-                kernel, shift = (tf.cast(value, x.dtype) for value in folded[2 * i : 2 * i + 2])
-                x = tf.nn.conv2d(x, kernel, 1, "VALID", dilations=(1, dilation))
-                x = tf.nn.relu(tf.nn.bias_add(x, shift))
-                x = pools[i](x) if i in pools else x
+            for i, (form, kernel, shift) in enumerate(zip(forms, folded[::2], folded[1::2])):
+                x = form.convolve(x, tf.cast(kernel, x.dtype))
+                # Maxima first: what comes after them does not fall, and has half the frames or one value left.
+                if CONVOLUTIONS[i][3]:
+                    x = _halved(x)
+                if i == len(forms) - 1:
+                    x = tf.reduce_max(x, axis=[1, 2])
+                x = tf.nn.relu(tf.nn.bias_add(x, tf.cast(shift, x.dtype)))
             for name in last:
                 x = self.get_layer(name)(x)
             return x
@@ -207,13 +210,8 @@ def _convolutions(x, width):
     x = tf.keras.layers.Reshape((N_BINS, -1, 1), name="channel")(x)
     x = tf.keras.layers.ZeroPadding2D((FIRST_PADDING, 0), name="padding")(x)
     for i, (kernel, dilation, times, pooled) in enumerate(CONVOLUTIONS):
-        x = tf.keras.layers.Conv2D(
-            times * width,
-            kernel,
-            dilation_rate=(1, dilation),
-            use_bias=False,
-            kernel_initializer=_start(),
-            name=f"conv{i}",
+        x = BinConv2D(
+            times * width, kernel, dilation, kernel_initializer=_start(), name=f"conv{i}"
         )(x)
         x = tf.keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"norm{i}")(x)
         x = tf.keras.layers.ReLU(name=f"relu{i}")(x)
@@ -230,11 +228,15 @@ class HalveTime(tf.keras.layers.Layer):
     """
 
     def call(self, inputs):
-        return tf.nn.max_pool2d(inputs, (1, 2), (1, 2), [[0, 0], [0, 0], [1, 1], [0, 0]])
+        return _halved(inputs)
 
     def compute_output_shape(self, input_shape):
         batch, rows, n_frames, channels = input_shape
         return batch, rows, None if n_frames is None else n_frames // 2 + 1, channels
+
+
+def _halved(x):
+    return tf.nn.max_pool2d(x, (1, 2), (1, 2), [[0, 0], [0, 0], [1, 1], [0, 0]])
 
 
 def _start():

@@ -4,7 +4,7 @@ Conventions: feature maps are (batch, rows, n_frames, channels), with the 12 dis
 `mulkinet.models.pitch_rows`. Where the published networks take a mean over all their rows, the layer is told how many
 there were (`n_rows`) and counts the repeated ones twice, which gives the same numbers.
 
-Public names: `KeyInvariantConv2D`, `PooledPReLU`, `RowWeightedBatchNorm`, `TimeSummary`, `L2Normalize`,
+Public names: `BinConv2D`, `KeyInvariantConv2D`, `PooledPReLU`, `RowWeightedBatchNorm`, `TimeSummary`, `L2Normalize`,
 `SeededDropout`, `LEAKY_SLOPE`, `SUMMARIES`. Attention has a module of its own.
 
 Papers: Cao 2020 (ISSPIT), MulKINet; Xu, Chen, Lin 2018 (ICASSP), key-invariant convolution; McFee, Salamon, Bello 2018
@@ -15,12 +15,14 @@ import contextlib
 
 import tensorflow as tf
 
+from mulkinet.models.bin_convolution import PlainForm, choose_bin_form
 from mulkinet.models.dft_convolution import DirectForm, choose_form
 from mulkinet.models.pitch_rows import found_in_rows, mean_over_rows, row_weights
 
 __all__ = [
     "LEAKY_SLOPE",
     "SUMMARIES",
+    "BinConv2D",
     "KeyInvariantConv2D",
     "L2Normalize",
     "PooledPReLU",
@@ -114,6 +116,49 @@ class KeyInvariantConv2D(tf.keras.layers.Conv2D):
     def get_config(self):
         config = {**super().get_config(), "key_pool": self.key_pool, "extremes": self.extremes}
         del config["padding"]
+        return config
+
+
+@_register
+class BinConv2D(tf.keras.layers.Conv2D):
+    """Convolution over bins, which are no circle, and time, dilated along time only, without bias or padding.
+
+    Input (batch, n_bins, n_frames, channels) -> (batch, n_bins - height + 1, frames left, filters). How it is computed
+    follows from the shape, but on a GPU and in half precision, where it is an ordinary convolution.
+
+    Attributes:
+        form: A form of `mulkinet.models.bin_convolution`, once the layer is built.
+
+    Args:
+        filters: Output channels.
+        kernel_size: (height, width).
+        dilation: Of the kernel along time, >= 1.
+        **kwargs: As for `tf.keras.layers.Conv2D`; padding, strides and bias are not to be chosen.
+    """
+
+    def __init__(self, filters, kernel_size, dilation=1, **kwargs):
+        super().__init__(
+            filters, kernel_size, dilation_rate=(1, dilation), use_bias=False, **kwargs
+        )
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        shape = (tuple(self.kernel.shape), input_shape[1], self.dilation_rate[1])
+        is_half = self.compute_dtype in ("float16", "bfloat16")
+        is_plain = is_half or tf.config.get_visible_devices("GPU")
+        self.form = PlainForm(*shape) if is_plain else choose_bin_form(*shape)
+
+    def call(self, inputs):
+        if isinstance(self.form, PlainForm):
+            return super().call(inputs)
+        outputs = self.form.convolve(inputs, self.form.transform(self.kernel))
+        outputs.set_shape(self.compute_output_shape(inputs.shape))
+        return outputs
+
+    def get_config(self):
+        config = {**super().get_config(), "dilation": self.dilation_rate[1]}
+        for name in ("padding", "dilation_rate", "use_bias"):
+            del config[name]
         return config
 
 

@@ -150,7 +150,10 @@ def _prepare(settings, phases, open_data, init_from, strategy, report):
 
     network, started = new_network()
     for phase, _ in phases:
-        LOSSES.get(phase["loss"]).check(network, _options_of_loss(phase))
+        loss, loss_options = LOSSES.get(phase["loss"]), _options_of_loss(phase)
+        loss.check(network, loss_options)
+        for n_frames in crop_lengths(settings):
+            network.check_input((None, None, loss.frames_at_once(n_frames, loss_options)))
     augment = _augmentation(settings["augment"])
     data = open_data()
     n_bins = data.store.settings(data.feature)["n_bins"]

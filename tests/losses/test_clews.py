@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from mulkinet.errors import MulkinetError
-from mulkinet.losses.clews import best_pairs, clews_loss
+from mulkinet.losses.clews import _segments, best_pairs, clews_loss
 
 
 def naive_best_pairs(matrix, n_pairs):
@@ -88,3 +88,11 @@ def test_numbers_out_of_range():
     for wrong in ({"gamma": 0}, {"epsilon": 0.0}, {"n_pairs": 0}):
         with pytest.raises(MulkinetError, match="expected --gamma and --epsilon > 0"):
             clews_loss(np.zeros((2, 2, 2)), [0, 1], **wrong)
+
+
+def test_segments_are_parts_of_a_crop():
+    """Two tracks of two bins and seven frames in three parts: two frames each, the last frame left out."""
+    x = np.arange(28.0).reshape(2, 2, 7)
+    parts = _segments(tf.constant(x), 3)
+    expected = [x[track, :, 2 * part : 2 * part + 2] for track in range(2) for part in range(3)]
+    np.testing.assert_array_equal(parts, expected)

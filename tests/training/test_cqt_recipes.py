@@ -57,6 +57,20 @@ def test_clews_trains(tmp_path, monkeypatch):
     done = invoke(main, "--recipe", "covers", "--data-dir", charts, "--gpu", -1, *small, *loss)
     assert done.exit_code == 0, done.stderr
     assert "best: epoch 1" in done.stdout
+    wrong = invoke(
+        main,
+        "--recipe",
+        "cqtnet",
+        "--loss",
+        "clews",
+        "--data-dir",
+        charts,
+        "--feature",
+        "cqt",
+        "--force",
+    )
+    assert wrong.exit_code == 1
+    assert "expects at least 172 frames, found 50; name a longer crop" in wrong.stderr
 
 
 def test_lengths_of_crops():

@@ -18,7 +18,7 @@ from mulkinet.models.published.cqtnet import import_cqtnet
 from mulkinet.models.published.keras import import_keras
 from mulkinet.models.published.move import FIRST_KEYS as MOVE_KEYS
 from mulkinet.models.published.move import import_move
-from mulkinet.models.published.torch import LEGACY_START, read_state_dict
+from mulkinet.models.published.torch import LEGACY_START, open_state_dict
 
 __all__ = ["import_weights"]
 
@@ -72,20 +72,24 @@ def import_weights(path, **options):
 
 
 def _import_torch(path, options):
-    tensors = read_state_dict(path)
-    try:
-        if any(key in tensors for key in CQTNET_KEYS):
-            _refuse(options, path, "CQTNet's or Discogs-VINet's weights")
-            return import_cqtnet(tensors)
-        if any(key in tensors for key in MOVE_KEYS):
-            return import_move(tensors, **options)
-        expected = ", ".join((*MOVE_KEYS, *CQTNET_KEYS))
-        found = ", ".join(list(tensors)[:4]) or "no tensors"
-        raise MulkinetError(
-            f"expected the first key of MOVE, CQTNet or Discogs-VINet ({expected}), found {found}"
-        )
-    except MulkinetError as error:
-        raise MulkinetError(f"{path} does not fit: {error}") from error
+    with open_state_dict(path) as tensors:
+        try:
+            return _of_tensors(tensors, path, options)
+        except MulkinetError as error:
+            raise MulkinetError(f"{path} does not fit: {error}") from error
+
+
+def _of_tensors(tensors, path, options):
+    if any(key in tensors for key in CQTNET_KEYS):
+        _refuse(options, path, "CQTNet's or Discogs-VINet's weights")
+        return import_cqtnet(tensors)
+    if any(key in tensors for key in MOVE_KEYS):
+        return import_move(tensors, **options)
+    expected = ", ".join((*MOVE_KEYS, *CQTNET_KEYS))
+    found = ", ".join(list(tensors)[:4]) or "no tensors"
+    raise MulkinetError(
+        f"expected the first key of MOVE, CQTNet or Discogs-VINet ({expected}), found {found}"
+    )
 
 
 def _refuse(options, path, what):

@@ -29,7 +29,7 @@ def import_cqtnet(tensors):
     """Builds the network of a state_dict.
 
     Args:
-        tensors: {key: array}.
+        tensors: {key: array, or what `open_state_dict` gave}.
 
     Returns:
         EmbeddingNetwork: with these weights, and `metadata` that says what features it needs.

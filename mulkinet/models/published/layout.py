@@ -6,7 +6,7 @@ Public names: `copy_state_dict`, `check_axes`.
 import numpy as np
 
 from mulkinet.errors import MulkinetError
-from mulkinet.models.model_file import copy_weights, named_weights
+from mulkinet.models.model_file import named_weights
 
 __all__ = ["check_axes", "copy_state_dict"]
 
@@ -27,7 +27,7 @@ def check_axes(tensors, needed):
     for key, n_axes in needed.items():
         if key not in tensors:
             raise MulkinetError(f"{key} is missing")
-        if tensors[key].ndim != n_axes:
+        if len(tensors[key].shape) != n_axes:
             raise MulkinetError(f"{key}: expected {n_axes} axes, found {tensors[key].shape}")
 
 
@@ -36,7 +36,7 @@ def copy_state_dict(model, tensors, their_layer=str, unused=()):
 
     Args:
         model: EmbeddingNetwork.
-        tensors: {key: array}; batches counted (`num_batches_tracked`) are passed over.
+        tensors: {key: array, or what `open_state_dict` gave}; batches counted (`num_batches_tracked`) are passed over.
         their_layer: Function from our layer's name to theirs; "" where the weight stands alone.
         unused: Keys that may be there and are passed over.
 
@@ -62,10 +62,8 @@ def copy_state_dict(model, tensors, their_layer=str, unused=()):
     if problems:
         more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise MulkinetError(f"{'; '.join(problems[:3])}{more}")
-    variables = named_weights(model).items()
-    copy_weights(
-        model, {name: _ours(tensors[keys[name]], variable) for name, variable in variables}
-    )
+    for name, variable in named_weights(model).items():
+        variable.assign(_ours(np.asarray(tensors[keys[name]]), variable))
 
 
 def _their_key(name, their_layer):

@@ -35,7 +35,7 @@ def import_move(tensors, **options):
     """Builds the network of a state_dict.
 
     Args:
-        tensors: {key: array}.
+        tensors: {key: array, or what `open_state_dict` gave}.
         **options: Options of `move` that shapes do not tell: `sum_method` where it is not the paper's,
             `final_activation` where the linear layer has a bias, `invariance`.
 

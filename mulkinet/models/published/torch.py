@@ -4,12 +4,13 @@ Such a file holds a pickle, a small program that names what to make, and the ten
 program is run by Python's own `Unpickler` with a list of admitted names: tensors and containers. Any other name (a
 date, a NumPy number, a class) becomes an empty stand-in, whose call does nothing, so that a checkpoint that holds
 more than weights can be read; a stand-in among the weights is an error that tells its name. Numbers are read of the
-weights only.
+weights only, one tensor at a time as they are asked for, so that a file is never in memory whole.
 
-Public names: `read_state_dict`, `LEGACY_START`.
+Public names: `open_state_dict`, `read_state_dict`, `LEGACY_START`.
 """
 
 import collections
+import contextlib
 import math
 import pickle
 import zipfile
@@ -21,7 +22,7 @@ import numpy as np
 from mulkinet.errors import MulkinetError
 from mulkinet.models.model_file import reason_of
 
-__all__ = ["LEGACY_START", "read_state_dict"]
+__all__ = ["LEGACY_START", "open_state_dict", "read_state_dict"]
 
 STORAGES = {
     "torch.DoubleStorage": "f8",
@@ -139,23 +140,41 @@ class _Unpickler(pickle.Unpickler):
         return tensor
 
 
-def read_state_dict(path):
-    """Reads a state_dict, by itself or as `model_state_dict` or `state_dict` of a checkpoint.
+class _Stored:
+    """A tensor of an open file: `numpy.asarray` reads its numbers, in this machine's byte order.
+
+    Attributes:
+        shape: tuple.
+    """
+
+    def __init__(self, tensor, read, order):
+        _check_place(tensor)
+        self.shape = tensor.shape
+        self._tensor, self._read, self._order = tensor, read, order
+
+    def __array__(self, dtype=None):
+        array = _array(self._tensor, self._read, self._order)
+        return array if dtype is None else array.astype(dtype, copy=False)
+
+
+@contextlib.contextmanager
+def open_state_dict(path):
+    """Opens a state_dict, by itself or as `model_state_dict` or `state_dict` of a checkpoint.
 
     Args:
         path: A file that `torch.save` wrote.
 
-    Returns:
-        dict of key to array, in this machine's byte order.
+    Yields:
+        dict of key to what has a shape, and is read by `numpy.asarray` within the block.
 
     Raises:
-        MulkinetError: It is damaged, its weights are anything but tensors (the first such name is told), or it has
-            no weights.
+        MulkinetError: It is damaged, which may be found out only within the block, its weights are anything but
+            tensors (the first such name is told), or it has no weights.
     """
-    read = _read_zip if zipfile.is_zipfile(path) else _read_stream
+    open_kind = _open_zip if zipfile.is_zipfile(path) else _open_stream
     try:
-        with open(path, "rb") as file:
-            return read(file, path)
+        with open(path, "rb") as file, open_kind(file, path) as tensors:
+            yield tensors
     except _DAMAGE as error:
         raise MulkinetError(
             f"expected a PyTorch state_dict, found {path}, which is truncated or damaged "
@@ -164,7 +183,14 @@ def read_state_dict(path):
         ) from error
 
 
-def _read_zip(file, path):
+def read_state_dict(path):
+    """Reads a state_dict whole: dict of key to array; arguments and errors as of `open_state_dict`."""
+    with open_state_dict(path) as tensors:
+        return {key: np.asarray(tensor) for key, tensor in tensors.items()}
+
+
+@contextlib.contextmanager
+def _open_zip(file, path):
     with zipfile.ZipFile(file) as archive:
         names = archive.namelist()
         programs = [name for name in names if name.rpartition("/")[2] == "data.pkl"]
@@ -181,12 +207,12 @@ def _read_zip(file, path):
         def read(storage):
             return archive.read(f"{root}/data/{storage.key}")
 
-        return {
-            key: _array(tensor, read, ">" if is_big else "<") for key, tensor in weights.items()
-        }
+        order = ">" if is_big else "<"
+        yield {key: _Stored(tensor, read, order) for key, tensor in weights.items()}
 
 
-def _read_stream(file, path):
+@contextlib.contextmanager
+def _open_stream(file, path):
     """Magic number, version and facts of the machine, the object, its storages' keys, then these in that order."""
     _, _, machine = (_Unpickler(file).load() for _ in range(3))
     order, endian = ("<", "little") if machine["little_endian"] else (">", "big")
@@ -205,7 +231,7 @@ def _read_stream(file, path):
         file.seek(starts[storage.key])
         return file.read(storage.n * np.dtype(storage.dtype).itemsize)
 
-    return {key: _array(tensor, read, order) for key, tensor in weights.items()}
+    yield {key: _Stored(tensor, read, order) for key, tensor in weights.items()}
 
 
 def _weights(unpickler, path):
@@ -240,18 +266,23 @@ def _refusal(path, name):
     )
 
 
-def _array(tensor, read, order):
-    """The tensor's numbers, checked to lie inside its storage; `read` gives the storage's bytes."""
+def _check_place(tensor):
+    """Raises ValueError unless the tensor lies inside its storage."""
     storage, offset, shape, strides = tensor
-    dtype = np.dtype(order + storage.dtype)
-    data = read(storage)
-    if len(data) != storage.n * dtype.itemsize:
-        raise ValueError(f"{len(data)} bytes for {storage.n} numbers of {dtype}")
     last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides))
     size = math.prod(shape)
     inside = offset >= 0 and len(shape) == len(strides) and min((*strides, *shape, 0)) == 0
     if not inside or size > storage.n or (size and last >= storage.n):
         raise ValueError(f"a tensor of {shape} does not fit its storage of {storage.n}")
+
+
+def _array(tensor, read, order):
+    """The tensor's numbers; `read` gives its storage's bytes."""
+    storage, offset, shape, strides = tensor
+    dtype = np.dtype(order + storage.dtype)
+    data = read(storage)
+    if len(data) != storage.n * dtype.itemsize:
+        raise ValueError(f"{len(data)} bytes for {storage.n} numbers of {dtype}")
     numbers = np.frombuffer(data, dtype).astype(dtype.newbyteorder("="), copy=False)
     bytes_ = [stride * dtype.itemsize for stride in strides]
     return np.lib.stride_tricks.as_strided(numbers[offset:], shape, bytes_, writeable=False)
