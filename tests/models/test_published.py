@@ -273,7 +273,7 @@ def test_the_stream_of_before_1_6(path, tensors, order):
 def test_damaged_streams(path, tensors):
     data = stream_of(tensors)
     path.write_bytes(data[:-5])
-    refused(path, "truncated or damaged .3 bytes for 1 numbers")
+    refused(path, "truncated or damaged .5 bytes are missing")
     path.write_bytes(data[:400])
     refused(path, "truncated or damaged")
     path.write_bytes(data.replace(b"NtQ", b"K\x01tQ", 1))

@@ -226,6 +226,9 @@ def _open_stream(file, path):
             raise ValueError(f"a storage of {n} numbers where {storage.n} were expected")
         starts[key] = file.tell()
         file.seek(n * np.dtype(storage.dtype).itemsize, 1)
+    missing = file.tell() - file.seek(0, 2)
+    if missing > 0:
+        raise ValueError(f"{missing} bytes are missing at its end")
 
     def read(storage):
         file.seek(starts[storage.key])
