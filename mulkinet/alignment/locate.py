@@ -22,6 +22,9 @@ _TEMPOS = (2.0**-0.25, 1.0, 2.0**0.25)
 _KEYS = 2
 # Of the cells of a path that leads through other music.
 _SHARE_BY_CHANCE = 0.4
+# Stacks of a trace; from music around the path to the path's own, how far the share of them that recur has to come.
+# Half of a trace may be beyond a border: so many stacks are given back.
+_TRACE, _NEARER, _GIVEN_BACK = 32, 0.6, 4
 
 
 class Place(NamedTuple):
@@ -43,7 +46,9 @@ class Place(NamedTuple):
 
 
 def locate(x, y, core=None):
-    """Finds the longest trace of y in x.
+    """Finds the longest trace of y in x, and how far around it any of y is heard.
+
+    The longest ends where y goes on otherwise than x does, after a chorus that is sung once more, say.
 
     Args:
         x: Chroma of a stretch.
@@ -65,10 +70,13 @@ def locate(x, y, core=None):
     if not len(path):
         return None
     (top, left), (bottom, right) = _trimmed(path, plot)
+    # The part of y goes on with x, at the same tempo.
+    first, last = _extent(_traces(plot), top, bottom)
+    left, right = max(0, left + first - top), right + last - bottom
     return Place(
         score,
-        int(top),
-        int(bottom) + STACKED,
+        first,
+        last + STACKED,
         float(left / tempo),
         float(min(len(y), (right + STACKED) / tempo)),
     )
@@ -85,3 +93,34 @@ def _trimmed(path, plot):
     end = int(np.argmax(gains))
     start = int(np.argmin(sums[: end + 1]))
     return path[start], path[max(end - 1, start)]
+
+
+def _traces(plot):
+    """Of each row the largest share of cells on a diagonal around it that recur, or whose neighbour in the row does."""
+    n_rows, n_columns = plot.shape
+    near = np.pad(plot, ((0, 0), (1, 1))).astype(bool)
+    near = near[:, :-2] | near[:, 1:-1] | near[:, 2:]
+    # Read as rows that are longer by one, row i begins i cells further left: a diagonal is a column.
+    cells = np.pad(np.pad(near, ((0, 0), (n_rows, 0))).ravel(), (0, n_rows))
+    skewed = cells.reshape(n_rows, n_rows + n_columns + 1)
+    sums = np.pad(np.cumsum(skewed, axis=0, dtype=np.int32), ((1, 0), (0, 0)))
+    rows = np.arange(n_rows)
+    first, end = np.maximum(rows - _TRACE // 2, 0), np.minimum(rows + _TRACE // 2, n_rows)
+    return (sums[end] - sums[first]).max(axis=1) / (end - first)
+
+
+def _extent(shares, top, bottom):
+    """First and last row of where the shares are nearer to those of rows `top` to `bottom` than to those of the rest.
+
+    The middle third is always within.
+    """
+    inside = np.zeros(len(shares), bool)
+    inside[top : bottom + 1] = True
+    if inside.all():
+        return int(top), int(bottom)
+    around, own = np.median(shares[~inside]), np.median(shares[inside])
+    sums = np.concatenate([[0.0], np.cumsum(shares - around - _NEARER * (own - around))])
+    third = (bottom + 1 - top) // 3
+    first = int(np.argmin(sums[: top + third + 1]))
+    last = bottom - third + int(np.argmax(sums[bottom + 1 - third :]))
+    return max(0, first - _GIVEN_BACK), min(len(shares) - 1, int(last) + _GIVEN_BACK)

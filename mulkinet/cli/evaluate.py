@@ -110,6 +110,17 @@ _FOLDER = click.Path(file_okay=False)
     help="Write per-query results, embeddings and distance weights into this folder.",
 )
 @click.option("--report", type=_FOLDER, help="Write an HTML report with figures into this folder.")
+@click.option(
+    "--beside",
+    multiple=True,
+    type=_FILE,
+    help="Another run, written with --json, to draw in the report's figure; several times for several.",
+)
+@click.option(
+    "--audio-dir",
+    type=_FOLDER,
+    help="Folder the store was made of: the report plays its recordings.",
+)
 @cluster_options(
     unfit=lambda options: (
         None
@@ -118,18 +129,35 @@ _FOLDER = click.Path(file_okay=False)
     )
 )
 @click.pass_context
-def main(ctx, test_ls, query_ls, val_ls, memory, ci, conventions, json_file, out, report, **system):
+def main(
+    ctx,
+    test_ls,
+    query_ls,
+    val_ls,
+    memory,
+    ci,
+    conventions,
+    json_file,
+    out,
+    report,
+    beside,
+    audio_dir,
+    **system,
+):
     """Rank every track's candidates and score the rankings.
 
     Without --data-dir the demo set is used, and made first if it is missing.
     """
     from mulkinet.evaluation.evaluator import run_evaluation
-    from mulkinet.evaluation.results import describe, write_json, write_tables
+    from mulkinet.evaluation.results import describe, read_json, write_json, write_tables
     from mulkinet.evaluation.thresholds import choose_tau
 
     if report:
         from mulkinet.evaluation.report.page import write_report
+    elif beside or audio_dir:
+        raise click.UsageError("--beside and --audio-dir go with --report")
     _check_usage(ctx, system)
+    runs = [read_json(path) for path in beside]
     source = _source(**system)
     tau, weight, chosen_on = None, None, {}
     if val_ls:
@@ -169,7 +197,14 @@ def main(ctx, test_ls, query_ls, val_ls, memory, ci, conventions, json_file, out
     if out:
         write_tables(out, evaluation, candidates)
     if report:
-        page = write_report(report, evaluation, candidates, model_file=system["model_file"])
+        page = write_report(
+            report,
+            evaluation,
+            candidates,
+            model_file=system["model_file"],
+            beside=runs,
+            audio_dir=audio_dir,
+        )
         echo(f"report: {page}")
 
 

@@ -13,14 +13,18 @@ from click.testing import CliRunner
 import mulkinet
 from mulkinet import Index
 from mulkinet.alignment.chroma import prepare
-from mulkinet.alignment.locate import locate
+from mulkinet.alignment.locate import _traces, locate
 from mulkinet.cli.main import main
 from mulkinet.data.store_writer import StoreWriter
 from mulkinet.errors import MulkinetError, SkippedInput
+from mulkinet.features.provenance import SR
+from mulkinet.sources.demo.performer import perform
+from mulkinet.sources.demo.renderer import render
 from tests.commands import invoke
 
 RATE = 250 / 180
 N_WORKS = 12
+RENDERED = range(6)
 PARTS = [(3, 20, 150, 5), (None, 0, 60, 0), (11, 60, 120, 0), (7, 0, 110, -4)]
 
 
@@ -129,6 +133,57 @@ def test_a_stretch_is_located_in_its_track():
     assert (place.start_x, place.start_y) == (pytest.approx(40, abs=4), pytest.approx(50, abs=4))
     assert (place.end_x, place.end_y) == (pytest.approx(140, abs=4), pytest.approx(150, abs=4))
     assert place.score > 60
+
+
+def test_traces_are_the_best_diagonals(rng):
+    plot = (rng.random((50, 70)) < 0.2).astype(np.uint8)
+    near = [[plot[i, max(0, j - 1) : j + 2].any() for j in range(70)] for i in range(50)]
+    for i, share in enumerate(_traces(plot)):
+        rows = range(max(0, i - 16), min(50, i + 16))
+        diagonals = [
+            [near[row][row + shift] for row in rows if 0 <= row + shift < 70]
+            for shift in range(-49, 70)
+        ]
+        assert share == pytest.approx(max(map(sum, diagonals)) / len(rows))
+
+
+def test_a_part_goes_on_where_the_recording_has_it_in_another_order():
+    # What is played last comes first in the track: one path holds half of it.
+    y, other = unlike_any(1, 480), np.random.default_rng(0).random((12, 120)) ** 4
+    x = np.concatenate([other[:, :60], y[:, 300:360], y[:, 100:160], other[:, 60:]], axis=1)
+    place = locate(prepare(x), prepare(y))
+    assert place.score < 90
+    assert (place.start_x, place.end_x) == (pytest.approx(60, abs=8), pytest.approx(180, abs=8))
+
+
+@pytest.mark.slow
+def test_rendered_performances(tmp_path):
+    """Audio with exact truth: noise, silence and an unknown work between performances that the index does not hold."""
+    rng = np.random.default_rng(0)
+    silence, noise = np.zeros(8 * SR, np.float32), 0.02 * rng.standard_normal(12 * SR)
+    for work in RENDERED:
+        for number in (0, 2, 3):
+            path = tmp_path / "library" / f"w{work}" / f"p{number}.flac"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(path, render(perform(0, work, number)), SR)
+    index = Index.build(
+        tmp_path / "i", tmp_path / "library", baseline="mean-chroma", feature="hpcp", progress=False
+    )
+    unknown = render(perform(0, 50, 0))[: 15 * SR]
+    parts, truth, at = [], [], 0
+    for between, work in zip((silence, noise, unknown), (3, 0, 5)):
+        song = render(perform(0, work, 1))
+        truth.append((f"w{work}", (at + len(between)) / SR, (at + len(between) + len(song)) / SR))
+        parts += [between, song]
+        at += len(between) + len(song)
+    spans = index.set_list(np.concatenate([*parts, silence]), least=0, progress=False).spans
+    named = sum(
+        max(0, min(span.end_sec, end) - max(span.start_sec, start))
+        for work, start, end in truth
+        for span in spans
+        if span.work_id == work
+    )
+    assert named / sum(end - start for _, start, end in truth) > 0.5
 
 
 def test_the_command(built, library, tmp_path):

@@ -1,5 +1,7 @@
 """The application's page in a browser."""
 
+import base64
+
 import pytest
 
 from tests.identify.songs import write_song
@@ -29,6 +31,31 @@ def test_identify(page, served, tmp_path, width):
     )
     page.evaluate("stopAll()")
     page.screenshot(tmp_path / "page.png")
+    page.check(served.address)
+
+
+def test_drop(page, served, tmp_path):
+    y = write_song(tmp_path / "query.wav", 3, 2, seconds=16).read_bytes()
+    page.evaluate(
+        f"window.sound = Uint8Array.from(atob('{base64.b64encode(y).decode()}'), c => c.charCodeAt(0))"
+    )
+    page.evaluate("window.dropped = new DataTransfer()")
+    page.evaluate("dropped.items.add(new File([sound], 'dropped.wav'))")
+    for kind in ("dragenter", "dragover"):
+        page.evaluate(
+            f"window.event_ = new DragEvent('{kind}', {{dataTransfer: dropped, bubbles: true, cancelable: true}});"
+            "id('drop').dispatchEvent(event_)"
+        )
+        # A browser drops only where this was done.
+        assert page.evaluate("event_.defaultPrevented && id('drop').classList.contains('over')")
+    page.evaluate(
+        "id('drop').dispatchEvent(new DragEvent('drop', {dataTransfer: dropped, bubbles: true, cancelable: true}))"
+    )
+    page.wait("document.querySelectorAll('.candidates > li').length === 6")
+    text = page.evaluate("id('answer').innerText")
+    assert "dropped.wav" in text
+    assert "1. w3" in text
+    assert not page.evaluate("id('drop').classList.contains('over')")
     page.check(served.address)
 
 

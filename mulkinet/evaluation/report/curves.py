@@ -2,7 +2,7 @@
 
 Conventions: `ranks` and `counts` are those of `metrics`, `pairs` is a thresholds.PairCounts.
 
-Public names: `first_cover_curve`, `ranking_precision_recall`, `pair_precision_recall`, `error_curve`,
+Public names: `chance_curve`, `first_cover_curve`, `ranking_precision_recall`, `pair_precision_recall`, `error_curve`,
 `precision_by_size`, `principal_plane`, `nearest`.
 """
 
@@ -11,6 +11,7 @@ import numpy as np
 from mulkinet.evaluation import metrics
 
 __all__ = [
+    "chance_curve",
     "first_cover_curve",
     "ranking_precision_recall",
     "pair_precision_recall",
@@ -36,6 +37,32 @@ def first_cover_curve(ranks, counts):
     """
     first, numbers = np.unique(metrics.first_rank(ranks, counts), return_counts=True)
     return first, np.cumsum(numbers) / len(counts)
+
+
+def chance_curve(covers, candidates, n_ranks=60):
+    """Share of queries whose first cover is within a rank, of orders drawn at random.
+
+    Args:
+        covers: (n_queries,) covers of each, at least 1.
+        candidates: (n_queries,) candidates of each, as many or more.
+        n_ranks: How many ranks, evenly spread on a logarithmic scale.
+
+    Returns:
+        (ranks (n,) ascending, shares (n,) in (0, 1]).
+
+    >>> chance_curve([1, 2], [3, 3])
+    (array([1, 2, 3]), array([0.5       , 0.83333333, 1.        ]))
+    """
+    from scipy.special import gammaln
+
+    covers, candidates = np.asarray(covers), np.asarray(candidates)
+    ranks = np.unique(np.geomspace(1, candidates.max(), n_ranks).round().astype(int))
+    # All covers are among the `left` places after a rank; where they do not fit, one is before.
+    left = candidates - np.minimum(ranks[:, None], candidates)
+    fits = left >= covers
+    missed = gammaln(left + 1) - gammaln(np.where(fits, left - covers, 0) + 1)
+    missed += gammaln(candidates - covers + 1) - gammaln(candidates + 1)
+    return ranks, 1 - np.where(fits, np.exp(missed), 0).mean(axis=1)
 
 
 def ranking_precision_recall(ranks, counts, n_levels=101):

@@ -28,6 +28,7 @@ SIZE = (6.4, 4.2)
 _BLUE, _ORANGE, _GREEN, _RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 _WORKS = (_BLUE, _ORANGE, _GREEN, "#CC79A7", "#56B4E9", _RED, "#F0E442", "#000000")
 _MARKERS = "osD^vPX*"
+_LINES = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)))
 _GREY = "#BBBBBB"
 _ERROR_TICKS = (0.0001, 0.001, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.99)
 _LEAST_ERROR = 1e-5
@@ -35,17 +36,25 @@ _N_HISTOGRAM_BINS = 60
 _LABELLED_SIZES = 20
 
 
-def first_cover(ranks, shares):
+def first_cover(ranks, shares, chance, name="", others=()):
     """Share of queries whose first cover is within a rank.
 
     Args:
         ranks: (n,) ascending ranks from 1.
         shares: (n,) shares in (0, 1].
+        chance: The same two of orders drawn at random.
+        name: What the legend calls the system.
+        others: list of (name, ranks, shares) of other systems.
     """
     figure, axes = _axes("rank of the first cover", "share of queries (%)")
-    axes.step([*ranks, ranks[-1] * 1.2], [*(100 * shares), 100], where="post", color=_BLUE)
+    end = max(ranks[-1], *(other[1][-1] for other in others), 10) * 1.2
+    systems = [(name or "this system", ranks, shares), *others]
+    for place, (_, x, y) in enumerate(systems):
+        style = {"color": _WORKS[place % len(_WORKS)], "linestyle": _LINES[place % len(_LINES)]}
+        axes.step([*x, end], [*(100 * y), 100 * y[-1]], where="post", label=f"{place}", **style)
+    axes.plot(chance[0], 100 * chance[1], color=_GREY, linestyle=":", label="by chance")
     axes.set_xscale("log")
-    axes.set_xlim(0.9, max(ranks[-1] * 1.2, 12))
+    axes.set_xlim(0.9, end)
     axes.set_ylim(0, 103)
     for rank in (1, 10):
         share = 100 * float(np.max(shares[ranks <= rank], initial=0))
@@ -54,6 +63,8 @@ def first_cover(ranks, shares):
             f"{share:.1f} % within {rank}", (rank, share), (6, -12), textcoords="offset points"
         )
     axes.xaxis.set_major_formatter(FuncFormatter(lambda rank, _: f"{rank:g}"))
+    for text, (label, *_) in zip(axes.legend(fontsize=8).get_texts(), systems):
+        text.set(text=_shortened(label, 60), parse_math=False)
     return figure
 
 

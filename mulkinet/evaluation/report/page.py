@@ -9,6 +9,8 @@ import base64
 import csv
 import datetime
 import math
+import os
+import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +19,7 @@ import numpy as np
 from mulkinet.errors import MulkinetError
 from mulkinet.evaluation import metrics
 from mulkinet.evaluation.report import curves
-from mulkinet.evaluation.results import versions
+from mulkinet.evaluation.results import COUNTS, versions
 from mulkinet.files.atomic import atomic_path
 
 try:
@@ -77,7 +79,7 @@ class _Drawing:
     source: str = ""
 
 
-def write_report(directory, evaluation, candidates, *, model_file=None):
+def write_report(directory, evaluation, candidates, *, model_file=None, beside=(), audio_dir=None):
     """Writes index.html, and figures/<name>.svg and .png.
 
     Args:
@@ -86,6 +88,8 @@ def write_report(directory, evaluation, candidates, *, model_file=None):
         candidates: inputs.Candidates it was made from.
         model_file: The model that was evaluated; training curves are drawn when its log
             (log/<tag>/epochs.csv beside models/<tag>/) is there.
+        beside: Other runs, as `results.read_json` gives them, drawn in the figure of first covers.
+        audio_dir: Folder that the store was made of, whose recordings the page plays.
 
     Returns:
         Path of index.html.
@@ -96,7 +100,7 @@ def write_report(directory, evaluation, candidates, *, model_file=None):
     directory = Path(directory)
     drawings = [
         _saved(directory / "figures", drawing)
-        for drawing in _drawings(evaluation, candidates, model_file)
+        for drawing in _drawings(evaluation, candidates, model_file, beside)
     ]
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("mulkinet.evaluation.report", "."),
@@ -118,7 +122,7 @@ def write_report(directory, evaluation, candidates, *, model_file=None):
         intervals=evaluation.intervals or {},
         conventions=evaluation.conventions or {},
         drawings=drawings,
-        hardest=_hardest(evaluation, candidates),
+        hardest=_hardest(evaluation, candidates, _audio(candidates, audio_dir, directory)),
         chance=_by_chance(evaluation),
         definitions=_DEFINITIONS,
         queries=_queries(evaluation, candidates),
@@ -130,7 +134,8 @@ def write_report(directory, evaluation, candidates, *, model_file=None):
     return path
 
 
-def _drawings(evaluation, candidates, model_file):
+def _drawings(evaluation, candidates, model_file, beside):
+    yield _first_cover_drawing(evaluation, candidates, beside)
     yield from _ranking_drawings(evaluation)
     yield from _pair_drawings(evaluation)
     yield _matrix_drawing(evaluation, candidates)
@@ -146,14 +151,32 @@ def _drawings(evaluation, candidates, model_file):
         )
 
 
-def _ranking_drawings(evaluation):
+def _first_cover_drawing(evaluation, candidates, beside):
     ranks, counts = evaluation.ranking.ranks, evaluation.ranking.counts
-    yield _Drawing(
+    caption = "Share of the queries that have a cover among the first so many candidates."
+    others = []
+    for run in beside:
+        # A query of which only the first rank is known has one cover.
+        first = np.asarray(run["queries"]["first_rank"])
+        curve = curves.first_cover_curve(first, np.ones(len(first), int))
+        others.append((f"{_system(run['settings'])}, MAP {run['scores']['MAP']:.3f}", *curve))
+        if any(run["scores"][name] != evaluation.scores[name] for name in COUNTS):
+            caption += f" {_system(run['settings'])} was evaluated on other tracks."
+    return _Drawing(
         "first_cover",
         "Rank of the first cover",
-        "Share of the queries that have a cover among the first so many candidates.",
-        figures.first_cover(*curves.first_cover_curve(ranks, counts)),
+        caption,
+        figures.first_cover(
+            *curves.first_cover_curve(ranks, counts),
+            curves.chance_curve(counts, _n_candidates(evaluation)),
+            f"{_system(candidates.settings)}, MAP {evaluation.scores['MAP']:.3f}",
+            others,
+        ),
     )
+
+
+def _ranking_drawings(evaluation):
+    ranks, counts = evaluation.ranking.ranks, evaluation.ranking.counts
     pooled = curves.pair_precision_recall(evaluation.pairs)
     yield _Drawing(
         "precision_recall",
@@ -259,7 +282,7 @@ def _history(model_file):
     return [np.array([float(row[column]) for row in rows]) for column in columns]
 
 
-def _hardest(evaluation, candidates):
+def _hardest(evaluation, candidates, audio=lambda row: None):
     selection, ranking = evaluation.selection, evaluation.ranking
     precisions = metrics.average_precision(ranking.ranks, ranking.counts)
     first = metrics.first_rank(ranking.ranks, ranking.counts)
@@ -270,12 +293,18 @@ def _hardest(evaluation, candidates):
     for query in hardest:
         columns, distances, is_cover = curves.nearest(evaluation, query, _TOP)
         found = [
-            {"name": _name(candidates, row), "distance": distance, "is_cover": cover}
+            {
+                "name": _name(candidates, row),
+                "distance": distance,
+                "is_cover": cover,
+                "audio": audio(row),
+            }
             for row, distance, cover in zip(selection.references[columns], distances, is_cover)
         ]
         described.append(
             {
                 "name": _name(candidates, selection.queries[query]),
+                "audio": audio(selection.queries[query]),
                 "AP": precisions[query],
                 "first_rank": int(first[query]),
                 "covers": int(ranking.counts[query]),
@@ -306,10 +335,10 @@ def _by_chance(evaluation):
     sum of 1 / k up to n: at a cover of rank k one cover is sure, the others are spread over the remaining ranks.
     """
     selection = evaluation.selection
-    n = len(selection.references) - (selection.own >= 0).astype(float)
+    n = _n_candidates(evaluation)
     covers = evaluation.ranking.counts
     harmonic = np.concatenate([[0], np.cumsum(1 / np.arange(1, len(selection.references) + 1))])
-    sums = harmonic[n.astype(int)]
+    sums = harmonic[n]
     precision = (sums + (covers - 1) * (n - sums) / np.maximum(n - 1, 1)) / n
     return {
         "MAP": float(precision.mean()),
@@ -317,6 +346,29 @@ def _by_chance(evaluation):
         "P@1": float(np.mean(covers / n)),
         "EER": 0.5,
     }
+
+
+def _n_candidates(evaluation):
+    """(n_queries,) candidates of each query, which is none itself."""
+    selection = evaluation.selection
+    return len(selection.references) - (selection.own >= 0).astype(int)
+
+
+def _audio(candidates, audio_dir, directory):
+    """What gives the address of a track's recording, relative to the page; None where it is not known."""
+    store = candidates.tracks and candidates.tracks.store
+    if audio_dir is None or store is None or "path" not in store.metadata:
+        return lambda row: None
+
+    def address(row):
+        name = store.metadata["path"][candidates.tracks.rows[row]]
+        file = Path(audio_dir, name)
+        if not name or not file.is_file():
+            return None
+        relative = os.path.relpath(file.absolute(), directory.absolute())
+        return urllib.parse.quote(Path(relative).as_posix())
+
+    return address
 
 
 def _name(candidates, row):
@@ -329,13 +381,17 @@ def _name(candidates, row):
     return f"{candidates.titles[row]} [{ids}]"
 
 
-def _title(candidates):
+def _system(settings, tracks=""):
     names = ("model_file", "baseline", "embeddings", "distances")
-    system = next((candidates.settings[name] for name in names if name in candidates.settings), "")
-    tracks = candidates.settings.get("test_ls") or candidates.settings.get("store", "")
-    heading = " on ".join(part for part in (system, Path(tracks).name) if part) or "Evaluation"
-    feature = candidates.settings.get("feature")
-    return f"{heading} ({feature})" if feature else heading
+    system = next((str(settings[name]) for name in names if name in settings), "")
+    heading = " on ".join(part for part in (system, tracks) if part) or "Evaluation"
+    heading += ", re-ranked" if settings.get("rerank") else ""
+    return f"{heading} ({settings['feature']})" if settings.get("feature") else heading
+
+
+def _title(candidates):
+    settings = candidates.settings
+    return _system(settings, Path(settings.get("test_ls") or settings.get("store", "")).name)
 
 
 def _saved(folder, drawing):

@@ -3,6 +3,7 @@
 import io
 import itertools
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,13 +11,15 @@ import pytest
 from mulkinet.evaluation.evaluator import run_evaluation
 from mulkinet.evaluation.inputs import Candidates
 from mulkinet.evaluation.report import figures
+from mulkinet.evaluation.report.curves import chance_curve
 from mulkinet.evaluation.report.page import (
     _by_chance,
+    _first_cover_drawing,
     _hardest,
     _matrix_drawing,
     write_report,
 )
-from mulkinet.evaluation.results import write_tables
+from mulkinet.evaluation.results import describe, write_tables
 from tests.browser import Browser
 from tests.commands import invoke
 
@@ -232,3 +235,50 @@ def test_queries_whose_covers_all_come_first_are_not_hard(tmp_path):
     points = np.array([[0.0], [0.1], [5.0], [5.1]])
     candidates = Candidates(points, np.array(list("aabb")), distance="euclidean")
     assert _hardest(run_evaluation(**candidates.arguments), candidates) == []
+
+
+def test_other_systems_are_drawn_beside_it(tmp_path, rng):
+    works = np.repeat([f"w{n}" for n in range(6)], 3)
+    runs = []
+    for name, noise in (("a.h5", 0.5), ("b.h5", 3.0)):
+        x = np.eye(6)[np.repeat(np.arange(6), 3)] + noise * rng.standard_normal((18, 6))
+        candidates = Candidates(x, works, settings={"model_file": name, "feature": "crema"})
+        evaluation = run_evaluation(**candidates.arguments)
+        runs.append(describe(evaluation, candidates))
+    drawing = _first_cover_drawing(evaluation, candidates, runs[:1])
+    legend = [text.get_text() for text in drawing.figure.axes[0].get_legend().get_texts()]
+    maps = [f"MAP {run['scores']['MAP']:.3f}" for run in runs]
+    assert legend == [f"b.h5 (crema), {maps[1]}", f"a.h5 (crema), {maps[0]}", "by chance"]
+    assert "other tracks" not in drawing.caption
+    runs[0]["scores"]["references"] = 17
+    drawing = _first_cover_drawing(evaluation, candidates, runs[:1])
+    assert "a.h5 (crema) was evaluated on other tracks." in drawing.caption
+
+
+def test_the_first_cover_by_chance():
+    covers, candidates = np.array([1, 2, 3]), np.array([5, 4, 6])
+    ranks, shares = chance_curve(covers, candidates)
+    assert ranks.tolist() == [1, 2, 3, 4, 5, 6]
+    for rank, share in zip(ranks, shares):
+        found = [
+            np.mean([min(places) < rank for places in itertools.combinations(range(n), c)])
+            for c, n in zip(covers, candidates)
+        ]
+        assert share == pytest.approx(np.mean(found))
+
+
+def test_recordings_are_played_where_they_are_known(tmp_path, rng):
+    (tmp_path / "audio").mkdir()
+    names = [f"{number} #.wav" for number in range(8)]
+    for name in names[1:]:
+        (tmp_path / "audio" / name).touch()
+    store = SimpleNamespace(metadata={"path": np.array(names)})
+    tracks = SimpleNamespace(store=store, rows=np.arange(8)[::-1])
+    works = np.repeat(list("abcd"), 2)
+    candidates = Candidates(rng.standard_normal((8, 3)), works, tracks=tracks)
+    evaluation = run_evaluation(**candidates.arguments)
+    page = write_report(tmp_path / "r", evaluation, candidates, audio_dir=tmp_path / "audio")
+    text = page.read_text(encoding="utf-8")
+    assert 'src="../audio/1%20%23.wav"' in text
+    assert "audio/0%20" not in text
+    assert "<audio" not in write_report(tmp_path / "r", evaluation, candidates).read_text("utf-8")
