@@ -3,7 +3,8 @@
 empty tasks    tasks per second that do nothing
 tracks         seconds of extracting hpcp of as many 3-minute tracks by the local pool and by a cluster of as many
                workers on this machine, in turn, both with workers that are up: the least and the median of some rounds,
-               and what the difference of the least is of the whole
+               and what the difference of the least is of the whole; the same of processor time, of all processes that
+               take part, which others on the machine do not change
 bytes          what a worker sends of a track, and what it would be without compression
 
 python benchmarks/cluster.py [--tracks 8] [--tasks 1000] [--rounds 3]
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+import psutil
 import soundfile
 
 from mulkinet.cli.errors import Command
@@ -63,14 +65,21 @@ def cache_in(folder):
 
 
 def seconds_of_tracks(warm, paths, n_workers, cache):
-    """Seconds of extracting all, after the workers have loaded what they need for one more."""
+    """Seconds of extracting all, and of processor time, after the workers have loaded what they need for one more."""
     with cache_in(cache):
         list(extract_all(warm, [_FEATURE], n_workers))
-        start = time.perf_counter()
+        start, before = time.perf_counter(), processor_seconds()
         for path, found in extract_all(paths, [_FEATURE], n_workers):
             if isinstance(found, str):
                 raise SystemExit(f"{path}: {found}")
-        return time.perf_counter() - start
+        return time.perf_counter() - start, processor_seconds() - before
+
+
+def processor_seconds():
+    """Of this process and all that it has started."""
+    here = psutil.Process()
+    times = [process.cpu_times() for process in (here, *here.children(recursive=True))]
+    return sum(one.user + one.system for one in times)
 
 
 def tasks_a_second(tasks, n_workers):
@@ -107,16 +116,16 @@ def main(tracks, tasks, rounds):
         with cache_in(cache / "cluster"):
             sizes = [(len(pack(x)[1]), x.nbytes) for x in (read_frames(p, _FEATURE) for p in paths)]
     sent, plain = np.mean(sizes, axis=0) / 1024
-    pool, cluster = min(pools), min(clusters)
     click.echo(f"{tasks} empty tasks: {max(rates):.0f} tasks/s, median {np.median(rates):.0f}")
     click.echo(
         f"{tracks} tracks of {_TRACK_SEC} s, {n_workers} workers, least and median of {rounds}:"
     )
-    click.echo(f"  pool     {pool:.1f} s, {np.median(pools):.1f} s")
-    click.echo(f"  cluster  {cluster:.1f} s, {np.median(clusters):.1f} s")
-    click.echo(
-        f"  {cluster / pool - 1:+.1%}, {(cluster - pool) / tracks * n_workers * 1000:.0f} ms of a worker per track"
-    )
+    for name, here, there in zip(("time", "processor time"), zip(*pools), zip(*clusters)):
+        pool, cluster = min(here), min(there)
+        click.echo(
+            f"  {name}: pool {pool:.1f}, {np.median(here):.1f} s; cluster {cluster:.1f}, {np.median(there):.1f} s; "
+            f"{cluster / pool - 1:+.1%}, {(cluster - pool) / tracks * 1000:+.0f} ms a track"
+        )
     click.echo(f"a track's {_FEATURE}: {sent:.0f} kB sent, {plain:.0f} kB uncompressed")
 
 

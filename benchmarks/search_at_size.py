@@ -4,9 +4,10 @@
               real recordings are: 0.19 with a deviation of 0.20 between works, a median of 0.68 within. Works have 1 to
               5 tracks, and each query is one more performance of a work that is there.
     build     dividing into cells, surveying, writing
-    open      reading the index and making its search, with the memory of the process: its own, and pages of the file,
-              which processes share
-    queries   one at a time in one thread, the median of 100: exact, and by cells (IVF), with recall@10 against exact
+    open      reading the index and making its search, with the memory that it takes beside pages of the file, which
+              processes share
+    queries   one at a time in one thread, the median of 100 in processor time: exact, and by cells (IVF), with the
+              recall@10 against exact
     IVF-PQ    FAISS's, which the index does not use, in the same cells: the index's search over the candidates that it
               gives, and its own order alone, as where there is no room for the embeddings
 
@@ -129,10 +130,7 @@ def measure(folder):
     data = read_index(folder / "x.index")
     search = open_search(data)
     seconds = time.perf_counter() - start
-    click.echo(
-        f"  open: {seconds:.2f} s; {_memory('RssAnon') - before:.0f} MB of its own, "
-        f"{_memory('RssFile'):.0f} MB of files"
-    )
+    click.echo(f"  open: {seconds:.2f} s; {_memory('RssAnon') - before:.0f} MB of its own")
     faiss.omp_set_num_threads(1)
     queries = np.load(folder / "queries.npy")
     exact_search = Search(data.embeddings, "scaled_cosine", survey=data.survey)
@@ -141,7 +139,7 @@ def measure(folder):
     seconds, found = _queried(search, queries)
     click.echo(
         f"  {search.kind}: {seconds:.1f} ms a query, recall@{_NEAREST} {_recall(found, exact):.3f}; "
-        f"{_memory('RssAnon') - before:.0f} MB of its own, {_memory('RssFile'):.0f} MB of files"
+        f"{_memory('RssAnon') - before:.0f} MB of its own"
     )
     for n_bytes in _PQ_BYTES:
         _measure_pq(data, search, queries, exact, n_bytes)
@@ -161,7 +159,6 @@ def _measure_pq(data, search, queries, exact, n_bytes):
         cells = data.cells.cell[first : first + _BLOCK].astype(np.int64)
         index.add_core(len(points), faiss.swig_ptr(points), None, faiss.swig_ptr(cells))
     built = time.process_time() - start
-    faiss.omp_set_num_threads(1)
     index.nprobe = data.cells.probes
     alone = _Alone(index)
     lone_ms, lone = _queried(alone, queries)
@@ -192,15 +189,15 @@ class _Alone:
 
 
 def _queried(search, queries, single=_N_QUERIES):
-    """(milliseconds of a query, the least median of some rounds; (Q, 10) rows)."""
+    """(milliseconds of processor time of a query, the least median of some rounds; (Q, 10) rows)."""
     rows = search.nearest(queries, _NEAREST)[0]
     medians = []
     for _ in range(_REPEATS):
         seconds = []
         for query in queries[:single]:
-            start = time.perf_counter()
+            start = time.process_time()
             search.nearest(query[None], _NEAREST)
-            seconds.append(time.perf_counter() - start)
+            seconds.append(time.process_time() - start)
         medians.append(np.median(seconds))
     return 1000 * min(medians), rows
 
@@ -245,6 +242,7 @@ def main(tracks, folder):
         click.echo(f"{tracks} tracks of {_LENGTH}, {processor()}, {os.cpu_count()} cores")
         if not (folder / "x.index").is_file():
             _in_a_process(build, folder, tracks)
+        os.environ["OPENBLAS_NUM_THREADS"] = "1"
         _in_a_process(measure, folder)
 
 

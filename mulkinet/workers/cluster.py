@@ -229,7 +229,7 @@ class Cluster:
         except _GONE as error:
             raise MulkinetError(
                 f"expected the scheduler at {self._address} to go on, found it gone after {n_done} of {total} tasks; "
-                "what is done is kept: start it and run the same command again"
+                "what was written is kept: start it and run the same command again"
             ) from error
         finally:
             if self._client.status == "running":
@@ -260,7 +260,7 @@ class Cluster:
         n_threads = self.n_workers
         if not n_threads and not self._is_idle:
             self._report(
-                f"no workers are left at {self._address}: waiting for one to join (Ctrl-C ends, what is done is kept)"
+                f"no workers are left at {self._address}: waiting for others (Ctrl-C ends, what was written is kept)"
             )
         self._is_idle = not n_threads
         return max(1, _TASKS_A_THREAD * n_threads)

@@ -177,7 +177,7 @@ def test_the_scheduler_is_gone(repository, tmp_path):
     )
     try:
         address, found = process.stdout.readline().strip(), {}
-        with pytest.raises(MulkinetError, match=r"found it gone after \d of 100 tasks; what is"):
+        with pytest.raises(MulkinetError, match=r"found it gone after \d of 100 tasks; what was"):
             run_and_kill(address, process, found)
         assert len(found) >= 5
         assert all(result == item**2 for item, result in found.items())
