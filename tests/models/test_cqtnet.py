@@ -148,17 +148,13 @@ build_model("cqtnet", width=1)  # what TensorFlow needs by itself
 def status(name):
     return int(Path("/proc/self/status").read_text().split(name + ":")[1].split()[0]) / 1e3
 before, began = status("VmRSS"), time.process_time()
-assert import_weights(sys.argv[1]).options["width"] == 40
+assert import_weights(sys.argv[1]).options["width"] == int(sys.argv[2])
 print(time.process_time() - began, status("VmHWM") - before)
 """
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_a_checkpoint_of_100_mb(tmp_path):
-    """MIREX's weights with Adam's moments: read in under 5 s of processor time, within twice the file's size."""
-    options = {"embedding_len": 512, "bias": False, "normalized": True, "divide": True}
-    model = build_model("cqtnet", width=40, **options)
+def _published(model):
+    """The state_dict in the MIREX network's layout that has a model's weights."""
     tensors = {}
     for name, variable in named_weights(model).items():
         key = _their_key("vinet_mirex", name)
@@ -167,17 +163,34 @@ def test_a_checkpoint_of_100_mb(tmp_path):
         array = variable.numpy()
         axes = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[array.ndim]
         tensors[key] = np.array(array.transpose(axes), order="C")
+    return tensors
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.parametrize(("width", "has_moments", "most"), [(40, True, 2), (72, False, 2.5)])
+def test_a_file_of_100_mb(tmp_path, width, has_moments, most):
+    """MIREX's weights with Adam's moments within twice the file's size, under 5 s of processor time.
+
+    Of a file of weights alone, building a network of that size with its first weights takes twice the size by itself;
+    it is within two and a half.
+    """
+    options = {"embedding_len": 512, "bias": False, "normalized": True, "divide": True}
+    tensors = _published(build_model("cqtnet", width=width, **options))
     moments = {f"{key}/{i}": array for key, array in tensors.items() for i in range(2)}
     path = tmp_path / "checkpoint.pth"
-    write_pt(path, {**tensors, **moments}, checkpoint_of(tensors, moments))
+    if has_moments:
+        write_pt(path, {**tensors, **moments}, checkpoint_of(tensors, moments))
+    else:
+        write_pt(path, tensors)
     size = path.stat().st_size / 1e6
-    assert 95 < size < 100
-    command = [sys.executable, "-c", _READ, path]
+    assert 95 < size < 105
+    command = [sys.executable, "-c", _READ, path, str(width)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     seconds, megabytes = map(float, done.stdout.split())
     print(f"{size:.0f} MB: {seconds:.1f} s, {megabytes:.0f} MB")
     assert seconds < 5
-    assert megabytes < 2 * size
+    assert megabytes < most * size
 
 
 @pytest.mark.slow

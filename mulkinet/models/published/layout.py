@@ -4,6 +4,7 @@ Public names: `copy_state_dict`, `check_axes`.
 """
 
 import numpy as np
+import tensorflow as tf
 
 from mulkinet.errors import MulkinetError
 from mulkinet.models.model_file import named_weights
@@ -63,7 +64,16 @@ def copy_state_dict(model, tensors, their_layer=str, unused=()):
         more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise MulkinetError(f"{'; '.join(problems[:3])}{more}")
     for name, variable in named_weights(model).items():
-        variable.assign(_ours(np.asarray(tensors[keys[name]]), variable))
+        _assign(variable, _ours(np.asarray(tensors[keys[name]]), variable))
+
+
+def _assign(variable, array):
+    """Sets a variable, a kernel row by row: assigning takes memory for two copies of what is assigned."""
+    if array.ndim < 4:
+        variable.assign(array)
+        return
+    for i, row in enumerate(array):
+        variable.scatter_update(tf.IndexedSlices(np.ascontiguousarray(row)[None], [i]))
 
 
 def _their_key(name, their_layer):
