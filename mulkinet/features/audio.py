@@ -12,6 +12,7 @@ Public names: `AudioFile`, `Audio`, `decode`, `check_file`, `check_samples`, `MI
 `is_audio`, `read_tags`, `Heard`.
 """
 
+import collections
 import functools
 import itertools
 import os
@@ -21,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mulkinet.errors import SkippedInput
-from mulkinet.features.promises import has_ogg_end, has_xing_header, promised_bytes
+from mulkinet.features.promises import has_ogg_end, promised_bytes, seconds_by_xing
 from mulkinet.features.provenance import SR
 
 __all__ = [
@@ -184,12 +185,14 @@ class AudioFile:
         """(_Sound, iterator over all pieces), after decoding the beginning."""
         sound = _Sound(channel, self._max_sec)
         pieces = _decoded(self._path, sound)
-        beginning = []
+        beginning = collections.deque()
         for y in pieces:
             beginning.append(y)
             if sound.seconds >= _HELD_BACK_SEC:
                 break
-        return sound, itertools.chain(beginning, pieces)
+        # What is handed on is no longer held.
+        held = (beginning.popleft() for _ in range(len(beginning)))
+        return sound, itertools.chain(held, pieces)
 
 
 def check_file(path):
@@ -458,9 +461,9 @@ def _as_float(frame):
 
 
 def _promised_sec(path, container, stream):
-    if container.format.name not in _STATED_DURATION and not (
-        container.format.name == "mp3" and has_xing_header(path)
-    ):
+    if container.format.name == "mp3":
+        return seconds_by_xing(path)
+    if container.format.name not in _STATED_DURATION:
         return None
     if stream.duration:
         return float(stream.duration * stream.time_base)

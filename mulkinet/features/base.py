@@ -45,7 +45,7 @@ class FeatureExtractor:
         return self.whole(self.part(y))
 
     def part(self, y):
-        """Extracts the feature of a part of a recording; frames depend on what is within 20 s of them.
+        """Extracts the feature of a part of a recording; frames depend on what is near them.
 
         Args:
             y: (n_samples,) float32, mono at 44.1 kHz.

@@ -1,16 +1,17 @@
 """Features of recordings of any length, a block at a time: three hours within the memory of a few minutes.
 
 A recording of up to 7.5 minutes is one block, and its features are those of the extractor to the last bit. A longer
-one is cut into blocks of 5 minutes, each extracted with 20 s of what is around it, which are left out again. Of
-synthetic chords the blocks' features were those of the whole for hpcp, to 1e-6 for the constant-Q spectra, and to
-1e-4 on average (.03 at most) for chroma_cens. crema's spectrum is in dB below the loudest of its block, and its network
-recurrent: how far its blocks are from the whole was not measured.
+one is cut into blocks of 90 s, each extracted with 10 s of what is around it, which are left out again. How far they
+are from those of the whole is in docs/explanations/features.md.
 
 Conventions: samples are (n_samples,) float32, mono at 44.1 kHz, in pieces of any length, one behind the other;
 features (n_bins, n_frames) float32.
 
-Public names: `features_in_blocks`, `features_of_file`, `whole_features`.
+Public names: `features_in_blocks`, `whole_features`.
 """
+
+import collections
+import functools
 
 import numpy as np
 
@@ -18,14 +19,13 @@ from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.features import extractor
 from mulkinet.features.provenance import SR, quiet
 
-__all__ = ["features_in_blocks", "features_of_file", "whole_features"]
+__all__ = ["features_in_blocks", "whole_features"]
 
 # A mean of 20 frames of the constant-Q spectrum, and 5 frames of crema's network: blocks begin where frames do.
 _FRAME = 20480
-_BLOCK = 646 * _FRAME
-_CONTEXT = 43 * _FRAME
-# The last block has half a block more at most, and half a block at least.
-_READ_AHEAD = _BLOCK // 2
+_LONGEST_SONG = 969 * _FRAME
+_BLOCK = 194 * _FRAME
+_CONTEXT = 22 * _FRAME
 
 
 def features_in_blocks(pieces, features, is_tuned=False):
@@ -42,7 +42,10 @@ def features_in_blocks(pieces, features, is_tuned=False):
 
     Raises:
         SkippedInput: A feature is not finite; or what `pieces` raises.
+        MulkinetError: No recording can be used, since the environment is broken; before `pieces` begin.
     """
+    for feature in features:
+        _try_out(feature, is_tuned)
     for y, before, n_samples in _blocks(pieces):
         frames = {}
         for feature in features:
@@ -73,7 +76,7 @@ def whole_features(pieces, features, is_tuned=False):
         dict of feature to (n_bins, n_frames) float32.
 
     Raises:
-        SkippedInput: As `features_in_blocks`.
+        SkippedInput, MulkinetError: As `features_in_blocks`.
     """
     blocks = list(features_in_blocks(pieces, features, is_tuned))
     return {
@@ -86,42 +89,22 @@ def whole_features(pieces, features, is_tuned=False):
     }
 
 
-def features_of_file(file, features, is_tuned=False):
-    """Extracts features of a file.
-
-    Args:
-        file: AudioFile.
-        features: As for `features_in_blocks`.
-        is_tuned: As for `features_in_blocks`.
-
-    Returns:
-        dict of feature to (n_bins, n_frames) float32.
-
-    Raises:
-        SkippedInput: The file cannot be used.
-        MulkinetError: No file can, since the environment is broken.
-    """
-    try:
-        return whole_features(file.pieces(), features, is_tuned)
-    except SkippedInput:
-        raise
-    except Exception:
-        # Is it this file, or would any do?
-        _try_out(features, is_tuned)
-        raise
-
-
-def _try_out(features, is_tuned):
+@functools.cache
+def _try_out(feature, is_tuned):
+    """Extracts a feature of a plain tone, once in a process: what is broken then is no recording's fault."""
     try:
         import av  # noqa: F401
         import soxr  # noqa: F401
 
-        whole_features([_tone()], features, is_tuned)
+        with quiet():
+            extractor(feature, is_tuned)(_tone())
+    except MulkinetError:
+        raise
     except Exception as error:
         reason = " ".join(str(error).split())
         raise MulkinetError(
-            f"expected an environment in which {', '.join(features)} can be extracted, found that of a plain tone it "
-            f"cannot ({type(error).__name__}: {reason}); no recording is at fault: mend the installation"
+            f"expected an environment in which {feature} can be extracted, found that of a plain tone it cannot "
+            f"({type(error).__name__}: {reason}); no recording is at fault: mend the installation"
         ) from error
 
 
@@ -131,16 +114,31 @@ def _tone():
 
 def _blocks(pieces):
     """Yields (samples with what is around them, how many come before, how many are the block's; None is all)."""
-    waiting, n_waiting, before = [], 0, 0
+    waiting, n_waiting, before = collections.deque(), 0, 0
+    least = _LONGEST_SONG
     for piece in pieces:
         waiting.append(piece)
         n_waiting += len(piece)
-        while n_waiting - before >= _BLOCK + _READ_AHEAD + _CONTEXT:
-            y = np.concatenate(waiting)
-            # Nothing is held twice while the block is worked on.
-            waiting = [y[before + _BLOCK - _CONTEXT :].copy()]
-            block, y = (y[: before + _BLOCK + _CONTEXT], before, _BLOCK), None
+        while n_waiting - before > least:
+            y = _take(waiting, before + _BLOCK + _CONTEXT)
+            waiting.appendleft(y[before + _BLOCK - _CONTEXT :].copy())
+            n_waiting -= before + _BLOCK - _CONTEXT
+            block, y = (y, before, _BLOCK), None
             yield block
-            n_waiting, before, block = len(waiting[0]), _CONTEXT, None
-    y, waiting = np.concatenate([np.zeros(0, np.float32), *waiting]), None
-    yield y, before, None
+            before, block = _CONTEXT, None
+            # Half a block is left for the last one, at least.
+            least = _BLOCK + _BLOCK // 2 + _CONTEXT
+    yield _take(waiting, n_waiting), before, None
+
+
+def _take(waiting, n):
+    """(n,) samples from the beginning of a deque of pieces, which gives them up: nothing is held twice."""
+    y, n_taken = np.empty(n, np.float32), 0
+    while n_taken < n:
+        piece = waiting.popleft()
+        part = piece[: n - n_taken]
+        y[n_taken : n_taken + len(part)] = part
+        n_taken += len(part)
+        if len(part) < len(piece):
+            waiting.appendleft(piece[len(part) :])
+    return y

@@ -20,7 +20,7 @@ import numpy as np
 from mulkinet.errors import SkippedInput
 from mulkinet.features import extractor
 from mulkinet.features.audio import AudioFile
-from mulkinet.features.blocks import features_of_file
+from mulkinet.features.blocks import whole_features
 from mulkinet.features.parcel import pack, unpack
 from mulkinet.files.atomic import remove_leftovers
 from mulkinet.files.cache import cache_folder
@@ -212,7 +212,7 @@ def _extract(features, is_tuned, accept_partial, path):
     except OSError as error:
         raise SkippedInput(f"cannot read it: {error.strerror}") from error
     audio = AudioFile(path, accept_partial=accept_partial)
-    frames = features_of_file(audio, features, is_tuned)
+    frames = whole_features(audio.pieces(), features, is_tuned)
     facts = audio.seconds, audio.sr, audio.channels, audio.is_partial, audio.note, audio.sound_sec
     return {
         feature: _Made(identities[feature], Extracted(x.shape[1], *facts), x.T)

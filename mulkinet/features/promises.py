@@ -1,25 +1,34 @@
 """What files of audio promise of their size in their own bytes, where FFmpeg does not say it.
 
-Public names: `has_ogg_end`, `has_xing_header`, `promised_bytes`.
+Public names: `has_ogg_end`, `promised_bytes`, `seconds_by_xing`.
 """
 
 import os
 import re
 
-__all__ = ["has_ogg_end", "has_xing_header", "promised_bytes"]
+__all__ = ["has_ogg_end", "promised_bytes", "seconds_by_xing"]
 
 # A header that promises this many bytes or more was written by a program that did not know.
 _UNKNOWN_BYTES = 0x7FFFF000
 _LARGEST_OGG_PAGE = 65307
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _HEAD_BYTES = 1 << 16
+# Of a frame of MPEG audio: sampling rates in Hz of version 1, of which those of 2 and 2.5 are halves and quarters.
+_MPEG1_SR = (44100, 48000, 32000)
+_RESERVED_VERSION = 1
+_RESERVED_RATE = 3
 
 
-def has_xing_header(path):
-    """Whether the first frame of an MP3 says how many there are.
+def seconds_by_xing(path):
+    """Duration that the first frame of an MP3 states.
+
+    FFmpeg's own guesses from the bit rate as soon as something is behind the frames that are counted there.
 
     Args:
         path: pathlib.Path of the file; tags before the first frame are passed over.
+
+    Returns:
+        float, of the first part of a joined file; None where the frame does not say.
     """
     with open(path, "rb") as file:
         head = file.read(10)
@@ -27,7 +36,18 @@ def has_xing_header(path):
         if head[:3] == b"ID3":  # seven bits of each of four bytes
             size = 10 + sum((byte & 127) << (21 - 7 * i) for i, byte in enumerate(head[6:10]))
         file.seek(size)
-        return re.search(b"Xing|Info|VBRI", file.read(4096)) is not None
+        frame = file.read(4096)
+    found = re.search(rb"(?s)(?:Xing|Info)(....)(....)|VBRI.{10}(....)", frame)
+    start = re.search(rb"\xff[\xe0-\xff].", frame)
+    if not found or not start or start.start() > found.start():
+        return None
+    flags, n_frames, n_frames_vbri = (int.from_bytes(x or b"", "big") for x in found.groups())
+    version, rate = start[0][1] >> 3 & 3, start[0][2] >> 2 & 3
+    if version == _RESERVED_VERSION or rate == _RESERVED_RATE:
+        return None
+    n_frames = n_frames_vbri or (n_frames if flags & 1 else 0)
+    samples, halvings = (1152, 0) if version == 3 else (576, 1 if version == 2 else 2)
+    return n_frames * samples * 2**halvings / _MPEG1_SR[rate] or None
 
 
 def promised_bytes(path):

@@ -26,7 +26,7 @@ from mulkinet.embedding import (
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.features import FEATURES, extractor
 from mulkinet.features.audio import AudioFile, check_samples
-from mulkinet.features.blocks import features_of_file, whole_features
+from mulkinet.features.blocks import whole_features
 from mulkinet.features.provenance import SR
 from mulkinet.features.resize import CROP_SEC, TrackLength, trim
 from mulkinet.workers import reason_or_result, run_in_processes
@@ -303,7 +303,7 @@ def _read_one(path, feature, is_tuned, is_trimmed, rate, track_length, framed, a
     """Features, their duration, a note and where there is sound. Runs in a worker."""
     _check_name(path)
     file = AudioFile(Path(path), accept_partial=accept_partial)
-    x = features_of_file(file, [feature], is_tuned)[feature]
+    x = whole_features(file.pieces(), [feature], is_tuned)[feature]
     seconds = x.shape[1] / rate
     x, sound_sec = _sound(x, file.sound_sec if is_trimmed else None, rate, track_length)
     return track_length.apply(x, rate) if framed else x, seconds, file.note, sound_sec

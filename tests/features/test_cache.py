@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from mulkinet.errors import MulkinetError, SkippedInput
-from mulkinet.features import extractor
-from mulkinet.features.audio import decode
+from mulkinet.features import blocks, extractor
+from mulkinet.features.audio import AudioFile, decode
 from mulkinet.features.cache import FOLDER, extract_all, look_up, read_frames
 from mulkinet.files.cache import cache_folder
 from tests.sources.audio_folders import write_chord
@@ -104,16 +104,24 @@ def test_tuned_and_as_recorded_are_kept_beside_each_other(path, n_decoded):
     assert len(n_decoded) == 2
 
 
-def test_a_broken_environment_ends_the_run_in_one_line(path, monkeypatch):
+def test_a_broken_environment_ends_the_run_before_a_file_is_read(path, monkeypatch):
     def broken(_self, _y):
         raise RuntimeError("cannot cache function\n'__o_fold'")
 
+    def unread(_self):
+        raise AssertionError
+        yield
+
+    extract(path, "cqt")
     monkeypatch.setattr(type(extractor("hpcp")), "part", broken)
+    monkeypatch.setattr(AudioFile, "pieces", unread)
+    blocks._try_out.cache_clear()
     with pytest.raises(
         MulkinetError, match="an environment in which hpcp .*cannot cache function '__o"
     ) as caught:
         extract(path, "hpcp")
     assert not isinstance(caught.value, SkippedInput)
+    assert extract(path, "cqt")  # what is kept needs no extractor
 
 
 def test_without_a_home_the_cache_is_among_temporary_files(monkeypatch):
@@ -129,7 +137,7 @@ def test_a_read_only_installation_and_no_home(path, tmp_path):
     command = (
         f"mount --bind {prefix} {prefix} && mount -o remount,bind,ro {prefix} && exec env -u XDG_CACHE_HOME "
         f"-u MULKINET_CACHE -u NUMBA_CACHE_DIR HOME=/proc/none TMPDIR={tmp_path} {sys.executable} -m mulkinet "
-        f"preprocess from-audio-dir -a {path.parents[1]} -o {tmp_path / 'out'} --name a -p cqt"
+        f"preprocess from-audio-dir -a {path.parents[1]} -o {tmp_path / 'out'} --name a -p hpcp -p cqt -p crema"
     )
     try:
         run = subprocess.run(

@@ -5,6 +5,7 @@ import pytest
 import soundfile
 
 from mulkinet.features.audio import decode
+from mulkinet.features.promises import seconds_by_xing
 from mulkinet.features.provenance import SR
 from tests.features.test_audio import reason
 from tests.features.test_formats import chirps, encode
@@ -48,10 +49,17 @@ def test_a_chained_ogg_that_changes_its_rate_is_not_read_in_part(tmp_path):
 
 
 @pytest.mark.parametrize("bitrate_mode", ["CONSTANT", "VARIABLE"])
-def test_every_part_of_a_joined_mp3(tmp_path, noise, bitrate_mode):
+@pytest.mark.parametrize("levels", [(0, 1), (1, 1), (1, 1e-4)])
+def test_every_part_of_a_joined_mp3(tmp_path, noise, bitrate_mode, levels):
     parts = []
-    for i, part in enumerate((noise[: 8 * SR], noise[8 * SR :])):
-        soundfile.write(tmp_path / f"{i}.mp3", part, SR, bitrate_mode=bitrate_mode)
+    for i, (part, level) in enumerate(zip((noise[: 8 * SR], noise[8 * SR :]), levels)):
+        soundfile.write(
+            tmp_path / f"{i}.mp3",
+            level * part,
+            SR,
+            bitrate_mode=bitrate_mode,
+            compression_level=0.1 if level else 0.9,
+        )
         parts.append((tmp_path / f"{i}.mp3").read_bytes())
     path = tmp_path / "joined.mp3"
     path.write_bytes(b"".join(parts))
@@ -108,6 +116,18 @@ def test_mp3_without_a_xing_header_cut_in_its_last_frame_or_with_zeros_behind(tm
     assert decode(path).seconds == pytest.approx(20, abs=0.2)
     path.write_bytes(content[second:] + bytes(100_000))
     assert decode(path).seconds == pytest.approx(20, abs=0.2)
+
+
+@pytest.mark.parametrize("sr", [SR, 48000, 32000, 22050, 16000, 11025])
+def test_an_mp3_with_a_xing_header_says_how_long_it_is(tmp_path, noise, sr):
+    path = tmp_path / "a.mp3"
+    soundfile.write(path, noise[: 6 * sr], sr, bitrate_mode="VARIABLE")
+    content = path.read_bytes()
+    assert seconds_by_xing(path) == pytest.approx(6, abs=0.2)
+    path.write_bytes(content + bytes(50_000))
+    assert decode(path).seconds == pytest.approx(6, abs=0.1)
+    path.write_bytes(content[: len(content) // 2])
+    assert "that its header promises" in reason(path)
 
 
 @pytest.mark.parametrize("size", [0, 0xFFFFFFFF])
