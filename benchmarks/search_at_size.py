@@ -180,8 +180,8 @@ class _Alone:
         self._index = index
 
     def search(self, queries, k):
-        """(Q, k) rows."""
-        return self._index.search(queries, k)[1]
+        """(Q, 4 k) rows: its distances are rough, and not scaled."""
+        return self._index.search(queries, 4 * k)[1]
 
     def nearest(self, queries, k):
         """(rows, distances)."""

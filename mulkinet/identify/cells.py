@@ -78,10 +78,11 @@ class CellsSearch:
     Args:
         points: (N, embedding_len) float32.
         cells: Cells of all of them.
+        lessened: (N,) what the squared distance to each is lessened by before tracks are compared; None for nothing.
     """
 
-    def __init__(self, points, cells):
-        self._points, self._cells = points, cells
+    def __init__(self, points, cells, lessened=None):
+        self._points, self._cells, self._lessened = points, cells, lessened
         self._rows = np.argsort(cells.cell, kind="stable")
         n_cells = len(cells.centroids)
         self._ends = np.searchsorted(cells.cell[self._rows], np.arange(n_cells + 1))
@@ -102,6 +103,8 @@ class CellsSearch:
             rows = np.concatenate([self._rows[self._ends[c] : self._ends[c + 1]] for c in cells])
             points = self._points[rows]
             keys = np.einsum("ij,ij->i", points, points) - 2 * points @ query
+            if self._lessened is not None:
+                keys -= self._lessened[rows]
             least = np.argpartition(keys, k - 1)[:k] if k < len(keys) else slice(None)
             chosen = rows[least]
             row[: len(chosen)] = chosen

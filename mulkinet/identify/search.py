@@ -35,7 +35,6 @@ _UNIT_TOLERANCE = 1e-4
 # Of 128 float64 components each, twice: 64 MB.
 _PAIRS_AT_A_TIME = 1 << 15
 _KEYS_AT_A_TIME = 1 << 22
-_MORE_TO_SCALE = 4
 _LENGTHS_AT_A_TIME = 1 << 16
 
 
@@ -177,7 +176,8 @@ class Search:
                 f"approximate, by FAISS: {cells.probes} of {len(cells.centroids)} cells, "
                 f"recall@10 {cells.recall:.3f}"
             )
-            self._approximate = CellsSearch(self._base, cells)
+            around = self._scaling.around if self._scaling else None
+            self._approximate = CellsSearch(self._base, cells, around)
 
     def nearest(self, queries, k):
         """The nearest tracks of each query.
@@ -210,9 +210,7 @@ class Search:
     def _candidates(self, queries, k):
         points = comparable(queries, self._distance)
         if self._approximate is not None:
-            # Cells know nothing of scaling: more of what is near by cosine is looked at.
-            n = min(k * (_MORE_TO_SCALE if self._scaling else 1), len(self._base))
-            rows = self._approximate.search(points, n)
+            rows = self._approximate.search(points, k)
             if (rows >= 0).all():
                 return rows
             # The cells that were looked into hold fewer tracks.
@@ -264,6 +262,9 @@ class Search:
 class Scaling:
     """What "scaled_cosine" takes from cosine distances, see `mulkinet.evaluation.scaling`.
 
+    Attributes:
+        around: (N,) float64, the neighbourhoods of the index's tracks.
+
     Args:
         units: (N, embedding_len) float32 vectors of length 1 of the index.
         typical: As for `scaling.neighbourhoods`.
@@ -275,18 +276,18 @@ class Scaling:
         self._cohort = units[cohort_of(len(units))]
         if nearest is None:
             nearest = to_nearest(units, self._cohort)
-        self._around = lean(nearest, len(self._cohort), typical)
-        self._typical = self._around.mean() if typical is None else typical
+        self.around = lean(nearest, len(self._cohort), typical)
+        self._typical = self.around.mean() if typical is None else typical
 
     def of_part(self, part):
         """Scaling of some tracks (slice), by the neighbourhoods of all."""
         scaling = copy.copy(self)
-        scaling._units, scaling._around = self._units[part], self._around[part]
+        scaling._units, scaling.around = self._units[part], self.around[part]
         return scaling
 
     def keys(self, units, part):
         """(Q, n) float32 that grow with the scaled distances of queries and some tracks of the index."""
-        return -units @ self._units[part].T - (self._around[part] / 2).astype(np.float32)
+        return -units @ self._units[part].T - (self.around[part] / 2).astype(np.float32)
 
     def subtracted(self, units, rows):
         """What distances of queries and tracks of the index are lessened by.
@@ -299,4 +300,4 @@ class Scaling:
             (Q, k) float64.
         """
         ours = neighbourhoods(units, self._cohort, self._typical)
-        return (ours[:, None] + self._around[rows]) / 2 - 1
+        return (ours[:, None] + self.around[rows]) / 2 - 1

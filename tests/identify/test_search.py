@@ -117,7 +117,7 @@ class TestCells:
         shared = [len(np.intersect1d(a, b)) for a, b in zip(rows, exact)]
         assert np.mean(shared) >= 9.5
 
-    def test_scaled_distances_are_looked_for_among_more_cells(self, rng):
+    def test_in_the_cells_looked_into_scaled_distances_decide(self, rng):
         points = points_of(rng, 4000)
         data = replace(self.data(points), config={"distance": "scaled_cosine"})
         divided = with_cells(data, print).cells
@@ -125,6 +125,9 @@ class TestCells:
         exact, expected = Search(points, "scaled_cosine").nearest(points[:50], 10)
         assert np.mean([len(np.intersect1d(a, b)) for a, b in zip(rows, exact)]) >= 9
         np.testing.assert_allclose(distances[:, 0], expected[:, 0], atol=1e-12)
+        everywhere = replace(divided, probes=len(divided.centroids))
+        rows, _ = Search(points, "scaled_cosine", cells=everywhere).nearest(points[:50], 10)
+        np.testing.assert_array_equal(rows, exact)
 
     def test_new_tracks_join_the_cells_until_the_index_has_doubled(self, rng):
         points = points_of(rng, 8200)
