@@ -64,8 +64,8 @@ def test_blocks_of_crema_are_as_the_whole_but_for_what_its_network_remembers():
     difference = np.abs(joined - whole)
     second = round(SR / 512)
     at_seams = np.concatenate([difference[:, end - second : end + second] for end in ends[:-1]], 1)
-    assert difference.mean() < 0.1 * whole.mean()
-    assert at_seams.mean() < 0.15 * whole.mean()
+    assert difference.mean() < 0.12 * whole.mean()
+    assert at_seams.mean() < 0.2 * whole.mean()
 
 
 def test_a_song_is_one_block_to_the_last_bit(music):
