@@ -119,8 +119,9 @@ def main(queries, list_file, paths, model_file, as_json, as_csv, report, embed_a
 
     if report:
         from mulkinet.identify.pages.answers_page import write_answers_page
+    files = _files(queries)
     index = Index.open(paths, model_file)
-    answers = index.identify(_files(queries), n_aligned=_PICTURES if report else 0, **options)
+    answers = index.identify(files, n_aligned=_PICTURES if report else 0, **options)
     warnings = list(_warnings(answers))
     for line in warnings[:_WARNINGS_SHOWN]:
         echo(in_one_line(line), err=True)
@@ -160,6 +161,12 @@ def _files(queries):
         if not found:
             raise MulkinetError(f"expected audio in {query}, found none; name a file or a folder")
         files += found
+    # Told before seconds of loading; where there are others, each that is missing is among the skipped.
+    if not any(map(os.path.lexists, files)):
+        more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+        raise MulkinetError(
+            f"expected a recording at {files[0]}{more}, found no file; check the path"
+        )
     return files
 
 

@@ -7,6 +7,7 @@ Public names: `PUBLISHED`, `Published`, `fetch`, `fetched`, `find_model`, `how_t
 `shipped_names`.
 """
 
+import difflib
 import hashlib
 import logging
 import os
@@ -157,9 +158,11 @@ def find_model(model_file):
     if is_named(model_file):
         return fetch(os.fspath(model_file))
     if len(path.parts) == 1 and not path.suffix and not path.exists():
-        names = ", ".join((*shipped_names(), *PUBLISHED))
+        names = (*shipped_names(), *PUBLISHED)
+        near = difflib.get_close_matches(str(model_file), names, n=1)
+        advice = f"did you mean {near[0]}?" if near else "train.py makes a file of one"
         raise MulkinetError(
-            f"expected a model file, or the name of one ({names}), found no {str(model_file)!r}; train.py makes one"
+            f"expected a model file, or the name of one ({', '.join(names)}), found no {str(model_file)!r}; {advice}"
         )
     return path
 
@@ -248,7 +251,8 @@ def _download(name, weights, folder, report):
         status = getattr(error.response, "status_code", None)
         reason = status or ("a broken connection" if broken else "no connection")
         raise MulkinetError(
-            f"expected {weights.url} to answer, found {reason}; download it elsewhere and put it at {published}"
+            f"expected {weights.url} to answer, found {reason}; download it elsewhere, put it at {published} "
+            "and run this command again"
         ) from error
     except OSError as error:
         raise MulkinetError(

@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from concurrent.futures.process import BrokenProcessPool
 
 __all__ = ["prepare_worker", "run"]
@@ -34,6 +35,8 @@ def run(function, items, n_workers, crashed):
         return
     import joblib
 
+    # One that has grown is replaced by joblib, which loses nothing and needs nobody to know.
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
     threads = max(1, (os.cpu_count() or 1) // n_workers)
     settings = {
         "batch_size": 1,

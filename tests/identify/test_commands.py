@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 from mulkinet.cli.main import main
+from mulkinet.identify.index import Index
 from tests.commands import invoke
 from tests.identify.songs import make_library, play, write_song
 
@@ -116,13 +117,24 @@ def test_spans_in_json_and_csv_are_the_same(built, medley):
 
 
 def test_where_all_queries_are_skipped_the_command_has_failed(built, tmp_path):
-    done = invoke(main, "identify", tmp_path / "absent.wav", "--index", built, "-n", 1)
+    (tmp_path / "text.wav").write_text("no audio")
+    queries = (tmp_path / "absent.wav", tmp_path / "text.wav")
+    done = invoke(main, "identify", *queries, "--index", built, "-n", 1)
     assert done.exit_code == 1
     assert done.stdout == ""
-    assert done.stderr.splitlines()[-2:] == [
-        "1 skipped:",
-        f"  {tmp_path / 'absent.wav'}: cannot read it: No such file or directory",
-    ]
+    head, absent, text = done.stderr.splitlines()[-3:]
+    assert head == "2 skipped:"
+    assert absent == f"  {queries[0]}: cannot read it: No such file or directory"
+    assert text.startswith(f"  {queries[1]}: expected audio, found")
+
+
+def test_where_no_query_is_there_nothing_is_loaded(built, monkeypatch):
+    monkeypatch.setattr(Index, "open", None)
+    done = invoke(main, "identify", "a.wav", "b.wav", "--index", built)
+    assert done.exit_code == 1
+    assert done.stderr == (
+        "Error: expected a recording at a.wav and 1 more, found no file; check the path\n"
+    )
 
 
 def test_skipped_tracks_are_named_as_the_folder_was(tmp_path, model_file, monkeypatch):

@@ -98,6 +98,16 @@ def test_a_name_is_fetched_once_and_told_of(server, cache):
     assert model.embed_batch(np.zeros((1, 12, 330), np.float32)).shape == (1, 256)
 
 
+def test_a_name_that_is_none_is_told_the_nearest(cache):
+    with pytest.raises(
+        MulkinetError,
+        match=r"the name of one \(covers, .*move.*found no 'movee'; did you mean move\?$",
+    ):
+        load_model("movee")
+    with pytest.raises(MulkinetError, match="found no 'mine'; train.py makes a file of one$"):
+        load_model("mine")
+
+
 @pytest.mark.parametrize("case", ["another file", "half a file", "a page"])
 def test_what_is_not_the_published_file_is_refused(server, cache, case):
     good = server.content
@@ -121,7 +131,9 @@ def test_what_is_not_the_published_file_is_refused(server, cache, case):
 def test_a_broken_connection_says_where_to_put_the_file(server, cache, content):
     server.promised = len(content) + 10
     place = cache / f"re-move-{blob_of(content)[:8]}.pt"
-    refused(f"to answer, found .*; download it elsewhere and put it at {place}")
+    refused(
+        f"to answer, found .*; download it elsewhere, put it at {place} and run this command again"
+    )
     assert kept(cache) == []
     server.status = 404
     refused("to answer, found 404")
