@@ -56,7 +56,8 @@ def arguments_of(words):
 
 def check_options(command, arguments, name="mulkinet"):
     """Raises click.UsageError where a subcommand or an option does not exist."""
-    context = click.Context(command, info_name=name)
+    # With the command's own settings: click keeps the help option that it makes first.
+    context = click.Context(command, info_name=name, **command.context_settings)
     if isinstance(command, click.Group):
         if not arguments or arguments[0].startswith("-"):
             return

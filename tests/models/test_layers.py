@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mulkinet.models import attention, layers
 from mulkinet.models.layers import (
+    BinConv2D,
     KeyInvariantConv2D,
     L2Normalize,
     PooledPReLU,
@@ -31,6 +32,7 @@ LAYERS = [
     TimeSummary("adaptive-attention"),
     L2Normalize(),
     SeededDropout(0.25, seed=3),
+    BinConv2D(4, (5, 3), dilation=2),
 ]
 
 
