@@ -21,7 +21,8 @@ def golden(shared):
 
 @pytest.fixture(scope="module")
 def expected(golden):
-    return np.load(golden / "move.npz")
+    with np.load(golden / "move.npz") as file:
+        return dict(file)
 
 
 def state_dict_order(final_activation):

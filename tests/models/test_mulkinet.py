@@ -40,7 +40,8 @@ def golden(shared):
 
 @pytest.fixture(scope="module")
 def expected(golden):
-    return np.load(golden / "embeddings.npz")
+    with np.load(golden / "embeddings.npz") as file:
+        return dict(file)
 
 
 def transposed_distance(model, x, semitones=5):

@@ -20,7 +20,8 @@ def published(golden):
 
 @pytest.fixture(scope="module")
 def expected(golden):
-    return np.load(golden / "siamese-250.npz")
+    with np.load(golden / "siamese-250.npz") as file:
+        return dict(file)
 
 
 def test_embedding_and_pair_output_are_the_releases(published, expected):
