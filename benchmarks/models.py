@@ -9,7 +9,7 @@ is timed. Then both are timed in turn, so that both see the same machine, and me
 
 - `s`: seconds of the published form and of ours; `ratio` of these; `cpu` is the ratio of their processor seconds, which
   compares them on a machine that is shared.
-- `Gmul`: thousand million multiplications of convolutions and dense layers. A training step has three times those of
+- `Gmul`: billions of multiplications of convolutions and dense layers. A training step has three times those of
   inference, the first layer, whose input needs no gradient, twice.
 - `rate`: share of this machine's matrix product rate, measured at the beginning, that these come to.
 - `MB`: peak memory of one call, above what TensorFlow takes by itself, in a process of its own.
@@ -275,7 +275,7 @@ def main():
     rate = matrix_product_rate()
     devices = [device.name for device in tf.config.list_physical_devices()]
     print(f"TensorFlow {tf.__version__}, {processor()}, {os.cpu_count()} cores, {devices}")
-    print(f"matrix product: {rate / 1e9:.0f} thousand million multiplications a second", flush=True)
+    print(f"matrix product: {rate / 1e9:.0f} billion multiplications a second", flush=True)
     lines = [line for name in arguments.rows or ROWS for line in measure_row(name, rate)]
     print(f"\n{HEADER}")
     print("\n".join(lines))

@@ -1,6 +1,6 @@
 """Files as others publish them, made by hand: PyTorch's zip of a pickle and storages, without torch.
 
-Public names: `checkpoint_of`, `state_dict_of`, `pickle_of`, `write_pt`.
+Public names: `checkpoint_of`, `read_state_dict`, `state_dict_of`, `pickle_of`, `write_pt`.
 """
 
 import struct
@@ -9,6 +9,13 @@ import zipfile
 import numpy as np
 
 from mulkinet.models.model_file import named_weights
+from mulkinet.models.published.torch import open_state_dict
+
+
+def read_state_dict(path):
+    """A state_dict whole: dict of key to array."""
+    with open_state_dict(path) as tensors:
+        return {key: np.asarray(tensor) for key, tensor in tensors.items()}
 
 
 def state_dict_of(model):

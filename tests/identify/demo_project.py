@@ -37,6 +37,7 @@ def fits(folder):
 
 def make_demo_project(folder, repository):
     """Makes the demo set and trains its network in `folder`, as `make demo` does."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
     makefile = (repository / "Makefile").read_text().replace("\\\n", " ")
     options = [
         option

@@ -11,8 +11,7 @@ from mulkinet import MulkinetError, build_model, import_weights, load_model, sav
 from mulkinet.losses import triplet_loss
 from mulkinet.models.model_file import named_weights
 from mulkinet.models.published.cqtnet import import_cqtnet
-from mulkinet.models.published.torch import read_state_dict
-from tests.published_files import checkpoint_of, write_pt
+from tests.published_files import checkpoint_of, read_state_dict, write_pt
 
 # The paper's widths divided by four, or eight filters.
 FILES = {

@@ -15,9 +15,8 @@ import pytest
 import tensorflow as tf
 
 from mulkinet import MulkinetError, build_model, import_weights, save_model
-from mulkinet.models.published.torch import read_state_dict
 from tests.hostile import Hostile, hostile_lambda
-from tests.published_files import pickle_of, state_dict_of, write_pt
+from tests.published_files import pickle_of, read_state_dict, state_dict_of, write_pt
 
 SMALL = {"n_filters": 3, "embedding_len": 4}
 

@@ -6,7 +6,7 @@ date, a NumPy number, a class) becomes an empty stand-in, whose call does nothin
 more than weights can be read; a stand-in among the weights is an error that tells its name. Numbers are read of the
 weights only, one tensor at a time as they are asked for, so that a file is never in memory whole.
 
-Public names: `open_state_dict`, `read_state_dict`, `LEGACY_START`.
+Public names: `open_state_dict`, `LEGACY_START`.
 """
 
 import collections
@@ -22,7 +22,7 @@ import numpy as np
 from mulkinet.errors import MulkinetError
 from mulkinet.models.model_file import reason_of
 
-__all__ = ["LEGACY_START", "open_state_dict", "read_state_dict"]
+__all__ = ["LEGACY_START", "open_state_dict"]
 
 STORAGES = {
     "torch.DoubleStorage": "f8",
@@ -181,12 +181,6 @@ def open_state_dict(path):
             f"({reason_of(error)}); "
             "download it again"
         ) from error
-
-
-def read_state_dict(path):
-    """Reads a state_dict whole: dict of key to array; arguments and errors as of `open_state_dict`."""
-    with open_state_dict(path) as tensors:
-        return {key: np.asarray(tensor) for key, tensor in tensors.items()}
 
 
 @contextlib.contextmanager
