@@ -111,8 +111,9 @@ def main(tracks, tasks, rounds):
             cache = folder / str(number)
             pools.append(seconds_of_tracks(warm, paths, n_workers, cache / "pool"))
             with on_cluster("local", report=click.echo):
-                rates.append(tasks_a_second(tasks, n_workers))
+                # First, while idle workers share the tracks that warm them up.
                 clusters.append(seconds_of_tracks(warm, paths, n_workers, cache / "cluster"))
+                rates.append(tasks_a_second(tasks, n_workers))
         with cache_in(cache / "cluster"):
             sizes = [(len(pack(x)[1]), x.nbytes) for x in (read_frames(p, _FEATURE) for p in paths)]
     sent, plain = np.mean(sizes, axis=0) / 1024

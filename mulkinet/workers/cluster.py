@@ -33,7 +33,10 @@ _LOOK_AROUND_SEC = 2
 _TASKS_A_THREAD = 3
 _FETCH_SEC = 30
 # A worker that died is started again, however long that takes on a busy machine.
-_OF_LOCAL = {"distributed.deploy.lost-worker-timeout": "1 day"}
+_OF_LOCAL = {
+    "distributed.deploy.lost-worker-timeout": "1 day",
+    "distributed.worker.profile.enabled": False,  # 3 % of the time of an extraction
+}
 _GONE = (OSError, concurrent.futures.CancelledError, asyncio.CancelledError)
 
 
