@@ -240,4 +240,12 @@ def _halved(x):
 
 
 def _start():
-    return tf.keras.initializers.VarianceScaling(**INITIALIZER)
+    return _ScalingInGraph(**INITIALIZER)
+
+
+@tf.keras.utils.register_keras_serializable(package="mulkinet", name="ScalingInGraph")
+class _ScalingInGraph(tf.keras.initializers.VarianceScaling):
+    """Draws as its parent does, in a graph, which scales in place: op by op, a kernel would be there three times."""
+
+    def __call__(self, shape, dtype=None, **kwargs):
+        return tf.function(super().__call__)(shape, dtype=dtype, **kwargs)

@@ -167,13 +167,9 @@ def _published(model):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-@pytest.mark.parametrize(("width", "has_moments", "most"), [(40, True, 2), (72, False, 2.5)])
-def test_a_file_of_100_mb(tmp_path, width, has_moments, most):
-    """MIREX's weights with Adam's moments within twice the file's size, under 5 s of processor time.
-
-    Of a file of weights alone, building a network of that size with its first weights takes twice the size by itself;
-    it is within two and a half.
-    """
+@pytest.mark.parametrize(("width", "has_moments"), [(40, True), (72, False)])
+def test_a_file_of_100_mb(tmp_path, width, has_moments):
+    """MIREX's weights with Adam's moments, and weights alone, take twice the file's size at most, and under 5 s."""
     options = {"embedding_len": 512, "bias": False, "normalized": True, "divide": True}
     tensors = _published(build_model("cqtnet", width=width, **options))
     moments = {f"{key}/{i}": array for key, array in tensors.items() for i in range(2)}
@@ -189,7 +185,7 @@ def test_a_file_of_100_mb(tmp_path, width, has_moments, most):
     seconds, megabytes = map(float, done.stdout.split())
     print(f"{size:.0f} MB: {seconds:.1f} s, {megabytes:.0f} MB")
     assert seconds < 5
-    assert megabytes < most * size
+    assert megabytes < 2 * size
 
 
 @pytest.mark.slow

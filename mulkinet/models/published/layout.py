@@ -4,7 +4,6 @@ Public names: `copy_state_dict`, `check_axes`.
 """
 
 import numpy as np
-import tensorflow as tf
 
 from mulkinet.errors import MulkinetError
 from mulkinet.models.model_file import named_weights
@@ -63,17 +62,21 @@ def copy_state_dict(model, tensors, their_layer=str, unused=()):
     if problems:
         more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise MulkinetError(f"{'; '.join(problems[:3])}{more}")
-    for name, variable in named_weights(model).items():
+    # The largest first: what is freed of smaller ones lies in pieces, and is not given back.
+    by_size = sorted(
+        named_weights(model).items(), key=lambda item: item[1].shape.num_elements(), reverse=True
+    )
+    for name, variable in by_size:
         _assign(variable, _ours(np.asarray(tensors[keys[name]]), variable))
 
 
 def _assign(variable, array):
-    """Sets a variable, a kernel row by row: assigning takes memory for two copies of what is assigned."""
+    """Sets a variable, a kernel place by place: assigning takes memory for two copies of what is assigned."""
     if array.ndim < 4:
         variable.assign(array)
         return
-    for i, row in enumerate(array):
-        variable.scatter_update(tf.IndexedSlices(np.ascontiguousarray(row)[None], [i]))
+    for place in np.ndindex(array.shape[:2]):
+        variable.scatter_nd_update([place], np.ascontiguousarray(array[place])[None])
 
 
 def _their_key(name, their_layer):
