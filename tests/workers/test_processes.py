@@ -106,7 +106,9 @@ def is_running(pid):
 
 
 def own_terminal(terminal):
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # also where the suite was started ignoring it
+    # Also where the suite was started ignoring them, as by nohup.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
 
 
