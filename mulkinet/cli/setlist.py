@@ -41,9 +41,23 @@ _PIPE = "-"
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @click.option("--labels", type=_FILE, help="Write an Audacity label file here; of one recording.")
 @click.option("--cue", type=_FILE, help="Write a cue sheet here; of one recording.")
+@click.option("--report", type=_FILE, help="Write a page to look at and listen to here.")
+@click.option("--embed-audio", is_flag=True, help="Make the recordings part of the page.")
 @click.option("-n", "--n-workers", default=-1, help="Processes and threads; -1 is one per core.")
 @click.option("--model-file", type=_FILE, help="The index's model, if it has moved.")
-def main(recordings, path, as_json, as_csv, labels, cue, n_workers, model_file, **chosen):
+def main(
+    recordings,
+    path,
+    as_json,
+    as_csv,
+    labels,
+    cue,
+    report,
+    embed_audio,
+    n_workers,
+    model_file,
+    **chosen,
+):
     """Find out what is played when in concerts, broadcasts and livestreams.
 
     LONG is an audio file, or - for one from standard input. Every span of time is told with its work, the part of
@@ -55,9 +69,14 @@ def main(recordings, path, as_json, as_csv, labels, cue, n_workers, model_file, 
         raise click.UsageError("expected one recording with --labels or --cue, found several")
     if recordings.count(_PIPE) > 1:
         raise click.UsageError("expected - once, found it several times")
+    if embed_audio and not report:
+        raise click.UsageError("--embed-audio goes with --report")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from mulkinet.identify.index import Index
     from mulkinet.identify.labels import audacity_labels, cue_sheet
+
+    if report:
+        from mulkinet.identify.pages.set_list_page import write_set_list_page
 
     options = {name: value for name, value in chosen.items() if value is not None}
     index = Index.open(path, model_file)
@@ -78,6 +97,9 @@ def main(recordings, path, as_json, as_csv, labels, cue, n_workers, model_file, 
         echo(_csv(lists), nl=False)
     elif texts := [_text(found) for found in lists if not found.skipped]:
         echo("\n\n".join(texts))
+    if report:
+        write_set_list_page(report, lists, embed_audio=embed_audio)
+        echo(f"report: {report}", err=True)
     skipped = [(found.query, found.skipped) for found in lists if found.skipped]
     report_skipped(skipped, is_all=len(skipped) == len(lists))
 

@@ -17,6 +17,8 @@ from mulkinet.identify.groups import Group, Pair, TrackName
 from mulkinet.identify.pages.answers_page import write_answers_page
 from mulkinet.identify.pages.groups_page import write_groups_page
 from mulkinet.identify.pages.page import write_page
+from mulkinet.identify.pages.set_list_page import write_set_list_page
+from mulkinet.identify.setlist import Played, SetList
 from tests.commands import invoke
 from tests.identify.songs import write_song
 
@@ -58,6 +60,35 @@ def test_timeline(browser, long_page, tmp_path, width):
     browser.press("Enter")
     browser.wait("document.querySelector('.query audio').currentTime < 30")
     browser.wait("document.querySelector('[aria-live] audio').readyState > 0")
+    browser.evaluate("stopAll()")
+    browser.screenshot(tmp_path / "page.png")
+    browser.check()
+
+
+@pytest.mark.parametrize("width", [1200, 380])
+def test_set_list_page(browser, tmp_path, width):
+    concert = write_song(tmp_path / "concert.wav", 0, 0, seconds=60)
+    reference = write_song(tmp_path / "w1.wav", 1, 0, seconds=40)
+    spans = [
+        Played(5, 25, "w1", "t1", "Song of w1", str(reference), 12.0, 31.0, 0.93),
+        Played(30, 55, "w2", "t2", "", "", 0.0, 25.0, 0.61),
+    ]
+    page = tmp_path / "page.html"
+    write_set_list_page(page, [SetList(str(concert), 60.0, spans, ["it is a test"])])
+    browser.open(page.as_uri(), width, 800)
+    assert "it is a test" in browser.evaluate("document.body.innerText")
+    rows = browser.evaluate("[...document.querySelectorAll('tbody tr')].map(row => row.innerText)")
+    assert [row.split("\t")[1:] for row in rows] == [
+        ["0:05 - 0:25", "Song of w1 (work w1, 0:12 - 0:31 of track t1)", "93 %"],
+        ["0:30 - 0:55", "w2 (work w2, 0:00 - 0:25 of track t2)", "61 %"],
+    ]
+    browser.click(".timeline button:nth-child(1)")
+    browser.wait("document.querySelector('.query audio').currentTime >= 5")
+    browser.wait("!document.querySelector('.query audio').paused")
+    # The index's track waits at the part that is played.
+    browser.wait("document.querySelector('[aria-live] audio').currentTime >= 12")
+    told = browser.evaluate("document.querySelector('[aria-live]').innerText")
+    assert "0:12 - 0:31 of track t1: probability 93 %" in told
     browser.evaluate("stopAll()")
     browser.screenshot(tmp_path / "page.png")
     browser.check()

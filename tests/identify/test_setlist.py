@@ -191,9 +191,12 @@ def test_the_command(built, library, tmp_path):
     long = tmp_path / "long.wav"
     soundfile.write(long, np.concatenate(parts * 2), 44100)
     labels, cue = tmp_path / "l.txt", tmp_path / "long.cue"
-    options = ("--index", built, "--labels", labels, "--cue", cue)
+    page = tmp_path / "page.html"
+    options = ("--index", built, "--labels", labels, "--cue", cue, "--report", page)
     done = invoke(main, "setlist", long, *options, "--json")
     assert done.exit_code == 0, done.stderr
+    assert f"report: {page}" in done.stderr
+    assert '"audio": "long.wav"' in page.read_text("utf-8")
     (found,) = json.loads(done.stdout)
     assert found["query"] == str(long)
     assert len(labels.read_text().splitlines()) == len(found["spans"])
@@ -215,6 +218,7 @@ def test_the_command(built, library, tmp_path):
         (("a", "b", "--cue", "c"), "one recording with --labels or --cue, found several"),
         (("a", "--json", "--csv"), "--json or --csv, found both"),
         (("-", "-"), "expected - once"),
+        (("a", "--embed-audio"), "--embed-audio goes with --report"),
         (("a", "--change-cost", "-1"), "--change-cost"),
     ],
 )

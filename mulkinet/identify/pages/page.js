@@ -185,16 +185,23 @@ function candidate(match, rank, queryPlayer) {
       comparison(found, [queryPlayer, audio], ["query", "candidate"])) : null);
 }
 
+// Which part of a track is played, where a set list says so.
+function partOf({track_start_sec: from, track_end_sec: to}) {
+  return from === undefined ? "" : `${clock(from)} - ${clock(to)} of track `;
+}
+
 // Spans of a long recording on a line; each plays the recording from its start, and its reference can be heard below.
 function timeline(answer, queryPlayer) {
   const seconds = answer.seconds, spans = answer.spans, width = t => `${100 * t / seconds}%`;
   const now = make("div", {class: "now", hidden: true});
   const below = make("div", {"aria-live": "polite"});
   const choose = i => {
-    const {match} = spans[i];
+    const {match} = spans[i], reference = player(workName(match), match.audio), part = partOf(spans[i]);
     stopAll();
     seek(queryPlayer, spans[i].start_sec, true);
-    below.replaceChildren(make("h3", {}, `${i + 1}. ${workName(match)}`), make("p", {}, verdict(match)), player(workName(match), match.audio));
+    seek(reference, spans[i].track_start_sec || 0, false);
+    below.replaceChildren(make("h3", {}, `${i + 1}. ${workName(match)}`),
+      make("p", {}, part ? `${part}${match.track_id}: probability ${percent(match.probability)}` : verdict(match)), reference);
     rows.forEach((row, k) => k === i ? row.setAttribute("aria-current", "true") : row.removeAttribute("aria-current"));
   };
   const bar = make("div", {class: "timeline", role: "group", "aria-label": "What is played when"}, ...spans.map((span, i) =>
@@ -204,7 +211,7 @@ function timeline(answer, queryPlayer) {
     now.hidden = false;
     now.style.left = width(queryPlayer.currentTime);
   });
-  const rows = spans.map((span, i) => row([String(i + 1), `${clock(span.start_sec)} - ${clock(span.end_sec)}`, `${workName(span.match)} (work ${span.match.work_id}, track ${span.match.track_id})`,
+  const rows = spans.map((span, i) => row([String(i + 1), `${clock(span.start_sec)} - ${clock(span.end_sec)}`, `${workName(span.match)} (work ${span.match.work_id}, ${partOf(span) || "track "}${span.match.track_id})`,
     percent(span.match.probability)], () => choose(i)));
   return make("div", {}, bar,
     make("div", {class: "scale", "aria-hidden": "true"}, ...ticks(seconds, 6).map(t => make("span", {style: `left: ${width(t)}`, class: t > .95 * seconds && "last"}, clock(t)))),
