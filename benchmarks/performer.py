@@ -1,6 +1,6 @@
 """Sets the performer's features beside those of real recordings: is what networks are trained on like what they hear?
 
-    python benchmarks/performer.py charts-open.jsonl.gz covers80-dev.h5
+    python benchmarks/performer.py charts-open.jsonl.gz covers80-dev.h5 [--feature hpcp]
 
 Rows: quantiles of all values; share of pitch classes above .5 in a frame; correlation of a frame with the one so many
 seconds later (of values about the track's mean); distance (one minus cosine) between the histograms of two tracks,
@@ -16,7 +16,6 @@ from mulkinet import FeatureStore
 from mulkinet.data.averaged import AveragedStore
 from mulkinet.sources.charts.chart_store import ChartStore
 
-FEATURE = "crema"
 _TRACKS = 80
 _LAGS_SEC = (1, 2, 4, 8)
 
@@ -24,20 +23,21 @@ _LAGS_SEC = (1, 2, 4, 8)
 @click.command()
 @click.argument("charts")
 @click.argument("real")
-def main(charts, real):
+@click.option("--feature", type=click.Choice(["crema", "hpcp"]), default="crema", show_default=True)
+def main(charts, real, feature):
     """Print both columns."""
-    performed = ChartStore(charts, performances=1)
-    rate = performed.settings(FEATURE)["frame_rate"]
+    performed = ChartStore(charts, performances=1, feature=feature)
+    rate = performed.settings(feature)["frame_rate"]
     recorded = AveragedStore(FeatureStore(real), rate)
-    columns = [_facts(store, rate) for store in (performed, recorded)]
+    columns = [_facts(store, feature, rate) for store in (performed, recorded)]
     click.echo(f"{'':<24}{'performed':>10}{'recorded':>10}")
     for name in columns[0]:
         click.echo(f"{name:<24}" + "".join(f"{column[name]:>10.3f}" for column in columns))
 
 
-def _facts(store, rate):
+def _facts(store, feature, rate):
     step = max(1, len(store) // _TRACKS)
-    tracks = [store.read(FEATURE, row) for row in range(0, len(store), step)][:_TRACKS]
+    tracks = [store.read(feature, row) for row in range(0, len(store), step)][:_TRACKS]
     values = np.concatenate([x.ravel() for x in tracks])
     facts = {f"quantile {q:g}": np.quantile(values, q) for q in (0.1, 0.25, 0.5, 0.75, 0.9, 0.99)}
     facts["share above .5"] = np.mean(values > 0.5)

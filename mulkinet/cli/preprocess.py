@@ -277,7 +277,7 @@ def convert_siamese_testset(hdf_path, output, force):
 @click.option(
     "-p",
     "--feature",
-    type=click.Choice(["crema", "cqt"]),
+    type=click.Choice(["crema", "hpcp", "cqt"]),
     default="crema",
     help="What charts are performed as in a store.",
 )

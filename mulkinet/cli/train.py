@@ -136,7 +136,7 @@ def _option(*names, **settings):
 @click.option("--skip-missing", is_flag=True, help="Leave out listed tracks that are not there.")
 @click.option(
     "--feature",
-    help="Feature of the store; of charts crema or cqt.  [the only one there; crema]",
+    help="Feature of the store; of charts crema, hpcp or cqt.  [the only one there; crema]",
 )
 @click.option("--batchsize", type=click.IntRange(1), help="Tracks (pairs) in a batch.  [recipe]")
 @click.option("--n-frames", type=click.IntRange(1), help="Frames of a crop.  [recipe]")

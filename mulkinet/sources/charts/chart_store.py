@@ -1,8 +1,8 @@
 """Charts as a store of performances: of every chart some that never change, to validate with, and endless others.
 
 `read` gives the former, as a feature store does; `perform` those that training hears, none of them twice, each of which
-follows from its seed. What stays the same is 180 s long. Charts are performed as crema's pitch classes, or as a
-constant-Q spectrum.
+follows from its seed. What stays the same is 180 s long. Charts are performed as crema's pitch classes, as
+harmonic pitch-class profiles, or as a constant-Q spectrum.
 
 Public names: `ChartStore`, `FEATURES`, `is_chart_file`, `write_performances`.
 """
@@ -15,23 +15,23 @@ import numpy as np
 from mulkinet.data.store import FeatureStore
 from mulkinet.data.store_writer import StoreWriter
 from mulkinet.errors import MulkinetError
-from mulkinet.features import cqt, crema
+from mulkinet.features import cqt, crema, hpcp
 from mulkinet.losses.plans import random_stream
 from mulkinet.sources.charts.arrangement import draw_tempo
 from mulkinet.sources.charts.chart import read_charts
 from mulkinet.sources.charts.performer import perform
+from mulkinet.sources.charts.profile_performer import perform_profile
 from mulkinet.sources.charts.score_grid import grid_of, looped, medley
 from mulkinet.sources.charts.spectrum_performer import perform_spectrum
 
 __all__ = ["FEATURES", "ChartStore", "is_chart_file", "write_performances"]
 
 _SECONDS = 180
-# Who performs, and what the features are like: of crema 500 frames of 180 s, by two.
+# Who performs, and what the features are like: of pitch classes 500 frames of 180 s, by two.
+_HALVED = {"frame_rate": 250 / _SECONDS, "averaged": True}
 _PERFORMED = {
-    "crema": (
-        perform,
-        {**crema.SETTINGS, "extractor": "crema", "frame_rate": 250 / _SECONDS, "averaged": True},
-    ),
+    "crema": (perform, {**crema.SETTINGS, "extractor": "crema", **_HALVED}),
+    "hpcp": (perform_profile, {**hpcp.SETTINGS, "extractor": "essentia", **_HALVED}),
     "cqt": (perform_spectrum, {**cqt.SETTINGS, "extractor": "librosa"}),
 }
 FEATURES = tuple(_PERFORMED)
@@ -69,7 +69,7 @@ class ChartStore(FeatureStore):
         self.name = self.path.name.partition(".")[0]
         if feature not in FEATURES:
             raise MulkinetError(
-                f"expected {' or '.join(FEATURES)}, which charts are performed as, found {feature}"
+                f"expected {', '.join(FEATURES[:-1])} or {FEATURES[-1]}, which charts are performed as, found {feature}"
             )
         self.features = (feature,)
         self._perform, self._settings = _PERFORMED[feature]

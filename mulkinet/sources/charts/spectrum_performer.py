@@ -9,7 +9,7 @@ contrast are about those of recordings.
 Conventions: a performance is (84, n_frames) float32 >= 0, magnitudes as `mulkinet.features.cqt` gives them, bin 0 is
 C1, and follows from the generator alone.
 
-Public names: `perform_spectrum`.
+Public names: `SUBFRAMES`, `perform_spectrum`, `played_spectrum`.
 """
 
 import numpy as np
@@ -23,12 +23,12 @@ from mulkinet.sources.charts.arrangement import (
 )
 from mulkinet.sources.charts.score_grid import CELLS_PER_BEAT
 
-__all__ = ["perform_spectrum"]
+__all__ = ["SUBFRAMES", "perform_spectrum", "played_spectrum"]
 
 N_BINS = 84
 _LOWEST = 24  # MIDI number of bin 0
 _N_PITCHES = 128
-_SUBFRAMES = 4
+SUBFRAMES = 4
 _N_PARTIALS = 12
 _UNIT_BEATS = 16
 _MOST_RELATED = 0.1, 0.1
@@ -51,7 +51,14 @@ def perform_spectrum(grid, rng, n_frames, frame_rate, bpm):
     Returns:
         (84, n_frames) float32 >= 0.
     """
-    n, rate = n_frames * _SUBFRAMES, frame_rate * _SUBFRAMES
+    x = played_spectrum(grid, rng, n_frames * SUBFRAMES, frame_rate * SUBFRAMES, bpm)
+    x = x.reshape(n_frames, SUBFRAMES, N_BINS).mean(axis=1)
+    level = _MEDIAN_PEAK * np.exp(rng.normal(0, 0.45)) / (x.max() + 1e-9)
+    return np.ascontiguousarray((x * level).T, dtype=np.float32)
+
+
+def played_spectrum(grid, rng, n, rate, bpm):
+    """(n, 84) magnitudes of any level, as `perform_spectrum` averages them; `rate` is theirs."""
     beats = beats_played(rng, n, rate, bpm)
     cells = cells_played(grid, rng, beats)
     chords = chords_played(grid, rng, _MOST_RELATED)
@@ -70,7 +77,7 @@ def perform_spectrum(grid, rng, n_frames, frame_rate, bpm):
     power = _in_a_room(power, rng, rate)
     if rng.random() < _HAS_DRUMS:
         power += _drums(beats, rng) ** 2
-    return _record(power, rng, rate, n_frames)
+    return _record(power, rng, rate)
 
 
 def _bass(chords, key, chord, beats, rng):
@@ -190,8 +197,8 @@ def _drums(beats, rng):
     return kit
 
 
-def _record(power, rng, rate, n_frames):
-    """The record: noise, the chances of phases, dynamics, equaliser and level; (84, n_frames)."""
+def _record(power, rng, rate):
+    """The record: noise, the chances of phases, dynamics and equaliser; (n, bins) amplitudes."""
     n = len(power)
     noise = np.exp(rng.normal(-3.2, 0.7) + slow_noise(rng, n, rate, 0.4, N_BINS))
     noise *= np.exp(np.linspace(0.8, -0.8, N_BINS))
@@ -201,6 +208,4 @@ def _record(power, rng, rate, n_frames):
         amplitudes *= np.exp(slow_noise(rng, n, rate * seconds, rng.uniform(0.1, 0.6), 1))
     curve = slow_noise(rng, N_BINS, 14, 0.45, 1)[:, 0]
     curve += np.linspace(0, rng.normal(-1.0, 0.6), N_BINS)
-    x = (amplitudes * np.exp(curve)).reshape(n_frames, _SUBFRAMES, N_BINS).mean(axis=1)
-    level = _MEDIAN_PEAK * np.exp(rng.normal(0, 0.45)) / (x.max() + 1e-9)
-    return np.ascontiguousarray((x * level).T, dtype=np.float32)
+    return amplitudes * np.exp(curve)

@@ -70,8 +70,8 @@ def test_charts_are_performed_as_the_feature_asked_for(tmp_path):
     assert store.perform(3, 200, (0, 1, 2, 3), np.arange(8)).shape[1] == 84
     with pytest.raises(MulkinetError, match="expected cqt"):
         store.read("crema", 0)
-    with pytest.raises(MulkinetError, match="expected crema or cqt, .*found hpcp"):
-        ChartStore(path, feature="hpcp")
+    with pytest.raises(MulkinetError, match="expected crema, hpcp or cqt, .*found chroma"):
+        ChartStore(path, feature="chroma")
     output = tmp_path / "songs.h5"
     done = invoke(main, "charts", path, "-o", output, "-p", "cqt", "--performances", 2)
     assert done.exit_code == 0, done.stderr
