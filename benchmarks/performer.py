@@ -29,15 +29,19 @@ def main(charts, real, feature):
     performed = ChartStore(charts, performances=1, feature=feature)
     rate = performed.settings(feature)["frame_rate"]
     recorded = AveragedStore(FeatureStore(real), rate)
-    columns = [_facts(store, feature, rate) for store in (performed, recorded)]
+    columns = [facts_of(_tracks(store, feature), rate) for store in (performed, recorded)]
     click.echo(f"{'':<24}{'performed':>10}{'recorded':>10}")
     for name in columns[0]:
         click.echo(f"{name:<24}" + "".join(f"{column[name]:>10.3f}" for column in columns))
 
 
-def _facts(store, feature, rate):
+def _tracks(store, feature):
     step = max(1, len(store) // _TRACKS)
-    tracks = [store.read(feature, row) for row in range(0, len(store), step)][:_TRACKS]
+    return [store.read(feature, row) for row in range(0, len(store), step)][:_TRACKS]
+
+
+def facts_of(tracks, rate):
+    """{name: number} of (n_frames, 12) features at `rate` frames per second."""
     values = np.concatenate([x.ravel() for x in tracks])
     facts = {f"quantile {q:g}": np.quantile(values, q) for q in (0.1, 0.25, 0.5, 0.75, 0.9, 0.99)}
     facts["share above .5"] = np.mean(values > 0.5)

@@ -211,6 +211,7 @@ def not_deterministic():
     ],
 )
 def test_xla_compiles_a_training_step(rng, name, options):
+    tf.keras.utils.set_random_seed(1)
     network = build_model(name, **options)
     if name == "siamese":
         network.dropout.rate = 0.0
@@ -220,15 +221,17 @@ def test_xla_compiles_a_training_step(rng, name, options):
 
     def step():
         with tf.GradientTape() as tape:
-            loss = tf.reduce_sum(network(x, training=True) * upstream)
+            embeddings = network(x, training=True)
+            loss = tf.reduce_sum(embeddings * upstream)
         gradients = tape.gradient(loss, network.trainable_variables)
-        return loss, [gradient for gradient in gradients if gradient is not None]
+        return embeddings, [gradient for gradient in gradients if gradient is not None]
 
     plain, compiled = step(), tf.function(step, jit_compile=True)()
-    assert float(plain[0]) == pytest.approx(float(compiled[0]), rel=1e-4)
+    # Of what they are: the loss is a sum in which they cancel, so that roundings would be all there is of it.
+    np.testing.assert_allclose(plain[0], compiled[0], rtol=0, atol=1e-3 * np.abs(plain[0]).max())
     largest = max(np.abs(g).max() for g in plain[1])
     for a, b in zip(plain[1], compiled[1]):
-        np.testing.assert_allclose(a, b, atol=1e-3 * largest)
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-3 * largest)
 
 
 def in_mixed_precision(make):
