@@ -1,6 +1,8 @@
 """Fixtures of the whole suite: seeded randomness, and the shared reference material when it is there."""
 
 import os
+import random
+import sys
 from pathlib import Path
 
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
@@ -10,6 +12,14 @@ import numpy as np
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    """Weights that a test or its fixtures draw without a seed are the same in every run."""
+    random.seed(0)
+    if "tensorflow" in sys.modules:
+        sys.modules["tensorflow"].keras.utils.set_random_seed(0)
 
 
 @pytest.fixture
