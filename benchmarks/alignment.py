@@ -11,6 +11,7 @@ import itertools
 import time
 
 import numpy as np
+from machine import processor
 
 from mulkinet.alignment import dmax, kernels, qmax
 from mulkinet.alignment.chroma import prepare
@@ -52,7 +53,7 @@ def _time_pair(x, y):
         print("essentia is not installed: no comparison")
     values = {name: call() for name, call in calls.items()}
     seconds = _least(calls, n_repeats)
-    print(f"a pair of {x.shape[1]} x {y.shape[1]} frames, one core")
+    print(f"{processor()}: a pair of {x.shape[1]} x {y.shape[1]} frames, one core")
     for name, value in values.items():
         print(f"  {name:10} {1000 * seconds[name]:8.2f} ms   score {value:g}")
     if "essentia" in calls:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+from machine import processor
 
 from mulkinet.data.store import FeatureStore
 from mulkinet.data.store_writer import StoreWriter
@@ -141,6 +142,7 @@ def main(tracks, steps, move_steps):
         path, large = Path(folder) / "cliques.h5", Path(folder) / "large.h5"
         write_store(path, tracks, N_FRAMES)
         delivered, memory = apart(deliver, path, steps)
+        print(processor())
         print(f"{tracks} tracks of {N_FRAMES} x 12, {path.stat().st_size / 1e6:.0f} MB")
         print(f"cliques with all augmentation: {delivered:.0f} tracks/s, {memory:.0f} MB resident")
         consumed = apart(consume, move_steps)

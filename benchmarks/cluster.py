@@ -20,6 +20,7 @@ import click
 import numpy as np
 import psutil
 import soundfile
+from machine import processor
 
 from mulkinet.cli.errors import Command
 from mulkinet.features.cache import extract_all, read_frames
@@ -117,6 +118,7 @@ def main(tracks, tasks, rounds):
         with cache_in(cache / "cluster"):
             sizes = [(len(pack(x)[1]), x.nbytes) for x in (read_frames(p, _FEATURE) for p in paths)]
     sent, plain = np.mean(sizes, axis=0) / 1024
+    click.echo(f"{processor()}, {os.cpu_count()} cores")
     click.echo(f"{tasks} empty tasks: {max(rates):.0f} tasks/s, median {np.median(rates):.0f}")
     click.echo(
         f"{tracks} tracks of {_TRACK_SEC} s, {n_workers} workers, least and median of {rounds}:"

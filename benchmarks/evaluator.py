@@ -12,13 +12,13 @@ are random unit vectors around the centres of their works.
 
 import argparse
 import json
-import platform
 import resource
 import subprocess
 import sys
 import time
 
 import numpy as np
+from machine import processor
 
 EMBEDDING_LEN = 128
 N_REPEATS = 3
@@ -157,7 +157,7 @@ def main():
     if arguments.measure:
         measure_here(arguments.measure, arguments.n_tracks)
         return
-    print(f"{platform.processor() or platform.machine()}, numpy {np.__version__}")
+    print(f"{processor()}, numpy {np.__version__}")
     if arguments.shs is not None:
         report_shs(arguments.shs or SHS_SIZES)
     else:

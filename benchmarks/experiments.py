@@ -20,6 +20,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+from machine import processor
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -124,6 +125,7 @@ def main(table, rows, seeds, data_dir, lists):
             f"expected {', '.join(sorted(missing))} in {store}, found none; "
             "run python preprocess.py demo"
         )
+    print(f"{processor()}, {os.cpu_count()} cores", flush=True)
     for name, row in chosen.items():
         for label, run in _runs(table, name, row):
             found = [run(store, lists, seed) for seed in range(seeds)]

@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 import numpy as np
 import soundfile
+from machine import processor
 
 from mulkinet.cli.errors import Command
 from mulkinet.features import FEATURES, extractor
@@ -84,7 +85,7 @@ def _run(tracks, feature, n_workers):
 @click.option("--workers", type=click.IntRange(1), multiple=True, default=[1, 2])
 def main(n_tracks, seconds, features, workers):
     """Measure the speed of extraction."""
-    click.echo(f"{os.cpu_count()} cores, {n_tracks} tracks of {seconds} s")
+    click.echo(f"{processor()}, {os.cpu_count()} cores, {n_tracks} tracks of {seconds} s")
     header = "".join(f"{n} worker{'s' * (n > 1)}".rjust(12) for n in workers)
     click.echo(f"{'feature':<13}{header}  seconds of audio per second")
     with tempfile.TemporaryDirectory() as folder:

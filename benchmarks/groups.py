@@ -20,6 +20,7 @@ from types import SimpleNamespace
 
 import click
 import numpy as np
+from machine import processor
 
 from mulkinet.cli.table import table
 
@@ -89,11 +90,12 @@ def main(tracks, real, model_file):
     index = made_index(tracks)
     before, start = time.process_time(), time.perf_counter()
     found = find_groups(index, progress=False)
-    seconds, processor = time.perf_counter() - start, time.process_time() - before
+    seconds, busy = time.perf_counter() - start, time.process_time() - before
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    click.echo(f"{processor()}, {os.cpu_count()} cores")
     click.echo(
         f"{tracks} tracks: {len(found.groups)} groups ({tracks // 100} made) in {seconds:.0f} s, "
-        f"{processor:.0f} s of processor time; {memory:.0f} MB at the most, embeddings "
+        f"{busy:.0f} s of processor time; {memory:.0f} MB at the most, embeddings "
         f"{index.data.embeddings.nbytes / 2**20:.0f} MB"
     )
 

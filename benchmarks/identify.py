@@ -14,6 +14,7 @@ embeddings, whose neighbours are hardly nearer than all others, any cells find l
 """
 
 import multiprocessing
+import os
 import shutil
 import tempfile
 import time
@@ -23,6 +24,7 @@ from pathlib import Path
 import click
 import numpy as np
 import soundfile
+from machine import processor
 
 from mulkinet.cli.errors import Command
 
@@ -237,6 +239,7 @@ def _stereo_chords(seed):
 @click.option("--embeddings", default=1_000_000, type=click.IntRange(200), help="For the search.")
 def main(tracks, embeddings):
     """Measure the speed of identification and of search."""
+    click.echo(f"{processor()}, {os.cpu_count()} cores")
     measure_recordings(tracks)
     measure_search(embeddings)
 

@@ -20,6 +20,7 @@ import click
 import cv2
 import h5py
 import numpy as np
+from machine import processor
 
 from mulkinet import FeatureStore
 from mulkinet.features.resize import TrackLength
@@ -118,7 +119,7 @@ def main(tracks, feature):
         folder = Path(folder)
         paths = make_files(folder, feature, tracks)
         size = paths[0].stat().st_size / 1000
-        print(f"{tracks} tracks of {feature}, {N_FRAMES} x 12, {size:.0f} kB each")
+        print(f"{processor()}: {tracks} tracks of {feature}, {N_FRAMES} x 12, {size:.0f} kB each")
         loop, ours = [], []
         for _ in range(5):
             loop.append(seconds_of(plain_loop, paths, feature, folder / "loop.h5"))

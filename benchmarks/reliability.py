@@ -1,6 +1,6 @@
 """How far probabilities, and the costs that the rule of a yes states, hold on works that calibration never saw.
 
-    python benchmarks/reliability.py --real ../shared/data/real/covers80-dev.h5 [--model-file covers]
+    python benchmarks/reliability.py --real ../shared/data/real/covers80-dev.h5 [--model-file covers] [--alignment]
     python benchmarks/reliability.py [--model-file models/demo/best.h5] [--data-dir datasets]
 
 With --real: half of a store's works, drawn at random, are indexed, and the index is calibrated on the other half. All
@@ -215,7 +215,7 @@ def _chances(answer):
     return [match.work_id for match in answer.works] + [None], chances / chances.sum()
 
 
-def halves(store_path, model_file, n_halves=_HALVES, seed=0):
+def halves(store_path, model_file, n_halves=_HALVES, seed=0, alignment=False):
     """Indexes half of the works and asks for all tracks, own ones left out.
 
     Args:
@@ -223,6 +223,7 @@ def halves(store_path, model_file, n_halves=_HALVES, seed=0):
         model_file: Model file or name.
         n_halves: How often, with other works each time.
         seed: Of what is drawn.
+        alignment: Whether queries are aligned with the nearest tracks, as `mulkinet identify` does.
 
     Yields:
         (calibrated on "the other half" or "shipped", Index, its calibration, Answers, FeatureStore).
@@ -234,7 +235,8 @@ def halves(store_path, model_file, n_halves=_HALVES, seed=0):
     rng = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        Index.build(folder / "all.index", store_path, model_file, alignment=False, progress=False)
+        options = {"alignment": alignment, "progress": False}
+        Index.build(folder / "all.index", store_path, model_file, **options)
         whole = Index.open(folder / "all.index")
         shipped = whole.data.calibration
         store = at_rate_of(whole.model, FeatureStore(store_path))
@@ -258,14 +260,17 @@ def halves(store_path, model_file, n_halves=_HALVES, seed=0):
                 elif not shipped:
                     continue
                 answers = index.identify(queries, top=len(index), exclude_self=True)
-                yield kind, index, index.data.calibration, answers, store
+                calibration = index.data.calibration
+                yield kind, index, calibration.get("reranked", calibration), answers, store
 
 
-def _of_real(store_path, model_file):
+def _of_real(store_path, model_file, n_halves, alignment):
     from mulkinet.identify.posterior import choose_rule
 
     rng, counts, judged = np.random.default_rng(0), {}, {}
-    for kind, index, calibration, answers, store in halves(store_path, model_file):
+    for kind, index, calibration, answers, store in halves(
+        store_path, model_file, n_halves, alignment=alignment
+    ):
         held = set(index.data.ids["work_id"])
         judged.setdefault(kind, []).append(judge_all(answers, store, held))
         for false_alarms in (None, 5, 1):
@@ -316,11 +321,15 @@ def _bins_text(heading, probabilities, is_true):
     "--real", type=click.Path(), help="Feature store of recordings, for the check by halves."
 )
 @click.option("--model-file", help="Model.  [covers; models/demo/best.h5 without --real]")
+@click.option(
+    "--alignment", is_flag=True, help="With --real: align queries with the nearest tracks."
+)
+@click.option("--halves", "n_halves", default=_HALVES, help="With --real: how many draws.")
 @click.option("--data-dir", default="datasets", help="Folder of the demo set.")
-def main(real, model_file, data_dir):
+def main(real, model_file, alignment, n_halves, data_dir):
     """Print how far probabilities hold on works that calibration never saw."""
     if real:
-        _of_real(real, model_file or "covers")
+        _of_real(real, model_file or "covers", n_halves, alignment)
         return
     from mulkinet.sources.demo.demo_set import ensure_demo
 

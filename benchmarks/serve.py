@@ -18,6 +18,7 @@ from pathlib import Path
 
 import httpx
 import soundfile
+from machine import processor
 
 _EXCERPTS = 16
 
@@ -64,6 +65,7 @@ def load(pid, address, arguments):
     statuses, times, works = zip(*found)
     counts = {status: statuses.count(status) for status in sorted(set(statuses))}
     same = sum(works[i] == alone[turn] for i, turn in enumerate(turns))
+    print(f"{processor()}, {os.cpu_count()} cores")
     load_average = Path("/proc/loadavg").read_text().split()[0]
     print(
         f"{len(found)} requests of {arguments.seconds:g} s by {arguments.clients} clients: {counts}"

@@ -7,13 +7,13 @@ cropping and padding cost nothing while the network trains.
 """
 
 import os
-import platform
 import tempfile
 import time
 from pathlib import Path
 
 import click
 import numpy as np
+from machine import processor
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -36,7 +36,7 @@ def main(batchsize, steps, ki_out_channel, deterministic):
     if deterministic:
         tf.config.experimental.enable_op_determinism()
     print(
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
+        f"{processor()}, {os.cpu_count()} cores, "
         f"TensorFlow {tf.__version__}, batch {batchsize}, {ki_out_channel} filters, T 400"
     )
     print(f"{'network':<16}{'steps/s':>9}{'tracks/s':>10}{'in memory':>11}{'ratio':>7}")

@@ -158,15 +158,15 @@ def main(
         raise click.UsageError("--beside and --audio-dir go with --report")
     _check_usage(ctx, system)
     runs = [read_json(path) for path in beside]
-    source = _source(**system)
+    loader = _loader(**system)
     tau, weight, chosen_on = None, None, {}
     if val_ls:
-        validation = source(val_ls, None)
+        validation = loader(val_ls, None)
         if system["rerank"]:
             validation, weight = _rerank(validation, system, memory)
         tau = choose_tau(run_evaluation(**validation.arguments, memory=memory).pairs)
         chosen_on = {"val_ls": val_ls, "val_missing": validation.settings.get("missing")}
-    candidates, alone = source(test_ls, query_ls), None
+    candidates, alone = loader(test_ls, query_ls), None
     if system["rerank"]:
         alone = run_evaluation(**candidates.arguments, ci=ci, memory=memory)
         candidates, _ = _rerank(
@@ -264,12 +264,12 @@ def _option(name):
     return "--" + name.replace("_", "-")
 
 
-def _source(model_file, baseline, embeddings, distances, works, data_dir, **options):
+def _loader(model_file, baseline, embeddings, distances, works, data_dir, **options):
     from mulkinet.evaluation import files, inputs
 
     _use_gpu(options["gpu"], with_tensorflow=bool(model_file))
     if works:
-        return files.file_source(
+        return files.file_loader(
             works,
             embeddings=embeddings,
             distances=distances,
@@ -278,7 +278,7 @@ def _source(model_file, baseline, embeddings, distances, works, data_dir, **opti
             skip_missing=options["skip_missing"],
         )
     if baseline:
-        return inputs.baseline_source(
+        return inputs.baseline_loader(
             baseline,
             data_dir,
             feature=options["feature"],
@@ -287,7 +287,7 @@ def _source(model_file, baseline, embeddings, distances, works, data_dir, **opti
             progress=True,
             report=lambda line: click.echo(line, err=True),
         )
-    return inputs.network_source(
+    return inputs.network_loader(
         model_file,
         data_dir,
         feature=options["feature"],

@@ -7,7 +7,7 @@
 
 Lists (test_ls, query_ls) choose among the tracks of W.txt, whatever the file.
 
-Public names: `file_source`, `read_weights`.
+Public names: `file_loader`, `read_weights`.
 """
 
 import functools
@@ -20,16 +20,16 @@ from mulkinet.errors import MulkinetError
 from mulkinet.evaluation.inputs import Candidates, listed_rows
 from mulkinet.files.numpy_files import UNREADABLE
 
-__all__ = ["file_source", "read_weights"]
+__all__ = ["file_loader", "read_weights"]
 
 # Rows of a matrix that are looked at for what it is.
 _LOOKED_AT = 100
 
 
-def file_source(
+def file_loader(
     works, *, embeddings=None, distances=None, distance="cosine", weights=None, skip_missing=False
 ):
-    """A source (see `inputs`) of what is in files.
+    """A loader (see `inputs`) of what is in files.
 
     Args:
         works: Text file of the tracks.
@@ -40,7 +40,7 @@ def file_source(
         skip_missing: Leave out tracks of the lists that `works` lacks.
 
     Returns:
-        A source.
+        A loader.
 
     Raises:
         MulkinetError: A file cannot be read, or they do not fit each other.
@@ -58,7 +58,7 @@ def file_source(
         "distance_weights": weights,
     }
 
-    def source(test_ls, query_ls):
+    def loader(test_ls, query_ls):
         references, queries, missing = listed_rows(
             tracks, test_ls, query_ls, skip_missing=skip_missing
         )
@@ -75,7 +75,7 @@ def file_source(
             settings={name: str(value) for name, value in names.items() if value},
         )
 
-    return source
+    return loader
 
 
 def read_weights(path):

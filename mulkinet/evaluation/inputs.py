@@ -1,10 +1,10 @@
 """What there is to evaluate: embeddings of a network or a baseline; `files` has precomputed ones.
 
-A source is a function of (test_ls, query_ls), two list files or None, that gives `Candidates`; so
+A loader is a function of (test_ls, query_ls), two list files or None, that gives `Candidates`; so
 that the same network can be asked about the tracks to test and those to choose a threshold on.
 
-Public names: `Tracks`, `Candidates`, `open_tracks`, `listed_rows`, `network_source`,
-`baseline_source`.
+Public names: `Tracks`, `Candidates`, `open_tracks`, `listed_rows`, `network_loader`,
+`baseline_loader`.
 """
 
 import functools
@@ -23,8 +23,8 @@ __all__ = [
     "Candidates",
     "open_tracks",
     "listed_rows",
-    "network_source",
-    "baseline_source",
+    "network_loader",
+    "baseline_loader",
 ]
 
 
@@ -159,7 +159,7 @@ def listed_rows(store, test_ls, query_ls, *, skip_missing=False):
     return references, queries, "; ".join(filter(None, missing))
 
 
-def network_source(
+def network_loader(
     model_file,
     data_dir=None,
     *,
@@ -183,7 +183,7 @@ def network_source(
         skip_missing: As for `open_tracks`.
 
     Returns:
-        A source; it raises MulkinetError when the store's features are not the model's.
+        A loader; it raises MulkinetError when the store's features are not the model's.
 
     Raises:
         MulkinetError: The file is no model.
@@ -202,7 +202,7 @@ def network_source(
 
     check = functools.partial(check_compatible, model, feature=feature)
 
-    def source(test_ls, query_ls):
+    def loader(test_ls, query_ls):
         tracks = open_tracks(data_dir, test_ls, query_ls, skip_missing=skip_missing, check=check)
         used = check(tracks.store)
         embeddings = embed(
@@ -219,10 +219,10 @@ def network_source(
         found = _of_tracks(embeddings, by, weights, tracks, {**system, "feature": used})
         return replace(found, rerank_weight=weight_of(model.metadata.get("calibration")))
 
-    return source
+    return loader
 
 
-def baseline_source(name, data_dir=None, *, feature=None, skip_missing=False, **options):
+def baseline_loader(name, data_dir=None, *, feature=None, skip_missing=False, **options):
     """A baseline's embeddings or distances.
 
     Args:
@@ -233,7 +233,7 @@ def baseline_source(name, data_dir=None, *, feature=None, skip_missing=False, **
         **options: n_workers, progress and report of `baselines.run_baseline`.
 
     Returns:
-        A source; it raises MulkinetError when there is no feature for it.
+        A loader; it raises MulkinetError when there is no feature for it.
 
     Raises:
         MulkinetError: There is no such baseline.
@@ -241,13 +241,13 @@ def baseline_source(name, data_dir=None, *, feature=None, skip_missing=False, **
     check_name(name)
     check = functools.partial(chroma_feature, feature=feature)
 
-    def source(test_ls, query_ls):
+    def loader(test_ls, query_ls):
         tracks = open_tracks(data_dir, test_ls, query_ls, skip_missing=skip_missing, check=check)
         result = run_baseline(name, tracks, feature=feature, **options)
         system = {"baseline": name, "feature": result.feature}
         return _of_tracks(result.embeddings, result.distance, None, tracks, system)
 
-    return source
+    return loader
 
 
 def _of_tracks(embeddings, distance, weights, tracks, system):

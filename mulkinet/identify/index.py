@@ -168,7 +168,7 @@ class Index:
         index = cls(path, data, model_file, report)
         index._check_model(embedder.model)
         index.__dict__["embedder"] = embedder
-        source = open_collection(
+        opened = open_collection(
             collection,
             embedder,
             data.ids,
@@ -179,8 +179,8 @@ class Index:
         with locked(path, report):
             if path.exists():
                 index._reread()
-                index._check_within(source)
-            index._update(source, n_workers, batch_size, progress)
+                index._check_within(opened)
+            index._update(opened, n_workers, batch_size, progress)
         return index
 
     def add(
@@ -212,7 +212,7 @@ class Index:
         Raises:
             MulkinetError: The collection cannot be used, or the model is not the index's.
         """
-        source = open_collection(
+        opened = open_collection(
             collection,
             self.embedder,
             self.data.ids,
@@ -224,7 +224,7 @@ class Index:
             self._reread()
             if alignment and self.data.chroma is None:
                 self.data = replace(self.data, chroma=KeptChroma.of_tracks([NO_CHROMA] * len(self)))
-            self._update(source, n_workers, batch_size, progress)
+            self._update(opened, n_workers, batch_size, progress)
         return self.changes
 
     def remove(self, names):
@@ -585,9 +585,9 @@ class Index:
                 "index"
             )
 
-    def _check_within(self, source):
+    def _check_within(self, opened):
         there = set(self.rows_by_key)
-        others = there - {entry[:2] for entry in source.entries}
+        others = there - {entry[:2] for entry in opened.entries}
         if others:
             work, track = min(others)
             raise MulkinetError(
@@ -631,11 +631,11 @@ class Index:
         for name in ("search", "_spread"):
             self.__dict__.pop(name, None)
 
-    def _update(self, source, n_workers, batch_size, progress):
+    def _update(self, opened, n_workers, batch_size, progress):
         remove_leftovers(self.path.parent)
         data, self.changes = updating.update(
             self.data,
-            source,
+            opened,
             self.embedder,
             n_workers=count_workers(n_workers),
             batch_size=batch_size,

@@ -3,30 +3,24 @@
 import subprocess
 import sys
 
+import click
 import pytest
 
+from mulkinet.cli.main import main
+
 _MULKINET = ("-m", "mulkinet.cli.main")
-_SOURCES = ("from-audio-dir", "da-tacos", "cover1000", "npy-dir", "siamese-testset", "demo")
+
+
+def _below(command):
+    """The words after `mulkinet` of a command and of all below it."""
+    context = click.Context(command)
+    names = command.list_commands(context) if isinstance(command, click.Group) else []
+    return [(), *((n, *w) for n in names for w in _below(command.get_command(context, n)))]
+
+
 _COMMANDS = [
-    ("preprocess.py",),
-    *(("preprocess.py", source) for source in _SOURCES),
-    ("train.py",),
-    ("evaluate.py",),
-    _MULKINET,
-    *(
-        (*_MULKINET, name)
-        for name in (
-            "compare",
-            "index",
-            "identify",
-            "setlist",
-            "calibrate",
-            "check",
-            "import",
-            "serve",
-        )
-    ),
-    *((*_MULKINET, "index", name) for name in ("build", "add", "remove")),
+    *((f"{name}.py",) for name in ("preprocess", "train", "evaluate")),
+    *((*_MULKINET, *words) for words in _below(main)),
 ]
 # Each of them takes a tenth of a second to import, or seconds.
 _HEAVY = set(

@@ -17,7 +17,7 @@ from mulkinet.errors import MulkinetError
 from mulkinet.evaluation import evaluate
 from mulkinet.evaluation.aligned import _estimate, alignment_distances, stored_chroma
 from mulkinet.evaluation.baselines import Baseline, beats, fourier_magnitude, mean_chroma
-from mulkinet.evaluation.inputs import baseline_source, open_tracks
+from mulkinet.evaluation.inputs import baseline_loader, open_tracks
 
 WORKS = {"one": 3, "two": 3, "three": 2, "noise": 1}
 SETTINGS = {"bin0": "A", "sr": 44100, "hop_length": 512, "frame_rate": 4.0}
@@ -44,7 +44,7 @@ def store(tmp_path_factory):
 def test_transposed_performances_are_found(store, name):
     lines = []
     options = {"report": lines.append, "n_workers": 1}
-    candidates = baseline_source(name, store, **options)(None, None)
+    candidates = baseline_loader(name, store, **options)(None, None)
     scores = evaluate(**candidates.arguments)
     assert scores["MAP"] == 1
     assert scores["excluded_queries"] == 1
@@ -56,8 +56,8 @@ def test_transposed_performances_are_found(store, name):
 def test_qmax_of_a_query_list(store, tmp_path):
     (tmp_path / "queries").write_text("one\tp0\n", encoding="utf-8")
     (tmp_path / "references").write_text("one\tp0\none\tp1\ntwo\tp0\nnoise\tp0\n", encoding="utf-8")
-    source = baseline_source("qmax", store, n_workers=2)
-    candidates = source(tmp_path / "references", tmp_path / "queries")
+    loader = baseline_loader("qmax", store, n_workers=2)
+    candidates = loader(tmp_path / "references", tmp_path / "queries")
     assert candidates.embeddings.shape == (1, 4)
     # In the order of the references; its own track is no candidate.
     assert np.isinf(candidates.embeddings[0, 0])
@@ -76,7 +76,7 @@ def test_qmax_is_essentias_asymmetric_distance(tmp_path, rng):
         writer.add_feature("hpcp", n_frames=[70, 30], settings=settings)
         for key in tracks:
             writer.write("hpcp", key, chroma[key[1]])
-    candidates = baseline_source("qmax", tmp_path / "two.h5", n_workers=1)(None, None)
+    candidates = baseline_loader("qmax", tmp_path / "two.h5", n_workers=1)(None, None)
     recurrence = standard.ChromaCrossSimilarity(oti=True)
     alignment = standard.CoverSongSimilarity(distanceType="asymmetric")
     for row, query in enumerate(candidates.track_ids):
@@ -95,7 +95,7 @@ def test_qmax_of_a_folder_of_npy(tmp_path, rng):
         np.save(tmp_path / "npy" / f"{work}_{track}.npy", part)
     write_store(tmp_path / "s.h5", names, frames, frame_rate=44100 / 20480)
     of_folder, of_store = (
-        baseline_source("qmax", tmp_path / path, n_workers=1)(None, None)
+        baseline_loader("qmax", tmp_path / path, n_workers=1)(None, None)
         for path in ("npy", "s.h5")
     )
     np.testing.assert_array_equal(of_folder.embeddings, of_store.embeddings)
@@ -107,7 +107,7 @@ def test_qmax_of_a_store_that_was_made_again(tmp_path, rng):
 
     def distances(path, part):
         write_store(tmp_path / path, names, part, frame_rate=2.0)
-        return baseline_source("qmax", tmp_path / path, n_workers=1)(None, None).embeddings
+        return baseline_loader("qmax", tmp_path / path, n_workers=1)(None, None).embeddings
 
     before, after = (distances("s.h5", part) for part in frames)
     assert (before != after).any()
@@ -220,9 +220,9 @@ def test_crema_is_preferred(tmp_path, rng):
             writer.add_feature(feature, n_frames=[40] * 3, settings={"n_bins": 12, **SETTINGS})
             for key in tracks:
                 writer.write(feature, key, rng.random((40, 12)))
-    candidates = baseline_source("mean-chroma", tmp_path / "s.h5")(None, None)
+    candidates = baseline_loader("mean-chroma", tmp_path / "s.h5")(None, None)
     assert candidates.settings["feature"] == "crema"
-    candidates = baseline_source("mean-chroma", tmp_path / "s.h5", feature="hpcp")(None, None)
+    candidates = baseline_loader("mean-chroma", tmp_path / "s.h5", feature="hpcp")(None, None)
     assert candidates.settings["feature"] == "hpcp"
 
 
@@ -271,6 +271,6 @@ def test_beats(rng):
 
 def test_wrong_baseline_or_feature(store):
     with pytest.raises(MulkinetError, match="mean-chroma, 2dftm, qmax, dmax, found 'chroma'"):
-        baseline_source("chroma", store)(None, None)
+        baseline_loader("chroma", store)(None, None)
     with pytest.raises(MulkinetError, match="12 bins.*found cqt"):
-        baseline_source("2dftm", store, feature="cqt")(None, None)
+        baseline_loader("2dftm", store, feature="cqt")(None, None)

@@ -10,7 +10,7 @@ from mulkinet.cli.evaluate import main
 from mulkinet.data.store_writer import StoreWriter
 from mulkinet.errors import MulkinetError
 from mulkinet.evaluation import evaluate
-from mulkinet.evaluation.inputs import baseline_source
+from mulkinet.evaluation.inputs import baseline_loader
 from mulkinet.evaluation.reranking import choose_weight, find_nearest
 from tests.commands import invoke
 
@@ -36,7 +36,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture
 def candidates(store):
-    return baseline_source("mean-chroma", store)(None, None)
+    return baseline_loader("mean-chroma", store)(None, None)
 
 
 def test_alignment_finds_what_the_embedding_does_not(candidates):

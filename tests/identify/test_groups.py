@@ -15,6 +15,7 @@ from mulkinet.identify.groups import AS_FILED, SPLIT, WRONG, find_groups, pair_t
 from mulkinet.identify.index_file import IDS, IndexData
 from mulkinet.identify.posterior import log_ratio
 from mulkinet.identify.search import Search
+from tests.commands import invoke
 
 # At distance 0 e^12 times likelier between covers; 1 at 0.6.
 CALIBRATION = {"intercept": 12.0, "slope": -20.0, "floor": 0.05, "known": 0.5}
@@ -168,3 +169,35 @@ def test_what_is_printed(aligned):
     assert {row["same_recording"] for row in rows} == {"True", "False"}
     told = json.loads(json.dumps(found.to_dict()))
     assert told["groups"][0]["pairs"][0]["a"]["work_id"] == "A"
+
+
+def test_the_command(built):
+    """Songs of 4 s are too short to be aligned: pairs are those of the embeddings."""
+    asked = ("--index", built, "--tau", 0.2)
+    done = invoke(command.main, *asked, "--json")
+    assert done.exit_code == 0, done.stderr
+    told = json.loads(done.stdout)
+    filed = [group for group in told["groups"] if group["finding"] == AS_FILED]
+    assert (told["tracks"], told["tau"], len(filed)) == (12, 0.2, 6)
+    rows = list(csv.DictReader(io.StringIO(invoke(command.main, *asked, "--csv").stdout)))
+    assert [(row["work_a"], row["work_b"]) for row in rows] == [
+        (pair["a"]["work_id"], pair["b"]["work_id"])
+        for group in told["groups"]
+        for pair in group["pairs"]
+    ]
+    last = invoke(command.main, *asked).stdout.splitlines()[-1]
+    assert last.endswith("6 groups, 6 of them as they are filed (--all shows them)")
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "text"),
+    [
+        (("--json", "--csv"), 2, "expected --json or --csv, found both"),
+        (("--embed-audio",), 2, "--embed-audio goes with --report"),
+        ((), 1, "expected a calibrated index or a tau"),
+    ],
+)
+def test_what_the_command_refuses(built, options, code, text):
+    done = invoke(command.main, "--index", built, *options)
+    assert done.exit_code == code
+    assert text in done.stderr

@@ -46,7 +46,7 @@ def fail(*arguments):
     return line
 
 
-def test_a_run_is_recorded_repeated_resumed_and_kept(store_path, here):
+def test_a_run_is_recorded_repeated_resumed_and_kept(store_path, here, repository):
     options = ["--data-dir", store_path, *TINY_OPTIONS, "--batchsize", "8", "--gpu", "-1"]
     succeed(*options, "--max-epoch", "2", "--no-chnlatt", "--seed", "3", "--tag", "a")
     record = read_record(here / "models" / "a" / "run.yaml")
@@ -55,6 +55,11 @@ def test_a_run_is_recorded_repeated_resumed_and_kept(store_path, here):
     assert record["options"]["seed"] == 3
     assert record["versions"].keys() == {"mulkinet", "python", "tensorflow", "numpy", "h5py"}
     assert record["data"]["list_TRAIN"].startswith("24 tracks (")
+    assert record["command"]
+    head = ("git", "-C", str(repository), "rev-parse", "HEAD")
+    done = subprocess.run(head, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        assert record["git_commit"].removesuffix("-dirty") == done.stdout.strip()
     best = load_model(here / "models" / "a" / "best.h5").metadata["training"]
     assert record["best"]["epoch"] == best["epoch"]
     assert record["best"]["MAP"] == best["validation_MAP"]
