@@ -261,7 +261,13 @@ def halves(store_path, model_file, n_halves=_HALVES, seed=0, alignment=False):
                     continue
                 answers = index.identify(queries, top=len(index), exclude_self=True)
                 calibration = index.data.calibration
-                yield kind, index, calibration.get("reranked", calibration), answers, store
+                yield (
+                    kind,
+                    index,
+                    calibration["reranked"] if alignment else calibration,
+                    answers,
+                    store,
+                )
 
 
 def _of_real(store_path, model_file, n_halves, alignment):

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from mulkinet.cli import identify as identify_command
 from mulkinet.cli.main import main
+from mulkinet.identify.answers import Answer, Match
 from mulkinet.identify.index import Index
 from tests.commands import invoke
 from tests.identify.songs import make_library, play, write_song
@@ -51,6 +53,28 @@ def test_the_tour(tmp_path, model_file):
     done = invoke(main, "index", "add", library, "--index", path, "-n", 1)
     assert "8 tracks of 4 works" in done.stdout
     assert "(2 added, 6 unchanged, 2 embedded)" in done.stdout
+
+
+def test_works_of_one_track_each_are_one_table_without_empty_columns():
+    def near(work, track, distance):
+        return Match(work, track, "", "", distance, None, None)
+
+    girl, help_live, help_ = (
+        near("Girl", "a", 0.25),
+        near("Help", "c", 0.5),
+        near("Help", "b", 0.75),
+    )
+    one = identify_command._text(Answer("q.wav", 75.0, [girl, help_live], [girl, help_live]))
+    heading, names, rule, *rows = one.splitlines()
+    assert heading == "q.wav (1:15)"
+    assert names.split() == ["nearest", "works", "by", "track", "distance"]
+    assert set(rule) == {"-"}
+    assert [row.split() for row in rows] == [["Girl", "a", "0.250"], ["Help", "c", "0.500"]]
+    two = identify_command._text(Answer("q.wav", 75.0, [girl, help_live], [girl, help_live, help_]))
+    assert two.startswith(one + "\n\nnearest tracks ")
+    assert two.splitlines()[-1].split() == ["b", "Help", "0.750"]
+    cut = Answer("q.wav", 660.0, [girl], [girl], heard_sec=180.0)
+    assert identify_command._text(cut).startswith("q.wav (11:00, the first 3:00 heard)\n")
 
 
 def test_json_holds_the_whole_answer(built, library):
