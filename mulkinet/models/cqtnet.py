@@ -248,4 +248,6 @@ class _ScalingInGraph(tf.keras.initializers.VarianceScaling):
     """Draws as its parent does, in a graph, which scales in place: op by op, a kernel would be there three times."""
 
     def __call__(self, shape, dtype=None, **kwargs):
-        return tf.function(super().__call__)(shape, dtype=dtype, **kwargs)
+        draw = tf.function(super().__call__)
+        # Not called as it is: TensorFlow would warn of a function that is traced again for every kernel.
+        return draw.get_concrete_function(shape, dtype=dtype, **kwargs)()

@@ -29,6 +29,22 @@ def test_cqtnet(golden):
         np.testing.assert_allclose(padded(x, n_frames), expected, rtol=1e-5, atol=1e-7)
 
 
+def test_cqtnet_of_a_long_track(shared, golden):
+    """Divided by the maximum of the whole, of which a crop is the beginning."""
+    with np.load(shared / "reference" / "golden" / "cqtnet" / "networks.npz") as arrays:
+        means = 3 * arrays["input/853"]
+    x = front_end(np.repeat(means, 20, axis=1), "cqtnet")
+    for key, n_frames in (("long_test", 853), ("long_test_400", 400)):
+        expected = golden[f"cqtnet/loader/{key}"]
+        np.testing.assert_allclose(x[:, :n_frames], expected, rtol=1e-5, atol=1e-7)
+
+
+def test_vinets_own_store_gives_the_same(golden):
+    stored = golden["vinet/stored_float16"].T
+    expected = front_end(golden["cqt_magnitude"], "vinet")
+    np.testing.assert_array_equal(front_end(stored, "vinet"), expected)
+
+
 def test_vinet(golden):
     """Rounded to float16, the last mean filled up; the division by the maximum is the network's."""
     x = front_end(golden["cqt_magnitude"], "vinet")

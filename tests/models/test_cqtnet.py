@@ -213,6 +213,11 @@ def test_full_size(name, golden):
     for n_frames in lengths:
         embedding = model.embed_batch(golden[f"input/{n_frames}"][None])[0]
         np.testing.assert_allclose(embedding, golden[f"{name}/eval/{n_frames}"], **TOLERANCE)
+    if not is_vinet:
+        layer = model.classifier(10000).get_layer("Classification")
+        layer.set_weights([tensors["fc1.weight"].T, tensors["fc1.bias"]])
+        scores = layer(golden[f"{name}/eval/200"][None])[0]
+        np.testing.assert_allclose(scores, golden[f"{name}/eval/200/scores"], rtol=1e-4, atol=1e-4)
 
 
 def _by_rule(k, key, shape):
@@ -233,8 +238,9 @@ def _by_rule(k, key, shape):
     return array.astype(np.float32)
 
 
-def test_parameters_as_published():
+def test_parameters_as_published(caplog):
     n = {}
+    tf.get_logger().addHandler(caplog.handler)
     for name, options in {
         "cqtnet": {},
         "vinet": {"embedding_len": 512, "bias": False, "normalized": True},
@@ -243,6 +249,8 @@ def test_parameters_as_published():
         model = build_model("cqtnet", **options)
         n[name] = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
     assert n == {"cqtnet": 8090428 - 3010000, "vinet": 5188672, "mirex": 8023760}
+    tf.get_logger().removeHandler(caplog.handler)
+    assert not caplog.records
 
 
 def test_lengths(rng):

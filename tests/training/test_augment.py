@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from mulkinet.errors import MulkinetError
+from mulkinet.training import augment
 from mulkinet.training.augment import (
     Augmentation,
     MaskBins,
@@ -260,6 +261,57 @@ def test_tempo_resizes_as_images_are(rng, n_levels):
         # PIL's weights for 8-bit images are whole numbers: a level more or less.
         atol = 5e-5 if n_levels is None else 1.01 * step
         np.testing.assert_allclose(after[:, :n], expected, atol=atol)
+
+
+def played_at(monkeypatch, x, factor):
+    """x (84, T), by way of an image of 256 levels, at a factor of its length: (84, its new length), and its step."""
+    share = np.float32((factor - 0.7) / 0.6)
+    monkeypatch.setattr(augment, "_uniform", lambda like, _: tf.fill(tf.shape(like), share))
+    n_frames = int(x.shape[1] * factor)
+    room = np.pad(x, ((0, 0), (0, max(0, n_frames - x.shape[1])))).astype(np.float32)
+    played, [n] = Tempo(256)(tf.constant(room[None]), tf.constant([x.shape[1]]), tf.constant(SEED))
+    assert n == n_frames
+    return played.numpy()[0, :, :n_frames], (x.max() + 1) / 255
+
+
+@pytest.mark.parametrize("factor", [0.7, 1.0, 1.3])
+def test_cqtnets_own_tempo(shared, monkeypatch, factor):
+    """Of its loader; its images' weights are whole numbers, so that a value may be a level off."""
+    golden = np.load(shared / "reference/golden/cqtnet/frontend.npz")
+    # A factor of 1.3 or 0.7 is no float32: a little more gives the same length.
+    played, step = played_at(monkeypatch, golden["cqtnet/augment/input"], factor + 1e-4)
+    difference = np.abs(played - golden[f"cqtnet/augment/speed{factor}"].T) / step
+    assert difference.max() < 1.01
+    assert difference.mean() < 0.1
+
+
+def test_cqtnets_own_bands_and_training(shared, monkeypatch):
+    """Bands, tempo, division and crop, with what NumPy drew for it."""
+    golden = np.load(shared / "reference/golden/cqtnet/frontend.npz")
+    masked, _ = banded(5, golden["cqtnet/augment/input"])
+    np.testing.assert_array_equal(masked, golden["cqtnet/augment/specaugment_twice_seed5"])
+    networks = np.load(shared / "reference/golden/cqtnet/networks.npz")
+    masked, rng = banded(11, 3 * networks["input/853"])
+    played, step = played_at(monkeypatch, masked, rng.uniform(0.7, 1.3))
+    start = rng.randint(played.shape[1] - 200)
+    crop = played[:, start : start + 200] / played.max()
+    difference = np.abs(crop - golden["cqtnet/augment/train_seed11"]) / (step / played.max())
+    assert difference.max() < 1.01
+    assert difference.mean() < 0.1
+
+
+def banded(seed, x):
+    """(x with the two bands that CQTNet's loader draws, as `MaskBins` sets them; the generator, after that)."""
+    rng, places = np.random.RandomState(seed), []
+    for _ in range(2):
+        width = rng.randint(0, 24)
+        start = rng.randint(0, 84 - width)
+        places += range(start, start + width)
+    hidden = np.isin(np.arange(84), places)[None]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(augment, "_bands", lambda *_: tf.constant(hidden))
+        masked, _ = MaskBins()(tf.constant(x[None], tf.float64), tf.constant([x.shape[1]]), SEED)
+    return masked.numpy()[0], rng
 
 
 def test_published_bands(rng):

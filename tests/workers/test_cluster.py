@@ -207,6 +207,26 @@ def test_from_audio_dir_is_bit_equal_and_lists_what_crashes(cluster, tmp_path, m
         assert len(list((tmp_path / f"cache-{name}" / "features").glob("*.h5"))) == 4
 
 
+def test_charts_are_those_of_one_machine(cluster, tmp_path, monkeypatch):
+    sheets = tmp_path / "sheets"
+    sheets.mkdir()
+    for number in range(6):
+        (sheets / f"song {number}.txt").write_text("| C | Am | F | G7 |\n" * (number % 3 + 1))
+    (sheets / "bad.txt").write_text("| no chords |")
+    made = []
+    for name, more in (("here", ["-n", 1]), ("there", ["--cluster", cluster.scheduler_address])):
+        monkeypatch.setenv("MULKINET_CACHE", str(tmp_path / f"cache-{name}"))
+        output = tmp_path / f"{name}.jsonl"
+        result = invoke(preprocess, "charts", sheets, "-o", output, *more)
+        assert result.exit_code == 3, result.stderr
+        assert f"{sheets}/bad.txt: " in result.stderr
+        made.append(output.read_text())
+    assert made[0] == made[1]
+    assert made[0].count("\n") >= 6
+    # Read on the workers, which keep what they read.
+    assert not (tmp_path / "cache-there").exists()
+
+
 def test_alignment_is_bit_equal(connection, rng, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(aligned, "_TILE_AFAR", 4)

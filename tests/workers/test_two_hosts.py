@@ -1,6 +1,7 @@
-"""Two hosts, as network namespaces: a scheduler and two workers each, one killed, and 10 s without a network.
+"""Two hosts: a scheduler and two workers, and two more workers; one is killed, and 10 s are without a network.
 
-Nothing leaves the namespaces, which the test makes and removes.
+Hosts are network namespaces, which the test makes and removes; and, where it may not, folders of their own on this one,
+whose workers are stopped for as long, which looks the same from outside.
 """
 
 import os
@@ -15,10 +16,10 @@ pytest.importorskip("distributed")
 
 from tests.sources.audio_folders import make_works
 from tests.sources.test_audio_dir import contents
+from tests.training.test_distributed_training import free_port
 
 pytestmark = pytest.mark.slow
 
-_HEAD, _OTHER = "10.213.0.1", "10.213.0.2"
 _PARTITION_SEC = 10
 # A second a track, so that the run lasts longer than the partition; tracks themselves are short.
 _SLOW = """
@@ -36,26 +37,68 @@ def ip(*words):
     return subprocess.run(["ip", *words], capture_output=True, text=True, check=True)
 
 
-@pytest.fixture
-def hosts():
-    """Names of two namespaces joined by a cable."""
-    names = [f"mulkinet-{os.getpid()}-{number}" for number in (0, 1)]
-    try:
-        for name in names:
-            ip("netns", "add", name)
-    except (OSError, subprocess.CalledProcessError) as error:
-        reason = getattr(error, "stderr", "") or str(error)
-        pytest.skip(f"network namespaces are not allowed here: {reason.strip()}")
-    try:
+class Namespaces:
+    """Two network namespaces joined by a cable."""
+
+    addresses = "10.213.0.1", "10.213.0.2"
+
+    def __init__(self):
+        self._names = [f"mulkinet-{os.getpid()}-{number}" for number in (0, 1)]
+
+    def __enter__(self):
+        names = self._names
+        try:
+            for name in names:
+                ip("netns", "add", name)
+        except (OSError, subprocess.CalledProcessError) as error:
+            self.__exit__()
+            reason = getattr(error, "stderr", "") or str(error)
+            pytest.skip(f"network namespaces are not allowed here: {reason.strip()}")
         ip("-n", names[0], *"link add cable type veth peer name cable netns".split(), names[1])
-        for name, address in zip(names, (_HEAD, _OTHER)):
+        for name, address in zip(names, self.addresses):
             ip("-n", name, "addr", "add", f"{address}/24", "dev", "cable")
             for device in ("lo", "cable"):
                 ip("-n", name, "link", "set", device, "up")
-        yield names
-    finally:
-        for name in names:
+        return self
+
+    def __exit__(self, *_):
+        for name in self._names:
             subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+
+    def on(self, host):
+        """How a command begins that runs on a host."""
+        return ["ip", "netns", "exec", self._names[host]]
+
+    def connect(self, is_up, _workers):
+        """Plugs the cable in, or out."""
+        ip("-n", self._names[1], "link", "set", "cable", "up" if is_up else "down")
+
+
+class Folders:
+    """This machine twice."""
+
+    addresses = "127.0.0.1", "127.0.0.1"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def on(self, _host):
+        """See `Namespaces`."""
+        return []
+
+    def connect(self, is_up, workers):
+        """Lets the other host's workers go on, or stops them."""
+        for worker in workers:
+            os.killpg(worker.pid, signal.SIGCONT if is_up else signal.SIGSTOP)
+
+
+@pytest.fixture(params=[Namespaces, Folders])
+def hosts(request):
+    with request.param() as hosts:
+        yield hosts
 
 
 def test_a_killed_worker_and_a_partition_change_nothing(hosts, repository, tmp_path):
@@ -71,7 +114,7 @@ def test_a_killed_worker_and_a_partition_change_nothing(hosts, repository, tmp_p
             "MULKINET_CACHE": str(tmp_path / cache),
         }
         process = subprocess.Popen(
-            ["ip", "netns", "exec", host, sys.executable, *map(str, words)],
+            [*hosts.on(host), sys.executable, *map(str, words)],
             env=environment,
             stdout=log,
             stderr=log,
@@ -80,26 +123,28 @@ def test_a_killed_worker_and_a_partition_change_nothing(hosts, repository, tmp_p
         processes.append(process)
         return process
 
-    address = f"tcp://{_HEAD}:8786"
+    port = free_port()
+    (head, other), address = hosts.addresses, f"tcp://{hosts.addresses[0]}:{port}"
     dask = ("-m", "dask")
     worker = (*dask, "worker", address, "--nthreads", 1, "--preload", "slow", "--no-dashboard")
     command = ("-m", "mulkinet", "preprocess", "from-audio-dir", "-a", audio, "-s", "50")
     try:
-        start(hosts[0], "head", *dask, "scheduler", "--host", _HEAD, "--no-dashboard")
-        start(hosts[0], "head", *worker, "--nworkers", 2, "--host", _HEAD)
-        two = [start(hosts[1], "other", *worker, "--host", _OTHER) for _ in range(2)]
-        run = start(hosts[0], "head", *command, "-o", tmp_path / "there", "--cluster", address)
+        scheduler = (*dask, "scheduler", "--host", head, "--port", port, "--no-dashboard")
+        start(0, "head", *scheduler)
+        start(0, "head", *worker, "--nworkers", 2, "--host", head)
+        two = [start(1, "other", *worker, "--host", other) for _ in range(2)]
+        run = start(0, "head", *command, "-o", tmp_path / "there", "--cluster", address)
         features = tmp_path / "head" / "features"
         while run.poll() is None and len(list(features.glob("*.h5"))) < 4:
             time.sleep(0.1)
         assert run.poll() is None, (tmp_path / "log").read_text()
         os.killpg(two[0].pid, signal.SIGKILL)
-        ip("-n", hosts[1], "link", "set", "cable", "down")
+        hosts.connect(False, two[1:])
         time.sleep(_PARTITION_SEC)
-        ip("-n", hosts[1], "link", "set", "cable", "up")
+        hosts.connect(True, two[1:])
         assert run.poll() is None, "it was over before the network was back"
         assert run.wait(timeout=300) == 0, (tmp_path / "log").read_text()
-        here = start(hosts[0], "alone", *command, "-o", tmp_path / "here", "-n", 2)
+        here = start(0, "alone", *command, "-o", tmp_path / "here", "-n", 2)
         assert here.wait(timeout=300) == 0, (tmp_path / "log").read_text()
     finally:
         for process in reversed(processes):
