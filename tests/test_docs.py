@@ -71,6 +71,16 @@ def test_links_of_readme_lead_somewhere():
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
+def test_the_systems_are_the_same_in_readme_and_docs():
+    pages = [ROOT / "README.md", ROOT / "docs" / "systems.md"]
+    one, other = (
+        re.search(r"^\| system .*?\n\n", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+        for page in pages
+    )
+    assert one[0] == other[0]
+    assert one[0].count("\n| ") == 12
+
+
 # Both change what is registered for the rest of the process; tests/training/test_plugins.py runs CONTRIBUTING's.
 WITHOUT_EXAMPLE = {"mulkinet.models.register_network", "mulkinet.losses.register_loss"}
 
