@@ -25,11 +25,11 @@ _PARTITION_SEC = 10
 _SLOW = """
 import time
 from mulkinet.features import cache
-_decode = cache.decode
-def decode(path, **options):
+_AudioFile = cache.AudioFile
+def slowly(path, **options):
     time.sleep(1)
-    return _decode(path, **options)
-cache.decode = decode
+    return _AudioFile(path, **options)
+cache.AudioFile = slowly
 """
 
 
