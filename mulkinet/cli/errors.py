@@ -2,9 +2,10 @@
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some inputs were skipped.
 
-Public names: `Command`, `Group`, `report_skipped`.
+Public names: `Command`, `Group`, `check_any_is_there`, `report_skipped`.
 """
 
+import os
 import sys
 
 import click
@@ -12,7 +13,7 @@ import click
 from mulkinet.errors import MulkinetError
 from mulkinet.files.text import in_one_line
 
-__all__ = ["Command", "Group", "report_skipped"]
+__all__ = ["Command", "Group", "check_any_is_there", "report_skipped"]
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100}
 
@@ -71,6 +72,22 @@ def _fail(ctx, error, line):
 
 def _remember_debug(ctx, _option, value):
     ctx.meta["mulkinet.debug"] = value
+
+
+def check_any_is_there(files):
+    """Checks recordings before seconds of loading; where some are there, a missing one is among the skipped.
+
+    Args:
+        files: Paths, at least one.
+
+    Raises:
+        MulkinetError: None of them is there.
+    """
+    if not any(map(os.path.lexists, files)):
+        more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+        raise MulkinetError(
+            f"expected a recording at {files[0]}{more}, found no file; check the path"
+        )
 
 
 def report_skipped(skipped, *, is_all=False):

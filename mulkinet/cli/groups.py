@@ -72,10 +72,11 @@ def main(path, tau, rerank, show_all, as_json, as_csv, report, embed_audio, mode
             echo(_text(number, group) + "\n")
         hidden = len(found.groups) - len(shown)
         more = f", {hidden} of them as they are filed (--all shows them)" if hidden else ""
-        how = "confirmed by alignment" if found.aligned else "not confirmed by alignment"
+        confirmed = sum(len(group.pairs) for group in found.groups)
+        how = f"{confirmed} of them confirmed" if found.aligned else "not confirmed"
         echo(
-            f"{found.tracks} tracks: {found.candidates} pairs within a distance of {found.tau:.3f}, {how}; "
-            f"{len(found.groups)} groups{more}"
+            f"{found.tracks} tracks: {found.candidates} pairs within a distance of {found.tau:.3f}, "
+            f"{how} by alignment; {len(found.groups)} groups{more}"
         )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from mulkinet.cli.errors import Command, report_skipped
+from mulkinet.cli.errors import Command, check_any_is_there, report_skipped
 from mulkinet.cli.options import accept_partial_option
 from mulkinet.cli.printing import echo
 from mulkinet.cli.table import table, without_empty
@@ -161,12 +161,7 @@ def _files(queries):
         if not found:
             raise MulkinetError(f"expected audio in {query}, found none; name a file or a folder")
         files += found
-    # Told before seconds of loading; where there are others, each that is missing is among the skipped.
-    if not any(map(os.path.lexists, files)):
-        more = f" and {len(files) - 1} more" if len(files) > 1 else ""
-        raise MulkinetError(
-            f"expected a recording at {files[0]}{more}, found no file; check the path"
-        )
+    check_any_is_there(files)
     return files
 
 

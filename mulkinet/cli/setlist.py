@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from mulkinet.cli.errors import Command, report_skipped
+from mulkinet.cli.errors import Command, check_any_is_there, report_skipped
 from mulkinet.cli.printing import echo
 from mulkinet.cli.table import table
 
@@ -35,7 +35,7 @@ _PIPE = "-"
     "--least",
     type=click.FloatRange(0, 1),
     metavar="P",
-    help="Probability below which a span is nothing.  [0.1]",
+    help="Probability below which a span is nothing.  [0.5]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
@@ -71,6 +71,8 @@ def main(
         raise click.UsageError("expected - once, found it several times")
     if embed_audio and not report:
         raise click.UsageError("--embed-audio goes with --report")
+    if _PIPE not in recordings:
+        check_any_is_there(recordings)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from mulkinet.identify.index import Index
     from mulkinet.identify.labels import audacity_labels, cue_sheet

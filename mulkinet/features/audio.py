@@ -17,6 +17,7 @@ import functools
 import itertools
 import os
 import stat
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -117,7 +118,7 @@ def decode(path, *, accept_partial=False, max_sec=None):
     """Decodes a file as a whole.
 
     Args:
-        path: pathlib.Path of an audio file of any sampling rate and number of channels, or of a
+        path: str or path of an audio file of any sampling rate and number of channels, or of a
             video, of which the first audio stream is taken.
         accept_partial: Take what there is of a truncated or damaged file.
         max_sec: Longest sound to take; no limit by default.
@@ -148,6 +149,7 @@ class AudioFile:
     """
 
     def __init__(self, path, *, accept_partial=False, max_sec=None):
+        path = Path(path)
         check_file(path)
         self._path = path
         self._max_sec = max_sec

@@ -179,8 +179,8 @@ def find_tracks(audio_dir, *, leave_out=()):
     _refuse_nesting(audio_dir, deeper, "deeper down", _ADVICE_DEEP)
     if not folders:
         raise MulkinetError(
-            f"expected a folder for each work in {audio_dir}, found no folder; "
-            "arrange the audio as <dir>/<work>/<track>.<ext>"
+            f"expected audio in {audio_dir}, found neither audio nor a folder with audio; "
+            "arrange it as <dir>/<work>/<track>.<ext>"
         )
     return tracks, skipped
 

@@ -56,7 +56,7 @@ def strategy_of(gpus, report):
 
     there = tf.config.list_physical_devices("GPU")
     if gpus and not there:
-        report("no GPU found: using the CPU (--gpu -1 says so)")
+        report("no GPU found: using the CPU (--gpu -1 chooses it without this line)")
         gpus = []
     if gpus and max(gpus) >= len(there):
         raise MulkinetError(

@@ -140,7 +140,7 @@ def test_pieces_are_the_whole_and_take_little_memory(tmp_path):
     file = AudioFile(path)
     pieces = list(file.pieces())
     assert max(map(len, pieces)) < 30 * SR
-    np.testing.assert_array_equal(np.concatenate(pieces), decode(path).y)
+    np.testing.assert_array_equal(np.concatenate(pieces), decode(str(path)).y)
     assert (file.seconds, file.sr, file.note) == (pytest.approx(60), 48000, "")
 
 

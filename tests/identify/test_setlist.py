@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from mulkinet.cli.main import main
 from mulkinet.data.store_writer import StoreWriter
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.features.provenance import SR
+from mulkinet.identify.setlist import CHANGE_COST, LEAST
 from mulkinet.sources.demo.performer import perform
 from mulkinet.sources.demo.renderer import render
 from tests.commands import invoke
@@ -234,3 +236,16 @@ def test_a_recording_that_cannot_be_read(built, tmp_path):
     done = invoke(main, "setlist", bad, "--index", built)
     assert done.exit_code == 1
     assert str(bad) in done.stderr
+
+
+def test_defaults_in_the_help_are_those_of_the_search():
+    text = invoke(main, "setlist", "--help").stdout
+    defaults = [float(found) for found in re.findall(r"\[([0-9.]+)\]", text)]
+    assert defaults == [CHANGE_COST, LEAST]
+
+
+def test_where_no_recording_is_there_nothing_is_loaded(built, monkeypatch):
+    monkeypatch.setattr(Index, "open", None)
+    done = invoke(main, "setlist", "a.wav", "--index", built)
+    assert done.exit_code == 1
+    assert done.stderr == "Error: expected a recording at a.wav, found no file; check the path\n"

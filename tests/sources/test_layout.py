@@ -59,7 +59,7 @@ def test_the_output_folder_is_no_work(tmp_path):
     [
         (["a.wav", "b.mp3"], r"2 audio files directly in it \(a.wav, b.mp3\); put each work's"),
         (["w/cd1/a.wav", "w/b.wav"], r"1 audio file deeper down \(w/cd1/a.wav\); move them up"),
-        (["notes.txt"], "found no folder"),
+        (["notes.txt"], "found neither audio nor a folder"),
     ],
 )
 def test_nesting_is_explained(tmp_path, names, message):

@@ -30,7 +30,7 @@ def test_a_machine_without_gpus_says_so_and_goes_on():
     lines = []
     strategy = strategy_of([0], lines.append)
     assert strategy.num_replicas_in_sync == 1
-    assert lines == ["no GPU found: using the CPU (--gpu -1 says so)"]
+    assert lines == ["no GPU found: using the CPU (--gpu -1 chooses it without this line)"]
 
 
 def test_a_gpu_that_is_not_there(monkeypatch):

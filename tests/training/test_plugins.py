@@ -11,6 +11,7 @@ from mulkinet import MulkinetError, register_loss, register_network
 from mulkinet.cli.main import main
 from tests.commands import invoke
 from tests.patterns import write_pattern_store
+from tests.printed import blocks
 
 PLUGIN = '''
 import tensorflow as tf
@@ -107,12 +108,17 @@ def test_a_network_and_a_loss_from_outside_train(repository, project, monkeypatc
         (*train, "--tag", "u", "--init-from", "models/test/best.h5"),
         (*train, "--recipe", "quick", "--tag", "u"),
         evaluate,
+        (*train, "--model", "mean-pitch", "--tag", "p", "--loss", "all-pairs", "--gap", "0.5"),
     ]
-    done = call(repository, project, "-c", RUNNER, json.dumps(commands))
+    guide = (repository / "docs" / "guides" / "training.md").read_text(encoding="utf-8")
+    (of_the_guide,) = (code for _, code, _ in blocks(guide) if "register_loss" in code)
+    (project / "all_pairs.py").write_text(of_the_guide)
+    plugins = "toy,all_pairs"
+    done = call(repository, project, "-c", RUNNER, json.dumps(commands), plugins=plugins)
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout.rpartition("results ")[2])
-    trained, refused, by_recipe, evaluated = results
-    assert trained[0] == by_recipe[0] == evaluated[0] == 0, results
+    trained, refused, by_recipe, evaluated, by_the_guide = results
+    assert trained[0] == by_recipe[0] == evaluated[0] == by_the_guide[0] == 0, results
     assert "mean-pitch: 78 parameters" in trained[1]
     assert refused[0] == 1
     assert "fit a mulkinet, found none" in refused[2]

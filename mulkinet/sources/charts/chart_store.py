@@ -190,4 +190,4 @@ def _notes(skipped, n_unsung):
     if skipped:
         yield f"warning: {len(skipped)} lines are no charts, the first {skipped[0][0]}: {skipped[0][1]}"
     if n_unsung:
-        yield f"{n_unsung} charts without a melody are left out"
+        yield f"{n_unsung} of the charts have no melody and are left out"

@@ -126,7 +126,7 @@ def test_charts_without_a_melody_are_left_out_where_others_have_one(tmp_path):
         file.write("{}\n")
     store = ChartStore(path, performances=2)
     assert list(store.rows_by_key) == [("a", "1"), ("a", "2"), ("a", "3"), ("a", "4")]
-    assert store.notes[1] == "1 charts without a melody are left out"
+    assert store.notes[1] == "1 of the charts have no melody and are left out"
     assert "1 lines are no charts, the first" in store.notes[0]
     write_charts(path, [song("b", 1, melody=False)])
     assert len(ChartStore(path)) == 4
