@@ -7,6 +7,9 @@ from pathlib import Path
 
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Until it runs a program of its own, a process that is being started holds HDF5's lock of what its parent reads: a test
+# that changes that file a moment later would find it in use.
+os.environ["HDF5_USE_FILE_LOCKING"] = "FALSE"
 
 import numpy as np
 import pytest

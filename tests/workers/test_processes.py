@@ -47,7 +47,8 @@ def test_an_error_ends_the_run():
         list(run_in_processes(refuse, range(4), 2))
 
 
-def test_workers_share_the_cores_and_leave_the_gpu_alone():
+def test_workers_share_the_cores_and_leave_the_gpu_alone(monkeypatch):
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
     threads = str(max(1, (os.cpu_count() or 1) // 2))
     assert dict(run_in_processes(thread_limits, [1], 2)) == {1: (threads, "-1")}
 

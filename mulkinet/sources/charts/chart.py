@@ -228,13 +228,13 @@ def _times(onset, duration, kind):
 def _number(value, name):
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number or not abs(value) <= 1e9:  # so written, NaN is none
-        raise SkippedInput(f"expected a number as {name}, found {str(value)[:60]}")
+        raise SkippedInput(f"expected a number as {name}, found {value!r:.60}")
     return value
 
 
 def _integer(value, most, name):
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
-        raise SkippedInput(f"expected a {name} of 0 - {most}, found {str(value)[:60]}")
+        raise SkippedInput(f"expected a {name} of 0 - {most}, found {value!r:.60}")
     return value
 
 
