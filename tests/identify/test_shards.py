@@ -61,6 +61,24 @@ def test_shards_answer_as_the_whole(index_path, tmp_path):
             change()
 
 
+def test_parts_that_were_built_apart_answer_as_the_whole(index_path, library, model_file, tmp_path):
+    for work in library.iterdir():
+        part = tmp_path / ("first" if work.name < "w3" else "second")
+        part.mkdir(exist_ok=True)
+        (part / work.name).symlink_to(work)
+    paths = [tmp_path / "first.index", tmp_path / "second.index"]
+    for path in paths:
+        Index.build(path, path.with_suffix(""), model_file, n_workers=1, progress=False)
+    query = play(4, 7, 6.0)
+    (found,), (expected,) = (
+        Index.open(opened).identify([query], n_workers=1) for opened in (paths, index_path)
+    )
+    told = [{(m.work_id, m.track_id): m.distance for m in a.tracks} for a in (found, expected)]
+    # Other batches of the network round otherwise.
+    assert told[0] == pytest.approx(told[1], abs=1e-6)
+    assert len({work for work, _ in told[0]}) == 6
+
+
 def test_indexes_that_do_not_fit(index_path, library, other_model_file, tmp_path):
     Index.build(tmp_path / "b.index", library, other_model_file, n_workers=1, progress=False)
     with pytest.raises(MulkinetError, match="expected indexes of one model"):
