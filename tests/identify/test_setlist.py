@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner
+from scipy.signal import butter, sosfilt
 
 import mulkinet
 from mulkinet import Index
@@ -156,6 +157,22 @@ def test_a_part_goes_on_where_the_recording_has_it_in_another_order():
     place = locate(prepare(x), prepare(y))
     assert place.score < 90
     assert (place.start_x, place.end_x) == (pytest.approx(60, abs=8), pytest.approx(180, abs=8))
+
+
+def applause(seconds, rng):
+    """Some sixty claps a second, each noise of 20 ms about 2 kHz: (n_samples,) at SR."""
+    y, length = np.zeros(seconds * SR), SR // 50
+    for start in rng.integers(0, len(y) - length, 60 * seconds):
+        clap = rng.normal(size=length) * np.exp(-np.arange(length) / (0.004 * SR))
+        y[start : start + length] += rng.uniform(0.3, 1) * clap
+    y = sosfilt(butter(2, (800, 4000), "band", fs=SR, output="sos"), y)
+    return (0.7 * y / np.abs(y).max()).astype(np.float32)
+
+
+@pytest.mark.slow
+def test_applause_is_nothing(index):
+    y = applause(120, np.random.default_rng(0))
+    assert index.set_list(y, least=0, progress=False).spans == []
 
 
 @pytest.mark.slow
