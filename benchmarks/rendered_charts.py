@@ -8,6 +8,7 @@ the other third, or another; and how strongly root, third, fifth, seventh and th
 plays: an accompaniment, a bass, a melody, drums, a room and noise.
 """
 
+import functools
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -29,6 +30,7 @@ from mulkinet.sources.demo.renderer import render
 _SECONDS = 45
 _RATE = 250 / 180
 _DRAWS = 24
+_TRIADS = ((0, 4, 7), (0, 3, 7))
 _KINDS = {
     "major": (0, 4, 7),
     "minor": (0, 3, 7),
@@ -60,9 +62,11 @@ def main(charts, real, n_charts):
     click.echo(f"\n{'':<30}written  other third  other   root  third  fifth  seventh  rest")
     for kind, tones in _KINDS.items():
         chart = Chart("w", ((0.0, 64.0, 0, tones),), beats=64.0)
-        for how, play in (("performed", performed), ("rendered", rendered)):
-            extra = (crema,) if play is rendered else ()
-            tracks = [play(chart, seed, *extra) for seed in range(_DRAWS)]
+        for how, play in (
+            ("performed", performed),
+            ("rendered", functools.partial(rendered, crema=crema)),
+        ):
+            tracks = [play(chart, seed) for seed in range(_DRAWS)]
             heard, shares = _heard([_to_c(x, tones) for x in tracks], tones)
             click.echo(
                 f"{kind + ', ' + how:<30}"
@@ -167,9 +171,6 @@ def _heard(tracks, tones):
     rest = np.delete(mean, tones).mean()
     seventh = mean[tones[3]] if len(tones) > 3 else np.nan
     return (*mean[list(tones[:3])], seventh, rest), (*shares, 1 - sum(shares))
-
-
-_TRIADS = ((0, 4, 7), (0, 3, 7))
 
 
 if __name__ == "__main__":
