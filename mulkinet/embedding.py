@@ -5,9 +5,6 @@ batches of tracks of equal length. A track that is shorter than the model was tr
 from its beginning, so that an excerpt gives the same embedding wherever it comes from; zeros at the end
 would make all short tracks look alike. `pad="zero"` fills up with zeros as published systems do: to the
 length that the network must have, and no further.
-
-Public names: `embed`, `embed_arrays`, `check_compatible`, `fixed_frames`, `least_frames`, `prepare_track`,
-`trained_frames`.
 """
 
 import functools

@@ -1,8 +1,6 @@
 """The exceptions of mulkinet: one root, raised for whatever a user can put right.
 
 A message is one line that says what was expected, what was found and what to try.
-
-Public names: `MulkinetError`, `SkippedInput`, `import_extra`.
 """
 
 import importlib

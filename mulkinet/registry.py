@@ -7,8 +7,6 @@ the keyword-only arguments of its constructor that have defaults, its help texts
 The package's own classes are read from their source, so that `--help` lists them without TensorFlow; a module is
 imported when one of its classes is asked for. Code outside the package is imported first: before anything is listed,
 the modules that the environment variable `MULKINET_PLUGINS` names (separated by commas) are.
-
-Public names: `PLUGINS`, `Entry`, `Option`, `Registry`.
 """
 
 import ast

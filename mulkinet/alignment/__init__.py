@@ -12,8 +12,6 @@
 
 Chroma is (12, n_frames), of frames of about half a second; both sides of a pair have the same frame rate. numba is
 loaded when a function is first called.
-
-Public names: `optimal_transposition`, `cross_recurrence`, `qmax`, `dmax`, `align`, `Alignment`.
 """
 
 from mulkinet.alignment.align import Alignment, align

@@ -3,8 +3,6 @@
 Stacks of 9 frames (about 4 s) tell tracks apart only where both run at nearly the same speed, and the transposition
 index may name a neighbouring key. So Qmax is taken at several tempos of y, in its two best keys; the winner's path then
 says the tempo more exactly, and the tracks are aligned once more at that.
-
-Public names: `Alignment`, `align`, `at_tempo`.
 """
 
 import functools

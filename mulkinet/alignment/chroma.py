@@ -1,7 +1,4 @@
-"""What is aligned: a track's chroma, checked, in both layouts that the loops read.
-
-Public names: `STACKED`, `MIN_FRAMES`, `FRAME_SEC`, `Chroma`, `prepare`, `coarsen`.
-"""
+"""What is aligned: a track's chroma, checked, in both layouts that the loops read."""
 
 import functools
 

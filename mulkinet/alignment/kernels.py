@@ -6,8 +6,6 @@ processor's vectors, since rows of the plot depend on earlier rows only.
 
 Chroma is (n_frames, 12) or (12, n_frames) float32, C order, as each function says. A stack is `STACKED` frames, and
 n frames make n - `STACKED` stacks: essentia leaves the last one out.
-
-Public names: `stack_norms`, `stack_distances`, `recurrence_of`, `qmax_scores`, `dmax_scores`.
 """
 
 import numba

@@ -1,8 +1,6 @@
 """The part of a reference that a stretch of a long recording plays, and where in the stretch: the path of Qmax.
 
 As `align`, for thousands of pairs: fewer keys and tempos, and one path.
-
-Public names: `Place`, `locate`.
 """
 
 import itertools

@@ -2,8 +2,6 @@
 
 The compiled loops let go of Python's lock, so that threads do: they share the tracks, hold one plot each, and are gone
 when the process is.
-
-Public names: `score_pairs`.
 """
 
 import collections

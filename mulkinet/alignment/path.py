@@ -4,8 +4,6 @@ A path is found by going back from the largest score by the steps that made it (
 are looked for among the stacks that no earlier one used (after Waterman & Eggert, "A new algorithm for best
 subsequence alignments", Journal of Molecular Biology 197, 1987), so that each part of a recording matches at most one
 part of the other.
-
-Public names: `best_path`, `matching_paths`.
 """
 
 import numpy as np

@@ -2,8 +2,6 @@
 
 Paper: Serra, Serra & Andrzejak, "Cross recurrence quantification for cover song identification", New Journal of
 Physics 11, 2009.
-
-Public names: `cross_recurrence`, `recurrence_in_key`.
 """
 
 from mulkinet.alignment.chroma import prepare

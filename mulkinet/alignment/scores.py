@@ -7,8 +7,6 @@ molecular subsequences", Journal of Molecular Biology 147, 1981): a cell that re
 Papers: Serra, Serra & Andrzejak, "Cross recurrence quantification for cover song identification", New Journal of
 Physics 11, 2009 (Qmax). Chen, Li & Xiao, "Fusing similarity functions for cover song identification", Multimedia
 Tools and Applications 77, 2017 (Dmax).
-
-Public names: `MEASURES`, `qmax`, `dmax`, `score_pair`, `score_distance`.
 """
 
 import numpy as np

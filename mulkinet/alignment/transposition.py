@@ -2,8 +2,6 @@
 
 Paper: Serra, Gomez & Herrera, "Transposing chroma representations to a common key", IEEE Conference on The Use of
 Symbols to Represent Music and Multimedia Objects, 2008.
-
-Public names: `optimal_transposition`, `ranked_transpositions`.
 """
 
 import numpy as np

@@ -1,1 +1,1 @@
-"""The commands: they parse, call and print. Public names: none; see `mulkinet.cli.main`."""
+"""The commands: they parse, call and print."""

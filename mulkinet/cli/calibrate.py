@@ -1,4 +1,4 @@
-"""`mulkinet calibrate`: what a distance means, for an index. Public names: `main`."""
+"""`mulkinet calibrate`: what a distance means, for an index."""
 
 import functools
 import os

@@ -1,4 +1,4 @@
-"""`mulkinet check`: what is in a store or folder, and what is wrong with it. Public names: `main`."""
+"""`mulkinet check`: what is in a store or folder, and what is wrong with it."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""`mulkinet compare`: two runs side by side. Public names: `main`."""
+"""`mulkinet compare`: two runs side by side."""
 
 from pathlib import Path
 

@@ -1,8 +1,6 @@
 """What every command shares: one line for an error, and the exit codes.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some inputs were skipped.
-
-Public names: `Command`, `Group`, `check_any_is_there`, `report_skipped`.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""`evaluate.py`: ranks a collection and scores the ranking. Public names: `main`."""
+"""`evaluate.py`: ranks a collection and scores the ranking."""
 
 import dataclasses
 import math

@@ -1,4 +1,4 @@
-"""`mulkinet groups`: which recordings of a collection are versions of each other. Public names: `main`."""
+"""`mulkinet groups`: which recordings of a collection are versions of each other."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""`mulkinet identify`: which song is this? Public names: `main`."""
+"""`mulkinet identify`: which song is this?"""
 
 import csv
 import io

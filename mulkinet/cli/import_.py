@@ -1,4 +1,4 @@
-"""`mulkinet import`: published weights to a model file. Public names: `main`."""
+"""`mulkinet import`: published weights to a model file."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""`mulkinet index`: makes and keeps the index of a collection. Public names: `main`."""
+"""`mulkinet index`: makes and keeps the index of a collection."""
 
 import functools
 import os

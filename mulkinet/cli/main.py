@@ -1,7 +1,4 @@
-"""The `mulkinet` command: the same commands as the scripts at the top of the project, and more.
-
-Public names: `main`.
-"""
+"""The `mulkinet` command: the same commands as the scripts at the top of the project, and more."""
 
 import importlib
 import importlib.metadata

@@ -1,4 +1,4 @@
-"""`mulkinet match`: are two recordings of the same work, and where do they match? Public names: `main`."""
+"""`mulkinet match`: are two recordings of the same work, and where do they match?"""
 
 import json
 import os

@@ -1,8 +1,4 @@
-"""Options that several commands share.
-
-Public names: `accept_partial_option`, `cluster_options`, `downsample_option`, `feature_option`, `force_option`,
-`list_dir_option`, `output_option`, `spect_len_option`, `track_length`, `workers_option`.
-"""
+"""Options that several commands share."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""Results on standard output. Public names: `echo`."""
+"""Results on standard output."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""`mulkinet serve`: an index as a local web application. Public names: `main`."""
+"""`mulkinet serve`: an index as a local web application."""
 
 import os
 

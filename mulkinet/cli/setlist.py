@@ -1,4 +1,4 @@
-"""`mulkinet setlist`: what is played when? Public names: `main`."""
+"""`mulkinet setlist`: what is played when?"""
 
 import csv
 import io

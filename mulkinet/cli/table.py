@@ -1,4 +1,4 @@
-"""Tables in the terminal. Public names: `table`, `without_empty`."""
+"""Tables in the terminal."""
 
 from mulkinet.files.text import in_one_line
 

@@ -1,4 +1,4 @@
-"""`train.py`: trains a network on a store. Public names: `main`."""
+"""`train.py`: trains a network on a store."""
 
 import collections
 import os

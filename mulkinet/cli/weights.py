@@ -1,4 +1,4 @@
-"""`mulkinet weights`: trained networks by name. Public names: `main`."""
+"""`mulkinet weights`: trained networks by name."""
 
 import functools
 import os

@@ -1,8 +1,6 @@
 """Other people's arrays of features, turned the way a store has them.
 
 Conventions: a stored array is (n_frames, n_bins) float32, finite.
-
-Public names: `frames_as_rows`, `has_negative`, `refuse_values`.
 """
 
 import numpy as np

@@ -1,7 +1,4 @@
-"""A store's tracks at a lower frame rate: means of the frames, as a model of that rate was trained to see them.
-
-Public names: `AveragedStore`, `at_rate_of`.
-"""
+"""A store's tracks at a lower frame rate: means of the frames, as a model of that rate was trained to see them."""
 
 import numpy as np
 

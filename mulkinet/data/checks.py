@@ -3,9 +3,6 @@
 Looked for: tracks of a list that are missing; NaN and infinite values; negative ones; silent tracks, in which
 every value is 0; tracks with identical values as another; works that two lists share, which is
 leakage from training to testing.
-
-Public names: `FeatureReport`, `ListReport`, `check_feature`, `check_list`,
-`sizes_of_works`, `shared_works`.
 """
 
 import collections

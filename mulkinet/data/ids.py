@@ -2,8 +2,6 @@
 
 Two ids look alike where they differ only in blanks, or in how Unicode composes their letters ("é" as one character
 on Linux, as two on a Mac). They are never merged in silence, nor told apart.
-
-Public names: `as_ids`, `nearest`, `refuse_lookalikes`.
 """
 
 import difflib

@@ -1,9 +1,6 @@
 """List files: which tracks of a store to train on, to validate with or to test.
 
 One track a line, `<work_id> TAB <track_id>`, UTF-8, as SHS100K's lists. See meta/README.md.
-
-Public names: `read_list`, `write_list`, `select`, `hold_out`, `tracks_of_list`, `drop_missing`,
-`Remaining`, `describe_left_out`.
 """
 
 import collections

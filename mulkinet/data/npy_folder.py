@@ -5,8 +5,6 @@ Conventions: a file is one track of a single array: HPCP, (n_frames, 12), or a c
 track_id. HPCP is essentia's, a hop of 1024 samples at 44.1 kHz, sums of 20 frames divided by their
 maximum, bin 0 is A; the spectrum is that of CQTNet (Yu et al., ICASSP 2020), bin 0 is C. Both have
 2.153 frames per second. Nothing is ever unpickled.
-
-Public names: `NpyFolder`, `open_data`, `open_npy`, `read_npy`.
 """
 
 from pathlib import Path

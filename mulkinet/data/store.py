@@ -8,8 +8,6 @@ Layout: root attributes `format`, `version`, `name` and what made the file; `/wo
 (N,) UTF-8, sorted by work and then track in natural order; `/metadata/<field>` (N,) UTF-8; per
 feature a group with `frames` (total_frames, n_bins), `offsets` (N + 1,) int64 and its settings as
 attributes (`n_bins`, `bin0`, `sr`, `hop_length`, `frame_rate`, ...). `store_writer.py` makes them.
-
-Public names: `FeatureStore`, `natural_key`, `why_no_id`.
 """
 
 import mmap

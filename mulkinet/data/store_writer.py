@@ -1,7 +1,4 @@
-"""Writing a feature store (`store.py` has its layout), track by track.
-
-Public names: `StoreWriter`, `check_name`.
-"""
+"""Writing a feature store (`store.py` has its layout), track by track."""
 
 import contextlib
 import json

@@ -20,8 +20,6 @@ The definitions are those of MIREX and Da-TACOS. A query is never compared with 
 no other of its work among the candidates is not a query, but a candidate for others. Among distances
 that tie (see `distances`) the relevant items come last, so that a collapsed network, all distances
 equal, scores no better than chance.
-
-Public names: `evaluate`, `validate`.
 """
 
 from mulkinet.evaluation.evaluator import run_evaluation

@@ -3,8 +3,6 @@
 Scores are nearly the same both ways (rounding apart), so that a pair is computed once and serves in both directions: N
 tracks take N * (N - 1) / 2 alignments. They are kept in a file of the user's cache while the run lasts: an interrupted
 run resumes.
-
-Public names: `alignment_distances`, `stored_chroma`.
 """
 
 import contextlib

@@ -6,9 +6,6 @@ mean-chroma  the mean of each track's chroma, compared by cosine in the best of 
              when a patch is transposed or shifted; their median over the track, compared by
              Euclidean distance (Bertin-Mahieux & Ellis, ISMIR 2012, without its beats and PCA)
 qmax, dmax   the best path through the cross-recurrence plot, pair by pair (see `mulkinet.alignment`)
-
-Public names: `BASELINES`, `EMBEDDED`, `Baseline`, `BaselineResult`, `check_name`, `chroma_feature`, `run_baseline`,
-`mean_chroma`, `fourier_magnitude`.
 """
 
 from dataclasses import dataclass

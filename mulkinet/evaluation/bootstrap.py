@@ -4,8 +4,6 @@ Queries of one work succeed and fail together, so works are drawn, with replacem
 queries. Intervals are percentiles of the scores of the draws. The draws follow from the seed and the
 works; another order of tracks changes the order in which float64 are summed, and so an interval by a
 relative 1e-12 at most.
-
-Public names: `intervals`, `difference`.
 """
 
 import numpy as np

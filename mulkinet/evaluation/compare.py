@@ -1,7 +1,4 @@
-"""Two runs side by side, on the queries that both have.
-
-Public names: `Comparison`, `compare_runs`.
-"""
+"""Two runs side by side, on the queries that both have."""
 
 from dataclasses import dataclass
 

@@ -15,8 +15,6 @@ MulKINet       the query's own track stays, at a cosine distance of 1; a cover i
                run of equal works in the list; a query without covers makes MAP NaN
 
 Where published code leaves equal distances to its sorting routine, ties count against the query.
-
-Public names: `CONVENTIONS`, `Conventions`.
 """
 
 import math

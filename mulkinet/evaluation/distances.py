@@ -7,8 +7,6 @@ not made by products when they are equal but for a relative 1e-12. That is some 
 rounding, and less than float32 embeddings can tell: copies of a track tie, and so does everything
 in a collapsed network. Where lengths spread too far for products, and for the weighted L1,
 differences are summed component by component.
-
-Public names: `DISTANCES`, `compare`, `pair_distances`, `check_embeddings`.
 """
 
 import numpy as np

@@ -1,7 +1,4 @@
-"""One evaluation, from embeddings and works to scores.
-
-Public names: `Evaluation`, `run_evaluation`.
-"""
+"""One evaluation, from embeddings and works to scores."""
 
 from dataclasses import dataclass, field
 

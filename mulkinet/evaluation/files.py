@@ -6,8 +6,6 @@
     K.npz  kernel (embedding,) and bias of the distance weighted_l1
 
 Lists (test_ls, query_ls) choose among the tracks of W.txt, whatever the file.
-
-Public names: `file_loader`, `read_weights`.
 """
 
 import functools

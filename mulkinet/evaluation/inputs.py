@@ -2,9 +2,6 @@
 
 A loader is a function of (test_ls, query_ls), two list files or None, that gives `Candidates`; so
 that the same network can be asked about the tracks to test and those to choose a threshold on.
-
-Public names: `Tracks`, `Candidates`, `open_tracks`, `listed_rows`, `network_loader`,
-`baseline_loader`.
 """
 
 import functools

@@ -11,9 +11,6 @@ MRR   mean of its reciprocal: (1/1 + 1/2) / 2 = 0.75
 
 Sources: Da-TACOS (Yesiler et al., ISMIR 2019) for MAP and MR1; MIREX' audio cover song
 identification task for TOP10; Jarvelin & Kekalainen (2002) for CG, DCG and NDCG.
-
-Public names: `average_precision`, `first_rank`, `reciprocal_rank`, `found_at`, `precision_at`,
-`hit_at`, `recall_at`, `dcg`, `ndcg`, `mean`, `query_scores`, `ranking_scores`.
 """
 
 import math

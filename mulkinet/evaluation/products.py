@@ -1,7 +1,4 @@
-"""The matrix product of a block: numpy's, or a GPU's where there is one.
-
-Public names: `may_have_gpu`, `matrix_product`.
-"""
+"""The matrix product of a block: numpy's, or a GPU's where there is one."""
 
 import os
 import sys

@@ -4,8 +4,6 @@ Distances are made in blocks of whole rows, so that a query's are compared only 
 rank of a relevant item is its place among the relevant ones + the number of others that are not
 farther: no sorting. Others that tie with it count as nearer, so that a collapsed network, all
 distances equal, scores no better than chance.
-
-Public names: `Ranking`, `rank_relevant`, `take_relevant`, `DEFAULT_MEMORY`.
 """
 
 import math

@@ -2,8 +2,6 @@
 
 The distance of such a pair is (1 - weight) x that of the embeddings + weight x log of that of Qmax, each divided by its
 standard deviation over all pairs that are aligned. Those farther by embedding follow in their order.
-
-Public names: `DEFAULT_WEIGHT`, `Nearest`, `choose_weight`, `find_nearest`, `weight_of`.
 """
 
 import functools

@@ -3,8 +3,6 @@
 The JSON holds `format`, `version`, `scores`, `intervals`, `conventions`, `settings`, `versions` and,
 under `queries`, one list per column with a value for each query. What is not a number (MulKINet's
 mAP, say) is null.
-
-Public names: `describe`, `write_json`, `read_json`, `write_tables`, `versions`.
 """
 
 import csv

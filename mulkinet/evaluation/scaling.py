@@ -7,8 +7,6 @@ them, so that distances mean the same in collections of any size. 1 is added: at
 
 Sources: cross-domain similarity local scaling, Conneau et al. (2018), whose neighbours are the 10 nearest; hubs in
 collections of music, Flexer and Schnitzer (2012).
-
-Public names: `cohort_of`, `lean`, `neighbourhoods`, `to_nearest`, `typical_neighbourhood`.
 """
 
 import numpy as np

@@ -3,8 +3,6 @@
 Conventions: rows are positions in the embeddings. A query's own track, recognised by its row or,
 where track_ids are given, by its pair (work_id, track_id), is never a candidate. A track without a
 relevant candidate (a noise work's) is not a query, and counted.
-
-Public names: `Selection`, `select_tracks`.
 """
 
 import functools

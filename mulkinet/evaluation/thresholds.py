@@ -12,8 +12,6 @@ accuracy   the share of pairs judged rightly, at the best threshold (`accuracy_t
 Up to 262144 pairs are counted one by one. More are counted in bins, as wide as a 2048th of their distance
 from the threshold of equal error that a sample of queries has: the finer, the nearer. Equal distances
 fall into one bin, and EER and accuracy come out exact to 1e-4. At tau all pairs are counted.
-
-Public names: `PairCounts`, `PairCounter`, `choose_tau`, `equal_error`, `score_pairs`.
 """
 
 import threading

@@ -1,4 +1,4 @@
-"""What training asks of the evaluator, and all that it needs of it. Public names: `validate`."""
+"""What training asks of the evaluator, and all that it needs of it."""
 
 import numpy as np
 

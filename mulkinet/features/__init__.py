@@ -7,8 +7,6 @@ for all others, as `settings["bin0"]` says; semitones go up from there.
 Features: `crema`, `hpcp` and `chroma_cens` with the settings of Da-TACOS (Yesiler et al., ISMIR
 2019); `cqt` as TPPNet and CQTNet take it, `cqt_cqtnet` and `cqt_vinet` to the last detail as CQTNet
 (Yu et al., ICASSP 2020) and Discogs-VINet (Araz et al., ISMIR 2024) do.
-
-Public names: `FEATURES`, `TUNABLE`, `extractor`.
 """
 
 import functools

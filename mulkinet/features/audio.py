@@ -7,9 +7,6 @@ that a part of one looks whole.
 
 Conventions: (n_samples,) float32 in [-1, 1], the mean of all channels, resampled with soxr's high quality.
 Samples come in pieces of some seconds, so that a recording of hours takes no more memory than a song.
-
-Public names: `AudioFile`, `Audio`, `decode`, `check_file`, `check_samples`, `MIN_SEC`, `AUDIO_SUFFIXES`,
-`is_audio`, `read_tags`, `Heard`.
 """
 
 import collections

@@ -1,7 +1,4 @@
-"""What extractors have in common.
-
-Public names: `FeatureExtractor`.
-"""
+"""What extractors have in common."""
 
 from mulkinet.features.provenance import made_by
 from mulkinet.features.tuning import estimate_tuning

@@ -6,8 +6,6 @@ are from those of the whole is in docs/explanations/features.md.
 
 Conventions: samples are (n_samples,) float32, mono at 44.1 kHz, in pieces of any length, one behind the other;
 features (n_bins, n_frames) float32.
-
-Public names: `features_in_blocks`, `whole_features`.
 """
 
 import collections

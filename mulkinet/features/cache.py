@@ -4,8 +4,6 @@ One HDF5 file per audio file and feature in `cache_folder("features")`, named by
 (n_frames, n_bins) float32 at full length, with the extractor's settings as JSON. The audio file's size and
 time of change tell whether it is still the one that was read. What is missing, damaged or outdated is
 extracted again, so that the folder can be deleted at any time. Four minutes of a chroma take 1 MB.
-
-Public names: `FOLDER`, `Extracted`, `extract_all`, `look_up`, `read_frames`.
 """
 
 import functools

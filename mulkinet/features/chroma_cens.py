@@ -2,8 +2,6 @@
 
 Conventions: (12, n_frames), bin 0 is C, each frame has Euclidean length 1.
 Method: Mueller and Ewert, "Chroma Toolbox", ISMIR 2011.
-
-Public names: `Extractor`, `SETTINGS`.
 """
 
 import numpy as np

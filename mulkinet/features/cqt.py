@@ -12,8 +12,6 @@ its ends where today's takes zeros: over their maxima the two differ by up to 4 
 Conventions: (84, n_frames), bin 0 is C1 (about 32.7 Hz), 12 bins an octave.
 Papers: Yu et al. 2020 (ICASSP, arXiv:1911.00334), "Learning a Representation for Cover Song Identification Using
 Convolutional Neural Network"; Araz, Serra, Bogdanov 2024 (ISMIR, arXiv:2410.17400), Discogs-VINet.
-
-Public names: `Extractor`, `SETTINGS`, `FRONT_ENDS`, `settings_of`, `front_end`.
 """
 
 import numpy as np

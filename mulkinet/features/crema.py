@@ -2,8 +2,6 @@
 
 Conventions: (12, n_frames), bin 0 is C, each value the network's probability of that pitch class.
 Paper: McFee and Bello, "Structured training for large-vocabulary chord recognition", ISMIR 2017.
-
-Public names: `Extractor`, `SETTINGS`.
 """
 
 import atexit

@@ -2,8 +2,6 @@
 
 Conventions: (12, n_frames), bin 0 is A, each frame's maximum is 1; a silent frame is all zero.
 Method: Gomez, "Tonal description of music audio signals", PhD thesis, 2006.
-
-Public names: `Extractor`, `SETTINGS`.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Arrays on their way between machines, compressed without loss. Public names: `pack`, `unpack`."""
+"""Arrays on their way between machines, compressed without loss."""
 
 import zlib
 

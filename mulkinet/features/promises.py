@@ -1,7 +1,4 @@
-"""What files of audio promise of their size in their own bytes, where FFmpeg does not say it.
-
-Public names: `has_ogg_end`, `promised_bytes`, `seconds_by_xing`.
-"""
+"""What files of audio promise of their size in their own bytes, where FFmpeg does not say it."""
 
 import os
 import re

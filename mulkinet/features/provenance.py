@@ -1,7 +1,4 @@
-"""Where a feature comes from, and silence from the libraries that make it.
-
-Public names: `SR`, `made_by`, `quiet`.
-"""
+"""Where a feature comes from, and silence from the libraries that make it."""
 
 import contextlib
 import importlib.metadata

@@ -5,9 +5,6 @@ Conventions: arrays are (n_bins, n_frames), resized along the frames only, float
 The first way is that of the Siamese cover identification system (Stamenovic, "Towards Cover Song
 Detection with Siamese Convolutional Neural Networks", 2020), which crops and then calls OpenCV's
 `resize` with INTER_AREA; the second that of MOVE (Yesiler et al., ICASSP 2020).
-
-Public names: `CROP_SEC`, `TrackLength`, `area_resize`, `wrap`, `trim`, `first_seconds`,
-`downsample`.
 """
 
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 Method: the circular mean of the peaks' deviations from semitones, weighted by their magnitudes (Dressler and Streich,
 "Tuning frequency estimation using circular statistics", ISMIR 2007), of the peaks that librosa's `piptrack` finds. The
 commonest deviation, librosa's `pitch_tuning`, may jump by 10 cents where a recording's pitches are spread.
-
-Public names: `estimate_tuning`.
 """
 
 import numpy as np

@@ -1,7 +1,4 @@
-"""Files that are whole or not there: written under a temporary name, then renamed.
-
-Public names: `atomic_path`, `remove_leftovers`.
-"""
+"""Files that are whole or not there: written under a temporary name, then renamed."""
 
 import contextlib
 import functools

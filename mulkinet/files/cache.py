@@ -1,4 +1,4 @@
-"""Where files are kept that can be made or fetched again. Public names: `cache_folder`, `is_writable`."""
+"""Where files are kept that can be made or fetched again."""
 
 import os
 import tempfile

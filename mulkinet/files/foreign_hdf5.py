@@ -2,8 +2,6 @@
 
 Conventions: files are opened read-only; links, references and storage outside of the file are
 never followed.
-
-Public names: `open_hdf5`, `read_text`, `names_in`, `find_dataset`, `read_array`.
 """
 
 import contextlib

@@ -3,8 +3,6 @@
 HDF5 cannot be told that a write failed: it keeps what it could not write, fails again when it
 closes the file, and may bring the process down when that ends. So it writes to an object that
 never fails, which remembers the first error, and the error is raised outside of HDF5.
-
-Public names: `FileKind`, `atomic_hdf5`, `open_checked`, `reason_of`.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Locks between processes, which end with the process that holds them. Public names: `locked`."""
+"""Locks between processes, which end with the process that holds them."""
 
 import contextlib
 import fcntl

@@ -1,4 +1,4 @@
-"""What NumPy raises for files that are damaged, cut short or not its own. Public names: `UNREADABLE`.
+"""What NumPy raises for files that are damaged, cut short or not its own.
 
 The header of a `.npy` file is Python's own notation; a `.npz` file is a zip archive of such files.
 """

@@ -1,7 +1,4 @@
-"""Text that others wrote, such as tags and file names, made fit for a terminal and a table.
-
-Public names: `in_one_line`.
-"""
+"""Text that others wrote, such as tags and file names, made fit for a terminal and a table."""
 
 import unicodedata
 

@@ -1,7 +1,4 @@
-"""Where a query and its answers match: alignments with the chroma that an index keeps.
-
-Public names: `Aligned`, `align_answers`, `align_kept`, `align_tracks`.
-"""
+"""Where a query and its answers match: alignments with the chroma that an index keeps."""
 
 from dataclasses import replace
 from typing import NamedTuple

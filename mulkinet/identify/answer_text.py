@@ -1,4 +1,4 @@
-"""Probabilities and the rule of a yes, in words. Public names: `chance`, `rule_text`."""
+"""Probabilities and the rule of a yes, in words."""
 
 __all__ = ["chance", "rule_text"]
 

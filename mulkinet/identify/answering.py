@@ -1,7 +1,4 @@
-"""From queries to answers: read, embedded in one batch, searched for, and put into words.
-
-Public names: `Answering`, `read_queries`.
-"""
+"""From queries to answers: read, embedded in one batch, searched for, and put into words."""
 
 import os
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What a query is answered with. Public names: `Match`, `Span`, `Answer`."""
+"""What a query is answered with."""
 
 from dataclasses import asdict, dataclass, field, replace
 from typing import Optional

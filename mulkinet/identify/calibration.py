@@ -10,8 +10,6 @@ unrecognised cover makes unsure of all. What follows for a query and an index is
 
 How uncertain the curve is, is told by curves fitted to draws of the works, with replacement. Of large lists a sample of
 the works is drawn from, and the draws' spread is lessened to that of all.
-
-Public names: `calibrate`, `listed_rows`, `warn_of_trained_works`.
 """
 
 import functools

@@ -4,8 +4,6 @@ FAISS's IVF. What is stored are plain arrays, the cells' centroids and each trac
 index never lets FAISS read a serialised index of its own. New tracks join the cells that are there;
 the cells are chosen again when the index has doubled. The number of cells looked into is the least
 that finds `RECALL` of the exact 10 nearest of a sample of the index's own tracks.
-
-Public names: `CellsSearch`, `FROM_TRACKS`, `RECALL`, `divide`, `build_cells_index`, `import_faiss`.
 """
 
 from dataclasses import replace

@@ -1,7 +1,4 @@
-"""The chroma that an index keeps of its tracks, to align queries with: frames of half a second, a byte a number.
-
-Public names: `NO_CHROMA`, `KeptChroma`, `chroma_of`, `chromas_in_store`, `coarse_rate`, `to_align`.
-"""
+"""The chroma that an index keeps of its tracks, to align queries with: frames of half a second, a byte a number."""
 
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 A folder is `<dir>/<work>/<track>.<ext>`, or flat, `<dir>/<track>.<ext>`, where every file is a work of
 its own. A track's content is the SHA-256 of its audio file, or of its frames in the store. A file is read
 for it only where the index does not know its path with the same size and time of change.
-
-Public names: `Entry`, `baseline_for`, `content_of`, `hearing_of`, `open_collection`.
 """
 
 import functools

@@ -3,8 +3,6 @@
 A path is worth the sum of the evidence of its states, less the cost of every change of state. The one
 that is worth most is found by Viterbi's algorithm ("Error bounds for convolutional codes and an asymptotically
 optimum decoding algorithm", 1967).
-
-Public names: `best_path`.
 """
 
 import numpy as np

@@ -1,7 +1,4 @@
-"""What music a model was trained on and its calibration made of: how far answers can be trusted elsewhere.
-
-Public names: `describe_domain`, `domain_warnings`, `trained_on`.
-"""
+"""What music a model was trained on and its calibration made of: how far answers can be trusted elsewhere."""
 
 __all__ = ["describe_domain", "domain_warnings", "trained_on"]
 

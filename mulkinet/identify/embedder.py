@@ -2,8 +2,6 @@
 
 Conventions: features are (n_bins, n_frames) float32; "raw" ones are the extractor's, at full length;
 "stored" ones have been resized or downsampled as the model's metadata says, as a store holds them.
-
-Public names: `Embedder`, `Recording`, `read_recordings`, `stored_settings`.
 """
 
 import functools

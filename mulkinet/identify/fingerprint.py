@@ -4,8 +4,6 @@ Copies of one recording, coded, filtered or noisy, share most of these bits; two
 chance would, also of the same notes in the same time.
 
 Paper: Haitsma & Kalker, "A highly robust audio fingerprinting system", ISMIR 2002.
-
-Public names: `bit_error`.
 """
 
 import numpy as np

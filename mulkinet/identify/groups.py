@@ -9,8 +9,6 @@ The same recording twice, in another file or coding, is told from another perfor
 in one key and at one speed.
 
 Blocks of queries, and of pairs to align, are tasks of `mulkinet.workers`: on a cluster each worker opens the index.
-
-Public names: `Group`, `Groups`, `Pair`, `TrackName`, `find_groups`, `pair_tau`.
 """
 
 import functools

@@ -1,12 +1,10 @@
 """Recordings as embeddings, distances and works, without an index file.
 
-    >>> import mulkinet
-    >>> embeddings = mulkinet.embed_audio(["a.mp3", "b.mp3"])                       # doctest: +SKIP
-    >>> mulkinet.distance("a.mp3", "b.mp3")                                         # doctest: +SKIP
-    >>> identifier = mulkinet.CoverIdentifier().fit(library_paths, library_works)   # doctest: +SKIP
-    >>> identifier.predict(["unknown.wav"])                                         # doctest: +SKIP
-
-Public names: `CoverIdentifier`, `distance`, `embed_audio`.
+>>> import mulkinet
+>>> embeddings = mulkinet.embed_audio(["a.mp3", "b.mp3"])                       # doctest: +SKIP
+>>> mulkinet.distance("a.mp3", "b.mp3")                                         # doctest: +SKIP
+>>> identifier = mulkinet.CoverIdentifier().fit(library_paths, library_works)   # doctest: +SKIP
+>>> identifier.predict(["unknown.wav"])                                         # doctest: +SKIP
 """
 
 import functools

@@ -1,11 +1,9 @@
 """The index of a collection: audio in, named works out, with how sure that is.
 
-    >>> from mulkinet import Index
-    >>> index = Index.build("library.index", "library/", "models/demo/best.h5")  # doctest: +SKIP
-    >>> answer = Index.open("library.index").identify("unknown.wav")             # doctest: +SKIP
-    >>> answer.works[0].title, answer.works[0].probability                        # doctest: +SKIP
-
-Public names: `Index`.
+>>> from mulkinet import Index
+>>> index = Index.build("library.index", "library/", "models/demo/best.h5")  # doctest: +SKIP
+>>> answer = Index.open("library.index").identify("unknown.wav")             # doctest: +SKIP
+>>> answer.works[0].title, answer.works[0].probability                        # doctest: +SKIP
 """
 
 import functools

@@ -19,8 +19,6 @@ needed, and the digest is compared before the index is changed.
 
 A writer holds the lock `<index>.lock` from reading to renaming: writers follow each other, readers see
 the file before or after. The lock belongs to the process and dies with it.
-
-Public names: `IndexData`, `Cells`, `Survey`, `digest_of`, `read_index`, `write_index`, `locked`, `fingerprint`.
 """
 
 import hashlib

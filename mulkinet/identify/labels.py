@@ -3,8 +3,6 @@
 Formats: a label track is a line a label, start and end in seconds and a text, divided by tabs (Audacity manual,
 "Importing and Exporting Labels"). A cue sheet names a file and numbers tracks of it from 01 to 99, whose INDEX 01
 is minutes, seconds and frames of a 75th of a second (CDRWIN's user guide, appendix A).
-
-Public names: `audacity_labels`, `cue_sheet`.
 """
 
 from pathlib import PurePath

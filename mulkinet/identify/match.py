@@ -1,10 +1,8 @@
 """Two recordings, without index or training: are they the same work, and where do they match?
 
-    >>> from mulkinet import match
-    >>> found = match("a.mp3", "b.mp3")                                         # doctest: +SKIP
-    >>> found.probability, found.transposition, found.tempo_ratio, found.spans   # doctest: +SKIP
-
-Public names: `FEATURES`, `PairMatch`, `match`.
+>>> from mulkinet import match
+>>> found = match("a.mp3", "b.mp3")                                         # doctest: +SKIP
+>>> found.probability, found.transposition, found.tempo_ratio, found.spans   # doctest: +SKIP
 """
 
 import math

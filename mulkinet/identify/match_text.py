@@ -1,4 +1,4 @@
-"""What was found about two recordings, in words. Public names: `clock`, `describe`."""
+"""What was found about two recordings, in words."""
 
 __all__ = ["clock", "describe"]
 

@@ -10,8 +10,6 @@ prior of the index, times the share of covers that are farther than all that was
 
 What the rule costs follows from the same numbers: covers that are accepted with probability p stand beside (1 - p) / p
 wrong answers accepted likewise. Uncertainty is that of curves fitted to draws of the calibration's works (bootstrap).
-
-Public names: `Posterior`, `Rule`, `posterior`, `choose_rule`, `log_ratio`.
 """
 
 from dataclasses import dataclass

@@ -2,8 +2,6 @@
 
 A distance is (1 - weight) x that of the embeddings, divided by their spread in this index, + weight x log of the
 distance of Qmax, divided by its spread. What was not aligned counts as if nothing of it recurred, and so stays behind.
-
-Public names: `NEAREST`, `Reranking`, `spread_of`.
 """
 
 import numpy as np

@@ -2,8 +2,6 @@
 
 Either finds candidates in float32; their distances are then those of the evaluator, by which they are
 put in order, so that both ways give the same answer. Equal distances come in the order of the index.
-
-Public names: `Scaling`, `Search`, `has_faiss`, `comparable`, `open_search`, `prepare`, `with_cells`.
 """
 
 import copy

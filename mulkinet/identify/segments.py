@@ -3,8 +3,6 @@
 A window is answered with its nearest work. One that disagrees with two neighbours who agree on a
 work is outvoted by them. Between windows of different works the border is put midway between their centres:
 a window is of what fills most of it.
-
-Public names: `Window`, `windows`, `agreements`.
 """
 
 from typing import NamedTuple

@@ -7,8 +7,6 @@
     decoding    the evidence of both over time, as one path over works and "nothing" (`decoding`)
 
 A span begins and ends where the path does, and is kept where an alignment confirms it.
-
-Public names: `CHANGE_COST`, `LEAST`, `Played`, `SetList`, `SetLists`, `long_chroma`.
 """
 
 import functools

@@ -2,8 +2,6 @@
 
 Each is searched for its own nearest tracks; those are merged by distance before anything is decided, so that the
 answer is that of one index of all tracks. Neighbourhoods ("scaled_cosine") are those of all tracks together.
-
-Public names: `JoinedChroma`, `MergedSearch`, `join`, `parts_of`.
 """
 
 from dataclasses import dataclass

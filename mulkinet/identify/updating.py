@@ -3,8 +3,6 @@
 A track's key is the pair (work_id, track_id). An embedding is taken over wherever the content is known: from
 the index, or from a copy within the collection. What an interrupted run has extracted is kept
 (`mulkinet.features.cache`); embedding it takes little time.
-
-Public names: `Changes`, `update`, `remove`, `keep`, `in_batches`.
 """
 
 from dataclasses import replace

@@ -10,8 +10,6 @@ both means over the ordered pairs of the whole batch, not per anchor. Of equal e
 
 Paper: Serra, Araz, Bogdanov, Mitsufuji, "Supervised contrastive learning from weakly-labeled audio segments for musical
 version matching" (ICML 2025, arXiv:2502.16936).
-
-Public names: `clews_loss`, `best_pairs`.
 """
 
 import tensorflow as tf

@@ -13,8 +13,6 @@ apart counts as equal. A 64 x 16000 batch costs 0.13 GFLOP, nothing beside a net
 
 Gradients: finite everywhere. Where a distance has none (Euclidean at zero distance, cosine at a
 zero embedding) it is zero.
-
-Public names: `pairwise_distances`, `paired_distances`.
 """
 
 import tensorflow as tf

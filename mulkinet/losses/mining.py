@@ -26,8 +26,6 @@ Papers: Schroff, Kalenichenko, Philbin, "FaceNet" (CVPR 2015), semi-hard; Herman
 Defense of the Triplet Loss" (arXiv:1703.07737), hard and batch-all; Yesiler, Serra, Gomez,
 "Accurate and scalable version identification using musically-motivated embeddings" (ICASSP 2020),
 MOVE; Araz, Serra, Bogdanov, "Discogs-VI" (ISMIR 2024, arXiv:2410.17400), Discogs-VINet.
-
-Public names: `Triplets`, `masks`, `mine`.
 """
 
 from typing import NamedTuple

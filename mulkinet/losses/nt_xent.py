@@ -14,8 +14,6 @@ Khosla et al., "Supervised contrastive learning" (NeurIPS 2020), its L_out; Yeh 
 
 Statistics, scalars for logging: `accuracy`, the share of anchors with a cover whose nearest track is one;
 `mean_positive_similarity`, `mean_negative_similarity`, cosines over all pairs.
-
-Public names: `nt_xent_loss`, `nt_xent_loss_and_statistics`, `NTXentLoss`, `NTXentObjective`.
 """
 
 import tensorflow as tf

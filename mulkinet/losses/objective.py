@@ -5,8 +5,6 @@ epoch shows (a Plan) and what a batch costs. The training loop knows nothing els
 
 With several devices each replica sees a part of the batch and gives its share of the loss; what is
 compared over the whole batch, every replica gathers.
-
-Public names: `Objective`, `CliqueObjective`, `share_of_batch`, `share_of_mean`.
 """
 
 import numpy as np

@@ -3,8 +3,6 @@
 A plan is a pure function of (seed, epoch): for each step the rows of the tracks in the batch and
 their targets. So a resumed run sees what an uninterrupted one would have seen.
 
-Public names: `CLIQUE_RULES`, `Plan`, `in_turn`, `labels_of`, `class_plan`, `clique_plan`, `pair_plan`, `random_stream`.
-
 Papers: Cao 2020 (MulKINet), classes; Yesiler, Serra, Gomez 2020 (MOVE), cliques; the Siamese
 release (vignejs 2020), pairs.
 """

@@ -1,7 +1,5 @@
 """Softmax: classification, one class per work (MulKINet; the residual network before its triplets).
 
-Public names: `SoftmaxObjective`.
-
 Paper: Cao 2020, "MulKINet".
 """
 

@@ -12,8 +12,6 @@ compare between runs:
         zero without any. When the two become one, the network has collapsed.
     violating_anchors: share of anchors with a positive and a negative whose farthest positive is
         not nearer than the nearest negative by the margin.
-
-Public names: `triplet_loss`, `triplet_loss_and_statistics`, `TripletLoss`, `TripletObjective`.
 """
 
 import tensorflow as tf

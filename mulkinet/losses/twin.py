@@ -8,8 +8,7 @@ Sources: vignejs, cover-song-identification (2020), binary cross-entropy of |a -
 sigmoid unit; Hadsell, Chopra, LeCun, "Dimensionality reduction by learning an invariant mapping"
 (CVPR 2006), contrastive.
 
-Public names: `twin_loss`, `contrastive_loss`, `ContrastiveLoss`, `TwinObjective`,
-`ContrastiveObjective`. In `Model.compile` the first is Keras's own "binary_crossentropy".
+In `Model.compile` `twin_loss` is Keras's own "binary_crossentropy".
 """
 
 import tensorflow as tf

@@ -3,8 +3,6 @@
 One file each: `mulkinet` (Cao 2020), `move` (Yesiler, Serra, Gomez 2020), `siamese` (vignejs 2020), `rescnn` (NetEase,
 MIREX 2020, after Deep Speaker), `cqtnet` (Yu et al. 2020; Discogs-VINet, Araz et al. 2024), `keyconv` (this package's
 own). Reading their names and options does not import TensorFlow.
-
-Public names: `NETWORKS`, `PADS`, `build_model`, `options_of`, `register_network`.
 """
 
 from mulkinet.errors import MulkinetError

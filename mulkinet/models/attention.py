@@ -3,8 +3,6 @@
 Conventions: as `mulkinet.models.layers`: feature maps are (batch, rows, n_frames, channels), and `n_rows` says how many
 rows the published network has where only the 12 distinct ones are carried.
 
-Public names: `ChannelAttention`, `TemporalAttention`, `mean_and_maximum`.
-
 Papers: Cao 2020 (ISSPIT), MulKINet; Woo et al. 2018 (arXiv:1807.06521), the form of the attention.
 """
 

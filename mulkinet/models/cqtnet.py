@@ -10,8 +10,6 @@ are conv0, norm0, conv1, ...
 | Discogs-VINet | 32 | 512 | False | True | True |
 | Discogs-VINet, MIREX 2024 | 40 | 512 | False | True | True |
 
-Public names: `CQTNet`, `DivideByMaximum`, `HalveTime`.
-
 Papers: Yu et al. 2020 (ICASSP, arXiv:1911.00334), "Learning a Representation for Cover Song Identification Using
 Convolutional Neural Network"; Araz, Serra, Bogdanov 2024 (ISMIR, arXiv:2410.17400), "Discogs-VI: A Musical Version
 Identification Dataset Based on Public Editorial Metadata".

@@ -7,8 +7,6 @@ pitch, so that it costs little.
 Conventions: input (batch, 12, n_frames) of any length, output (batch, members x embedding_len) of length 1, compared by
 cosine.
 
-Public names: `KeyConv`, `Fold`.
-
 Sources: the key-invariant convolution of Cao (2020), MulKINet, and its maximum over keys as in MOVE (Yesiler, Serra,
 Gomez 2020); the rest is this package's own.
 """

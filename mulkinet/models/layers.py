@@ -4,8 +4,7 @@ Conventions: feature maps are (batch, rows, n_frames, channels), with the 12 dis
 `mulkinet.models.pitch_rows`. Where the published networks take a mean over all their rows, the layer is told how many
 there were (`n_rows`) and counts the repeated ones twice, which gives the same numbers.
 
-Public names: `BinConv2D`, `KeyInvariantConv2D`, `PooledPReLU`, `RowWeightedBatchNorm`, `TimeSummary`, `L2Normalize`,
-`SeededDropout`, `LEAKY_SLOPE`, `SUMMARIES`. Attention has a module of its own.
+Attention has a module of its own.
 
 Papers: Cao 2020 (ISSPIT), MulKINet; Xu, Chen, Lin 2018 (ICASSP), key-invariant convolution; McFee, Salamon, Bello 2018
 (arXiv:1804.10070), autopool; Yesiler, Serra, Gomez 2020 (arXiv:1910.12551), the attention summaries.

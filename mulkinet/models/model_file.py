@@ -7,8 +7,6 @@ that only a resumed training needs.
 
 Opening a model file never runs anything that is in it: the network is built by this package's own
 code from checked options, and the weights are numbers copied into it.
-
-Public names: `save_model`, `load_model`, `load_state`.
 """
 
 import contextlib

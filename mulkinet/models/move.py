@@ -4,8 +4,6 @@ Conventions: input (batch, 12, n_frames), cremaPCP of any length from `min_frame
 Embeddings are compared by squared Euclidean distance over their size, re-MOVE's by their cosine. Layers carry the
 names of the published PyTorch weights.
 
-Public names: `MOVE`.
-
 Paper: Yesiler, Serra, Gomez 2020 (ICASSP, arXiv:1910.12551), "Accurate and Scalable Version Identification Using
 Musically-Motivated Embeddings".
 """

@@ -6,8 +6,6 @@ follow. Layers are named as in the published Keras models.
 
 Conventions: input (batch, 12, n_frames), rows pitch classes; output (batch, embedding_len), of length 1.
 
-Public names: `MulKINet`.
-
 Paper: Cao 2020 (ISSPIT), "MulKINet: Multi-Stage Key-Invariant Convolutional Neural Networks for Accurate and Fast
 Cover Song Identification".
 """

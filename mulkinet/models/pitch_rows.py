@@ -3,8 +3,6 @@
 Conventions: feature maps are (batch, rows, n_frames, channels). Row 12 would be row 0 again. The published networks
 write that out as 23 rows (the 12, then the first 11 again) and lose rows from convolution to convolution, 23 -> 21 ->
 18 -> 15 -> 12 say; those past the 12th always repeat the first ones. Here only the 12 distinct rows are carried.
-
-Public names: `N_PITCH_CLASSES`, `row_weights`, `mean_over_rows`, `found_in_rows`.
 """
 
 import numpy as np

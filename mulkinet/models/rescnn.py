@@ -7,8 +7,6 @@ constant-Q bins here.
 Conventions: input (batch, n_bins, n_frames) of any length, the magnitudes that `mulkinet.features.cqt` gives: the
 logarithm is the network's own affair. Output (batch, embedding_len), of length 1.
 
-Public names: `ResCNN`, `LogMagnitude`.
-
 Sources: NetEase's submission to MIREX 2020 Audio Cover Song Identification; Li et al. 2017 (arXiv:1705.02304), "Deep
 Speaker: an End-to-End Neural Speaker Embedding System".
 """

@@ -3,8 +3,6 @@
 Conventions: input (batch, 12, n_frames), cremaPCP of the first 180 s resized to `n_frames`; output
 (batch, embedding_len) in (0, 1). The twin maps two inputs to one number that is small for two performances of a work.
 
-Public names: `Siamese`, `SiameseTwin`, `WeightedL1`.
-
 Sources: vignejs, cover-song-identification (2020); Stamenovic 2020 (arXiv:2005.10294), "Towards Cover Song Detection
 with Siamese Convolutional Neural Networks".
 """

@@ -2,9 +2,6 @@
 
 What is fetched is checked by its git blob hash, the one checksum that its publisher gives, and converted to a model
 file, which is kept in `$MULKINET_CACHE/weights` (by default `~/.cache/mulkinet/weights`) and needs no network again.
-
-Public names: `PUBLISHED`, `Published`, `fetch`, `fetched`, `find_model`, `how_to_bring`, `is_named`,
-`shipped_names`.
 """
 
 import difflib

@@ -9,7 +9,7 @@
     catalogue   the collection: searched by text, its audio by id
     server      the socket, from start to stop
 
-Public names: none; `mulkinet serve` is the door.
+`mulkinet serve` is the door to it.
 """
 
 __all__ = []

@@ -1,7 +1,4 @@
-"""What is asked over HTTP, and what is answered.
-
-Public names: `Limits`, `make_app`.
-"""
+"""What is asked over HTTP, and what is answered."""
 
 import contextlib
 import functools

@@ -1,7 +1,4 @@
-"""The collection of an index: searched by text, its audio by id.
-
-Public names: `Catalogue`.
-"""
+"""The collection of an index: searched by text, its audio by id."""
 
 import mimetypes
 import unicodedata

@@ -1,7 +1,4 @@
-"""A connection that does not wait for ever for the end of a request's headers.
-
-Public names: `Connection`, `HEADERS_SEC`.
-"""
+"""A connection that does not wait for ever for the end of a request's headers."""
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol

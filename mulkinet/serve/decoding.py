@@ -1,7 +1,4 @@
-"""Uploads to samples, in a process that is killed where it takes too long or too much.
-
-Public names: `Decoder`.
-"""
+"""Uploads to samples, in a process that is killed where it takes too long or too much."""
 
 import multiprocessing
 import signal

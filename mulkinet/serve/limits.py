@@ -1,7 +1,4 @@
-"""Bodies of requests: not too large, not too slow, and not too many at once.
-
-Public names: `BodyLimits`.
-"""
+"""Bodies of requests: not too large, not too slow, and not too many at once."""
 
 import asyncio
 import contextlib

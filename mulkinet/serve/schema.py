@@ -1,7 +1,4 @@
-"""What the answers hold; FastAPI checks them by it, and describes them in /openapi.json.
-
-Public names: `Answer`, `Error`, `Groups`, `Health`, `Pair`, `Picture`, `Works`.
-"""
+"""What the answers hold; FastAPI checks them by it, and describes them in /openapi.json."""
 
 from typing import Optional
 

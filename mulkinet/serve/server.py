@@ -1,7 +1,4 @@
-"""The socket: from start to a stop that lets requests end.
-
-Public names: `serve`.
-"""
+"""The socket: from start to a stop that lets requests end."""
 
 import contextlib
 import ipaddress

@@ -1,7 +1,4 @@
-"""One model and many clients: requests wait for their turn, and no more of them than a bound.
-
-Public names: `Work`.
-"""
+"""One model and many clients: requests wait for their turn, and no more of them than a bound."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor

@@ -1,1 +1,1 @@
-"""What fills a feature store: one module per data set. Public names: none; see the modules."""
+"""What fills a feature store: one module per data set."""

@@ -3,8 +3,6 @@
 Every track's features are kept at full length (`mulkinet.features.cache`), so that an interrupted run
 resumes, and another name, length or feature needs no second extraction. When all are there,
 `<name>_annotations.csv` and the store `<name>.h5` are written.
-
-Public names: `preprocess_audio_dir`, `AudioDirResult`.
 """
 
 import csv

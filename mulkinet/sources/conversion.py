@@ -7,8 +7,6 @@ the number of tracks, except for their names.
 Beside the store `<name>.h5` an unfinished conversion keeps what is finished in `.<name>.partial`; it
 is removed when the store is whole. A store that is there and was made from the same files with the
 same settings is kept.
-
-Public names: `Item`, `Conversion`, `convert`, `file_signature`.
 """
 
 import contextlib

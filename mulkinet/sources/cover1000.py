@@ -5,8 +5,6 @@ performance id; `<name>.pyjama` is JSON, where every entry of `collection.entry`
 `performance-id`, `title`, `performer`, ..., each a list of {"value": ...}. The feature is crema as
 MOVE uses it: every 8th frame of a hop of 512 samples, 10.77 frames per second; bin 0 is C. The
 format is that of the ISMIR 2024 tutorial "Deep Learning 101 for Audio-based MIR" (Peeters et al.).
-
-Public names: `check_pair`, `convert_pair`, `find_pairs`, `tutorial_fold`.
 """
 
 import functools

@@ -6,9 +6,6 @@ feature, `da-tacos_<subset>_subset_<feature>/W_<w>_<feature>/P_<p>_<feature>.h5`
 is called cens. The files are HDF5 as deepdish wrote it: the work is the root attribute `label`,
 the track `track_id`. crema is (12, frames), hpcp and chroma_cens (frames, 12); bin 0 is A for hpcp
 and C for the others. All have 86.13 frames per second.
-
-Public names: `SUBSETS`, `FEATURES`, `check_subset`, `convert_subset`, `describe_shortfall`,
-`extraction_settings`, `find_subsets`, `has_single_files`, `read_track`.
 """
 
 import functools

@@ -3,8 +3,6 @@
 Conventions: an archive `<name>.zip` stays in the data folder beside the folder `<name>` that is
 unpacked from it; a folder that is there is whole, because it is renamed into place when it is. What
 is downloaded of an unfinished archive stays in `.<name>.zip.part`.
-
-Public names: `Archive`, `da_tacos_archives`, `check_room`, `fetch`, `unpack`.
 """
 
 import re

@@ -4,9 +4,6 @@ Conventions: a work folder's name is the work_id, a file's name without its endi
 works and tracks come in natural order. Hidden files and files that are no audio are passed over.
 
 Libraries for an index may be laid out otherwise: flat, as a tree of any depth, or as a table of files.
-
-Public names: `LAYOUTS`, `Track`, `find_library`, `find_tracks`, `find_flat_tracks`, `find_audio`,
-`describe_passed_over`.
 """
 
 import collections

@@ -1,7 +1,4 @@
-"""A folder of `<song>_<version>.npy`, as SHS100K's features come, to a store.
-
-Public names: `convert_npy_dir`.
-"""
+"""A folder of `<song>_<version>.npy`, as SHS100K's features come, to a store."""
 
 import functools
 from pathlib import Path

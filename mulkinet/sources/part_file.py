@@ -2,8 +2,6 @@
 
 One file holds track after track as numpy.save writes them: a digest of what the track was made from,
 then the frames of each feature. A kill loses what was being written; nothing is changed in place.
-
-Public names: `PartFile`.
 """
 
 import contextlib

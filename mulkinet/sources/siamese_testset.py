@@ -7,8 +7,6 @@ and `work_id` bytes. The tracks' first 180 s are resized to those frames by area
 
 Source: vignejs, cover-song-identification, release 0.1.0. For the licence of its code see there;
 of its features we know of none.
-
-Public names: `convert_testset`.
 """
 
 import functools

@@ -18,9 +18,6 @@ and loses two bands of up to 23 bins; "cqtnet-8bit" plays it as the repository d
 (There all of it comes before the division by the track's maximum, so with `cqt_cqtnet`, which is divided already,
 levels are 2 / 255 of the maximum apart, and a maximum that is masked has been divided by.) Masks are those of
 SpecAugment (Park et al., Interspeech 2019).
-
-Public names: `Augmentation`, `augmentation`, `RollTime`, `RotatePitch`, `ShiftPitch`, `StretchTime`,
-`Tempo`, `WarpTime`, `MaskBins`, `MaskFrames`.
 """
 
 import dataclasses

@@ -2,8 +2,6 @@
 
 Source: Polyak and Juditsky, "Acceleration of stochastic approximation by averaging" (1992); exponential, with a
 start that forgets faster, as in TensorFlow's `ExponentialMovingAverage`.
-
-Public names: `WeightAverage`.
 """
 
 import contextlib

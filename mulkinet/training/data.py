@@ -1,4 +1,4 @@
-"""What a run is trained on and validated with. Public names: `TrainingData`."""
+"""What a run is trained on and validated with."""
 
 import dataclasses
 import functools

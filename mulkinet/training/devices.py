@@ -1,7 +1,4 @@
-"""Which devices a run uses: `--gpu 0`, `--gpu 0,1` (mirrored), `--gpu -1` (the CPU), TF_CONFIG.
-
-Public names: `parse_gpus`, `strategy_of`, `is_chief`, `wait_for_all`, `use_mixed_precision`.
-"""
+"""Which devices a run uses: `--gpu 0`, `--gpu 0,1` (mirrored), `--gpu -1` (the CPU), TF_CONFIG."""
 
 import os
 

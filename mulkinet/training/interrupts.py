@@ -3,8 +3,6 @@
 Python's own handlers wait until the main thread is back in Python, a whole training step or more, and
 the end of the process for TensorFlow's threads. Files are only ever replaced whole, so that nothing
 is lost by not waiting.
-
-Public names: `ending_at_once`.
 """
 
 import contextlib

@@ -6,8 +6,6 @@ names or before `mulkinet.training.run.train` is called.
 
 TensorBoard shows the numbers of an epoch (`loss`, `MAP`, ...) over epochs, and those of a step (`step/loss`, ...) over
 the steps taken.
-
-Public names: `LOGS`, `CsvLog`, `LogCallback`, `TensorBoardLog`, `open_logs`.
 """
 
 import contextlib

@@ -16,8 +16,6 @@ Papers: Kingma and Ba, "Adam" (arXiv:1412.6980); Loshchilov, Hutter, "Decoupled 
 decay regularization" (arXiv:1711.05101); Zhang, Lucas, Hinton, Ba, "Lookahead optimizer: k
 steps forward, 1 step back" (arXiv:1907.08610), with its k = 6 and alpha = 0.5 as in Addons and in
 the Siamese release.
-
-Public names: `OPTIMIZERS`, `build_optimizer`, `prepare_optimizer`.
 """
 
 import warnings

@@ -3,8 +3,6 @@
 `batches` turns a plan (`mulkinet.losses.plans`) into (x, targets): it reads a crop of every track from the
 memory map, augments, and reads ahead. Where a crop begins and how it is augmented follow from
 (seed, epoch, step), so that a resumed run sees what an uninterrupted one would have seen.
-
-Public names: `batches`.
 """
 
 import numpy as np

@@ -2,9 +2,6 @@
 
 A recipe is that training: an attribute of its network's class (`recipes`), with the training options, those of its
 loss, and those of the network where a recipe needs others than the network's own defaults.
-
-Public names: `TRAINING_DEFAULTS`, `complete`, `crop_lengths`, `loss_options`, `network_options`, `pretraining`,
-`recipe_names`.
 """
 
 from mulkinet.errors import MulkinetError

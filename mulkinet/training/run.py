@@ -1,7 +1,4 @@
-"""One training run, from options to best.h5.
-
-Public name: `train`.
-"""
+"""One training run, from options to best.h5."""
 
 import contextlib
 import functools

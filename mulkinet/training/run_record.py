@@ -8,8 +8,6 @@
     best          epoch and validation scores of best.h5; null until the run has ended
 
 Read and written as plain YAML: what it holds is never executed.
-
-Public names: `RECORD`, `option_differences`, `read_record`, `write_record`.
 """
 
 import importlib.metadata

@@ -15,8 +15,6 @@ makes of it is stated here.
         at the end (Discogs-VINet at MIREX 2024: 1e-4 -> 1e-2 -> 1e-4).
     plateau: learning_rate, times 0.8 whenever the epoch's training loss has not fallen below its least for more than
         2 epochs, but never below 0.005 of it (CQTNet: 1e-3, and 5e-6).
-
-Public names: `SCHEDULES`, `schedule_rate`.
 """
 
 import math

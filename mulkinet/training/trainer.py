@@ -7,8 +7,6 @@ while training follows from (seed, epoch, step). Ctrl-C and SIGTERM end the proc
 
 With several workers (TF_CONFIG) every worker runs this loop; the first one writes the files, which
 all must be able to read.
-
-Public names: `VALIDATED`, `Trainer`, `Validation`.
 """
 
 import contextlib

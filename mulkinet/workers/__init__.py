@@ -7,9 +7,6 @@
 
 Who asks for a run need not know where it happens: within `on_cluster`, `run_in_processes` hands its tasks to the
 cluster.
-
-Public names: `CRASHED`, `count_workers`, `current_cluster`, `on_cluster`, `prepare_worker`, `reason_or_result`,
-`run_in_processes`.
 """
 
 import contextlib

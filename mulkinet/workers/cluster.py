@@ -3,8 +3,6 @@
 Few tasks are under way at a time, so that millions of items need little memory here and on the scheduler. Dask runs
 again what a lost worker had in hand, up to the scheduler's `allowed-failures` (3). An item that was in hand that often
 is not the culprit for sure: when all others are done, each of those runs once more with nothing beside it.
-
-Public names: `Cluster`, `connected`.
 """
 
 import asyncio

@@ -1,7 +1,4 @@
-"""What a machine would compute with: versions of packages, of this package's code and of the models in both.
-
-Public names: `describe`, `differences`.
-"""
+"""What a machine would compute with: versions of packages, of this package's code and of the models in both."""
 
 import functools
 import hashlib

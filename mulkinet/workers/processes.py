@@ -1,4 +1,4 @@
-"""Processes of this machine, which may die, and end when their parent does. Public names: `prepare_worker`, `run`."""
+"""Processes of this machine, which may die, and end when their parent does."""
 
 import functools
 import os

@@ -1,9 +1,6 @@
 """What the report draws, as arrays: curves, groups and neighbours.
 
 Conventions: `ranks` and `counts` are those of `metrics`, `pairs` is a thresholds.PairCounts.
-
-Public names: `chance_curve`, `first_cover_curve`, `ranking_precision_recall`, `pair_precision_recall`, `error_curve`,
-`precision_by_size`, `principal_plane`, `nearest`.
 """
 
 import numpy as np

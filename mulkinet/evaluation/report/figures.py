@@ -2,8 +2,6 @@
 
 Colours are Okabe and Ito's, told apart by the colour-blind, and never the only difference: lines
 differ in style and points in shape as well. Nothing global is touched (no pyplot).
-
-Public names: one function per figure, and `SIZE`.
 """
 
 from statistics import NormalDist

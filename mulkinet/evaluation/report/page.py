@@ -1,8 +1,6 @@
 """The report of an evaluation: one HTML page with everything in it, and its figures as files.
 
 The page asks the network for nothing, opens from disk, and is laid out for a phone and for print.
-
-Public names: `write_report`.
 """
 
 import base64

@@ -7,8 +7,6 @@
     groups_page    tracks that are versions of each other
 
 A page holds its data as JSON and asks the network for nothing. `mulkinet serve` uses the same style and parts.
-
-Public names: `PARTS`.
 """
 
 from pathlib import Path

@@ -1,7 +1,4 @@
-"""Queries and what they are answered with, to look at and to listen to.
-
-Public names: `answer_data`, `write_answers_page`.
-"""
+"""Queries and what they are answered with, to look at and to listen to."""
 
 from pathlib import Path
 

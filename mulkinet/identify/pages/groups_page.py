@@ -1,7 +1,4 @@
-"""Tracks of a collection that are versions of each other, to look at and to listen to.
-
-Public names: `group_data`, `write_groups_page`.
-"""
+"""Tracks of a collection that are versions of each other, to look at and to listen to."""
 
 from dataclasses import asdict
 from pathlib import Path

@@ -1,8 +1,6 @@
 """Pictures of two recordings that were matched: a page with two players, and a figure.
 
 A click into the plot takes both players to the place of the song that the nearest point of the path shows.
-
-Public names: `write_match_page`, `write_match_figure`.
 """
 
 from pathlib import Path

@@ -1,7 +1,4 @@
-"""A page of data, and the picture of an alignment.
-
-Public names: `audio_source`, `picture`, `write_page`.
-"""
+"""A page of data, and the picture of an alignment."""
 
 import base64
 import io

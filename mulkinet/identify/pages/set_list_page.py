@@ -1,7 +1,4 @@
-"""What is played when, to look at and to listen to.
-
-Public names: `write_set_list_page`.
-"""
+"""What is played when, to look at and to listen to."""
 
 from dataclasses import asdict
 from pathlib import Path

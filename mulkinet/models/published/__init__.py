@@ -2,8 +2,6 @@
 
 A file is recognised by what it is, not by its name, and nothing in it is executed: of a Keras model only names, shapes
 and numbers are used, and of a pickle only tensors and containers are admitted.
-
-Public names: `import_weights`.
 """
 
 import zipfile

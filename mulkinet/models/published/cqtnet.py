@@ -1,7 +1,4 @@
-"""The published PyTorch weights of CQTNet and of both Discogs-VINets, as a network of this package.
-
-Public names: `import_cqtnet`, `FIRST_KEYS`.
-"""
+"""The published PyTorch weights of CQTNet and of both Discogs-VINets, as a network of this package."""
 
 from mulkinet.errors import MulkinetError
 from mulkinet.features import cqt

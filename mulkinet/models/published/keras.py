@@ -2,8 +2,6 @@
 
 Only datasets (weights, by layer name) and, for the length of MulKINet's input, one number of the JSON description are
 read. Lambdas and custom objects in the description are never looked at.
-
-Public names: `import_keras`.
 """
 
 import json

@@ -1,7 +1,4 @@
-"""PyTorch's state_dicts against this package's networks: names and shapes checked, axes reordered, weights copied.
-
-Public names: `copy_state_dict`, `check_axes`.
-"""
+"""PyTorch's state_dicts against this package's networks: names and shapes checked, axes reordered, weights copied."""
 
 import numpy as np
 

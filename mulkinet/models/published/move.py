@@ -1,7 +1,4 @@
-"""MOVE's and re-MOVE's published PyTorch weights, as a network of this package.
-
-Public names: `import_move`, `FIRST_KEYS`.
-"""
+"""MOVE's and re-MOVE's published PyTorch weights, as a network of this package."""
 
 import copy
 

@@ -5,8 +5,6 @@ program is run by Python's own `Unpickler` with a list of admitted names: tensor
 date, a NumPy number, a class) becomes an empty stand-in, whose call does nothing, so that a checkpoint that holds
 more than weights can be read; a stand-in among the weights is an error that tells its name. Numbers are read of the
 weights only, one tensor at a time as they are asked for, so that a file is never in memory whole.
-
-Public names: `open_state_dict`, `LEGACY_START`.
 """
 
 import collections
