@@ -26,16 +26,13 @@ class Aligned(NamedTuple):
 
 
 def align_answers(answers, queries, index, n_works):
-    """Aligns queries with the nearest works, each by its nearest track.
+    """Answers with `alignments` of the nearest `n_works` works of each, by their nearest tracks.
 
     Args:
         answers: list of Answer.
         queries: What they answer, from `read_queries`.
         index: Index.
         n_works: Works of each answer to align.
-
-    Returns:
-        list of Answer with `alignments`.
     """
     row_of = index.rows_by_key
     found = []
@@ -50,30 +47,12 @@ def align_answers(answers, queries, index, n_works):
 
 
 def align_tracks(index, row_a, row_b):
-    """Aligns two tracks of an index.
-
-    Args:
-        index: Index.
-        row_a: Row of a.
-        row_b: Row of b.
-
-    Returns:
-        Aligned, or None where one has no chroma, or too little.
-    """
+    """Aligned of two tracks (rows) of an index; None where one has no chroma, or too little."""
     return align_kept(_kept(index, row_a), _kept(index, row_b), coarse_rate(index.embedder))
 
 
 def align_kept(frames_a, frames_b, rate):
-    """Aligns two tracks by what an index keeps of them.
-
-    Args:
-        frames_a: (n_frames, 12) uint8 of a.
-        frames_b: (n_frames, 12) uint8 of b.
-        rate: Frames per second of both.
-
-    Returns:
-        Aligned, or None where one has no chroma, or too little.
-    """
+    """Aligned of two tracks' chroma, (n_frames, 12) uint8 at `rate` per second; None where one has too little."""
     if min(len(frames_a), len(frames_b)) < MIN_FRAMES:
         return None
     try:

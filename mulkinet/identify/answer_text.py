@@ -10,14 +10,7 @@ def chance(value):
 
 
 def rule_text(rule):
-    """When an answer is a yes, and what that costs.
-
-    Args:
-        rule: posterior.Rule.
-
-    Returns:
-        str, one line.
-    """
+    """When an answer is a yes by a posterior.Rule, and what that costs, in one line."""
     threshold = f"yes: a probability of {chance(rule.threshold)} or more"
     if rule.false_alarms is None:
         return f"{threshold}; at most {rule.at_most:.3g} of 100 queries get a wrong one"

@@ -148,15 +148,12 @@ class Answering:
         self._of_domain = domain_warnings(trained_on(embedder.model.metadata), calibration)
 
     def whole(self, queries, top, own=None):
-        """Answers each query as a whole.
+        """Answers (list of Answer) each query as a whole.
 
         Args:
             queries: What `read_queries` gives.
             top: Tracks and works to name.
             own: For each query the rows of tracks to leave out, or None.
-
-        Returns:
-            list of Answer.
         """
         usable = [place for place, (_, found) in enumerate(queries) if not isinstance(found, str)]
         heard = [queries[place][1] for place in usable]
@@ -188,15 +185,12 @@ class Answering:
         return answers
 
     def in_windows(self, queries, segment_sec, hop_sec):
-        """Answers each query with the spans that its windows agree on.
+        """Answers (list of Answer) each query with the spans that its windows agree on.
 
         Args:
             queries: What `read_queries` gives.
             segment_sec: Length of a window.
             hop_sec: From one window to the next, or None.
-
-        Returns:
-            list of Answer.
         """
         windows(1.0, segment_sec, hop_sec)  # an impossible length is told before any is embedded
         parts = {

@@ -114,14 +114,7 @@ def calibrate(embeddings, work_ids, track_ids, *, distance, weights, false_accep
 
 
 def listed_rows(tracks, val_ls):
-    """Rows of a list's tracks.
-
-    Args:
-        tracks: FeatureStore or Index.
-        val_ls: List of its tracks, or None for all.
-
-    Returns:
-        (n,) int64.
+    """(n,) int64 rows of the tracks of a FeatureStore or Index that a list names; of all where it is None.
 
     Raises:
         MulkinetError: The list cannot be read, or names tracks that are not there.
@@ -133,13 +126,7 @@ def listed_rows(tracks, val_ls):
 
 
 def warn_of_trained_works(model, work_ids, report):
-    """Says where tracks to calibrate on may be of works that the model was trained on.
-
-    Args:
-        model: EmbeddingNetwork; its metadata may name the works it was trained on.
-        work_ids: (N,) str of the tracks.
-        report: Called with the line.
-    """
+    """Reports, in a line, how many of the works (N,) str have names of works that the model was trained on."""
     trained = set(work_ids) & set(model.metadata.get("classes", ()))
     if trained:
         report(

@@ -27,14 +27,11 @@ _SEED = 0
 
 
 def divide(points, cells=None):
-    """Divides an index into cells.
+    """Divides an index into cells, and measures their recall.
 
     Args:
         points: (N, embedding_len) float32, see `search.comparable`.
         cells: Cells of the first tracks of `points`, to be extended; None chooses new ones.
-
-    Returns:
-        Cells, whose recall has been measured.
     """
     if cells is None or len(points) > 2 * cells.trained_on:
         # About 4 sqrt(N) cells, FAISS's advice, as a power of two.
@@ -51,15 +48,7 @@ def divide(points, cells=None):
 
 
 def build_cells_index(points, cells):
-    """FAISS's index of given cells.
-
-    Args:
-        points: (N, embedding_len) float32; it is copied.
-        cells: Cells of all of them.
-
-    Returns:
-        faiss.IndexIVFFlat.
-    """
+    """The faiss.IndexIVFFlat of points, (N, embedding_len) float32, which are copied, and their Cells."""
     faiss = import_faiss()
     index = _empty_index(points.shape[1], len(cells.centroids))
     index.quantizer.add(np.ascontiguousarray(cells.centroids))
@@ -86,15 +75,7 @@ class CellsSearch:
         self._ends = np.searchsorted(cells.cell[self._rows], np.arange(n_cells + 1))
 
     def search(self, queries, k):
-        """The nearest of each query in the cells nearest to it.
-
-        Args:
-            queries: (Q, embedding_len) float32.
-            k: How many.
-
-        Returns:
-            (Q, k) int64, in no order; -1 where the cells hold fewer.
-        """
+        """(Q, k) rows, in no order, nearest to queries (Q, embedding_len); -1 where their cells hold fewer."""
         near = import_faiss().knn(queries, self._cells.centroids, self._cells.probes)[1]
         found = np.full((len(queries), k), -1)
         for query, cells, row in zip(queries, near, found):

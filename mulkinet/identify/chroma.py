@@ -31,14 +31,7 @@ class KeptChroma:
 
     @classmethod
     def of_tracks(cls, tracks):
-        """Joins the chroma of tracks.
-
-        Args:
-            tracks: list of (n_frames, 12) uint8.
-
-        Returns:
-            KeptChroma.
-        """
+        """KeptChroma of a list of (n_frames, 12) uint8."""
         offsets = np.cumsum([0, *map(len, tracks)], dtype=np.int64)
         return cls(np.concatenate([NO_CHROMA, *tracks]), offsets)
 
@@ -52,15 +45,7 @@ class KeptChroma:
 
 
 def chroma_of(recording, embedder):
-    """What an index keeps of a recording.
-
-    Args:
-        recording: Recording.
-        embedder: Embedder of the index's model.
-
-    Returns:
-        (n_frames, 12) uint8; no frames where the model's feature has not 12 bins.
-    """
+    """What an index keeps of a Recording: (n_frames, 12) uint8, no frames where the model's feature has not 12 bins."""
     x = recording.x
     if len(x) != _BINS:
         return NO_CHROMA
@@ -76,17 +61,7 @@ def coarse_rate(embedder):
 
 
 def chromas_in_store(store, work_ids, track_ids, embedder):
-    """What an index would keep of tracks of a feature store.
-
-    Args:
-        store: FeatureStore.
-        work_ids: (n,) works of the tracks.
-        track_ids: (n,) their ids.
-        embedder: Embedder of the index's model.
-
-    Returns:
-        list of (n_frames, 12) uint8.
-    """
+    """What an index would keep of tracks of a FeatureStore, (n,) works and ids: list of (n_frames, 12) uint8."""
     store = at_rate_of(embedder.model, store)
     feature = check_compatible(embedder.model, store)
     return [
@@ -96,14 +71,7 @@ def chromas_in_store(store, work_ids, track_ids, embedder):
 
 
 def to_align(frames):
-    """A track ready to be aligned; one of fewer frames than that takes is repeated.
-
-    Args:
-        frames: (n_frames, 12) uint8.
-
-    Returns:
-        Chroma, or None where there are no frames.
-    """
+    """Chroma of (n_frames, 12) uint8, repeated where aligning takes more frames; None where there are none."""
     if not len(frames):
         return None
     return Chroma.repeated(np.asarray(frames, dtype=np.float32).T / np.float32(255))

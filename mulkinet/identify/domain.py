@@ -4,13 +4,9 @@ __all__ = ["describe_domain", "domain_warnings", "trained_on"]
 
 
 def trained_on(metadata):
-    """What a model was trained on.
+    """What a model was trained on, by its metadata; None where that does not say.
 
-    Args:
-        metadata: dict of the model.
-
-    Returns:
-        dict of `data`, a name, and `synthetic`, whether it is no recordings; None where the model does not say.
+    dict of `data`, a name, and `synthetic`, whether it is no recordings.
     """
     if "trained_on" in metadata:
         return metadata["trained_on"]
@@ -25,9 +21,6 @@ def describe_domain(trained, calibration):
     Args:
         trained: What `trained_on` gives.
         calibration: dict of `calibration.calibrate` with `source`, or None.
-
-    Returns:
-        str.
     """
     if trained is None:
         told = "trained on music that the model does not name"
@@ -42,15 +35,7 @@ def describe_domain(trained, calibration):
 
 
 def domain_warnings(trained, calibration):
-    """What the user of answers should know of it.
-
-    Args:
-        trained: As for `describe_domain`.
-        calibration: As for `describe_domain`.
-
-    Returns:
-        list of str; none where answers are known to hold for recordings.
-    """
+    """What the user of answers should know of it (list of str): nothing where they are known to hold for recordings."""
     of_recordings = calibration and calibration.get("source", {}).get("synthetic") is False
     if trained is None or not trained["synthetic"] or of_recordings:
         return []

@@ -153,13 +153,7 @@ class Embedder:
         return least_frames(self.model) / self.frame_rate
 
     def from_samples(self, y):
-        """Features of audio in memory.
-
-        Args:
-            y: (n_samples,) float32, mono at 44.1 kHz.
-
-        Returns:
-            Recording.
+        """Recording of audio in memory, (n_samples,) float32, mono at 44.1 kHz.
 
         Raises:
             SkippedInput: The samples are too few or silent, or they or the features are not finite.
@@ -171,42 +165,24 @@ class Embedder:
         return self.from_raw(x, sound_sec)
 
     def from_raw(self, x, sound_sec, note=""):
-        """Features as the extractor gives them.
+        """Recording of features as the extractor gives them.
 
         Args:
             x: (n_bins, n_frames), at full length.
             sound_sec: (start, end) in seconds of what is not leading or trailing silence.
             note: As of a Recording.
-
-        Returns:
-            Recording.
         """
         rate = self.raw_frame_rate
         x, sound_sec = _sound(x, sound_sec if self.is_trimmed else None, rate, self.track_length)
         return Recording(x, rate, False, x.shape[1] / rate, note, sound_sec)
 
     def from_features(self, x):
-        """Features in memory, as a store holds them.
-
-        Args:
-            x: (n_bins, n_frames), made with the model's settings.
-
-        Returns:
-            Recording.
-        """
+        """Recording of features as a store holds them: (n_bins, n_frames), made with the model's settings."""
         x = np.asarray(x, np.float32)
         return Recording(x, self.frame_rate, True, x.shape[1] / self.frame_rate)
 
     def embed(self, recordings, batch_size=32):
-        """Embeds recordings in batches.
-
-        Args:
-            recordings: list of Recording.
-            batch_size: Recordings at a time; it changes speed and memory, not the result.
-
-        Returns:
-            (len(recordings), embedding_len) float32.
-        """
+        """(n, embedding_len) float32 of a list of n Recordings; the batch size changes speed and memory only."""
         parts = [np.empty((0, self.model.embedding_len), np.float32)]
         for start in range(0, len(recordings), _PREPARED_AT_A_TIME):
             chunk = recordings[start : start + _PREPARED_AT_A_TIME]
@@ -215,14 +191,7 @@ class Embedder:
         return np.concatenate(parts)
 
     def prepare(self, recording):
-        """What the network is given of a recording.
-
-        Args:
-            recording: Recording.
-
-        Returns:
-            (n_bins, frames) float32.
-        """
+        """What the network is given of a Recording: (n_bins, frames) float32."""
         x = recording.x
         if not recording.is_stored:
             x = self.track_length.apply(x, recording.frame_rate)
@@ -246,15 +215,7 @@ class _AsExtracted:
 
 
 def stored_settings(feature, track_length):
-    """Settings of a feature extracted from audio, as a store gives them back.
-
-    Args:
-        feature: One of `mulkinet.features.FEATURES`.
-        track_length: TrackLength.
-
-    Returns:
-        dict; what HDF5 has no type for is JSON, as it is in a store.
-    """
+    """Settings (dict) of a feature extracted from audio, as a store gives them: JSON of what HDF5 has no type for."""
     return {
         name: value if isinstance(value, (str, bool, int, float)) else json.dumps(value)
         for name, value in track_length.settings(extractor(feature).settings).items()

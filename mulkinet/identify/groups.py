@@ -22,7 +22,7 @@ from tqdm import tqdm
 from mulkinet.errors import MulkinetError
 from mulkinet.identify.aligned import align_kept
 from mulkinet.identify.chroma import coarse_rate
-from mulkinet.identify.index_file import IndexData, digest_of, read_index
+from mulkinet.identify.index_file import IDS, IndexData, digest_of, read_index
 from mulkinet.identify.match import cover_probability
 from mulkinet.identify.posterior import log_ratio
 from mulkinet.identify.search import Search, open_search
@@ -124,15 +124,7 @@ class Groups:
 
 
 def pair_tau(calibration, n_tracks):
-    """The distance at which two tracks of a collection are as likely covers as not.
-
-    Args:
-        calibration: dict of `calibration.calibrate`.
-        n_tracks: Tracks of the collection.
-
-    Returns:
-        float; minus infinity where no distance is near enough.
-    """
+    """The distance at which two of a collection's tracks are as likely covers as not; minus infinity where none is."""
     prior = calibration["known"] / max(n_tracks - 1, 1)
     wanted = np.log1p(-prior) - np.log(prior)
     # The ratio falls with the distance: the floor alone is far too little, or the collection tiny.
@@ -181,10 +173,9 @@ def find_groups(index, *, tau=None, rerank=None, n_neighbours=NEIGHBOURS, progre
     opener = _opener(index)
     ends, distances = _near_pairs(opener, len(index), tau, n_neighbours, progress)
     found = _confirmations(opener, ends, progress) if is_aligned else [{}] * len(ends)
-    names = _Names(data)
     pairs = [
-        Pair(names[row_a], names[row_b], distance, _chance(data, distance), **facts)
-        for (row_a, row_b), distance, facts in zip(ends.tolist(), distances.tolist(), found)
+        Pair(*(_named(data, row) for row in rows), distance, _chance(data, distance), **facts)
+        for rows, distance, facts in zip(ends.tolist(), distances.tolist(), found)
         if facts is not None
     ]
     groups = _grouped(pairs, data.ids["work_id"])
@@ -251,15 +242,8 @@ def _call(function, opener, item):
     return function(opener.open(), *item)
 
 
-class _Names:
-    """TrackNames of an index, by row."""
-
-    def __init__(self, data):
-        self._ids = data.ids
-
-    def __getitem__(self, row):
-        ids = (self._ids[name][row] for name in ("work_id", "track_id", "title", "path"))
-        return TrackName(row, *ids)
+def _named(data, row):
+    return TrackName(row, *(data.ids[name][row] for name in IDS[:4]))
 
 
 def _near_pairs(opener, n_tracks, tau, n_neighbours, progress):

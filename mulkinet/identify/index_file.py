@@ -125,11 +125,7 @@ class IndexData:
 
 
 def write_index(path, data):
-    """Writes an index; a file of that name is replaced when the new one is whole.
-
-    Args:
-        path: The file.
-        data: IndexData.
+    """Writes IndexData; a file of that name is replaced when the new one is whole.
 
     Raises:
         MulkinetError: It cannot be written.
@@ -185,15 +181,7 @@ def read_index(path, *, whole=False, digest=None):
 
 
 def locked(path, report):
-    """Holds the lock of an index during a block, waiting for another writer to end.
-
-    Args:
-        path: The index, which need not exist.
-        report: Called with a line to show when there is another writer.
-
-    Returns:
-        Context manager; see `mulkinet.files.locks.locked`.
-    """
+    """Context manager that holds the lock of an index, which need not exist; `report` gets a line when it waits."""
     path = Path(path)
     return locks.locked(
         path.with_name(path.name + ".lock"),
@@ -204,11 +192,7 @@ def locked(path, report):
 def fingerprint(model):
     """What tells one trained network from another, whatever file it is in.
 
-    Args:
-        model: EmbeddingNetwork.
-
-    Returns:
-        str of 64 hexadecimal digits: SHA-256 of options, distance, feature settings and weights.
+    SHA-256, in hexadecimal digits, of options, distance, feature settings and weights.
     """
     from mulkinet.models.model_file import named_weights
 
@@ -331,14 +315,7 @@ def _read_survey(group, n_tracks):
 
 
 def digest_of(data):
-    """What tells the content of one index from another's, as its file says it in `digest`.
-
-    Args:
-        data: IndexData.
-
-    Returns:
-        str of 64 hexadecimal digits.
-    """
+    """What tells the content (IndexData) of one index from another's: `digest` of its file, hexadecimal digits."""
     sha = hashlib.sha256(json.dumps([data.config, data.calibration]).encode())
     for name in IDS:
         if name in _OPTIONAL:  # or indexes would not open that were made before there were any

@@ -18,14 +18,7 @@ _FILE_TYPES = {".mp3": "MP3", ".aif": "AIFF", ".aiff": "AIFF"}
 
 
 def audacity_labels(set_list):
-    """A label track.
-
-    Args:
-        set_list: SetList.
-
-    Returns:
-        str, a line a span.
-    """
+    """A label track of a SetList: a line a span."""
     return "".join(
         f"{span.start_sec:.3f}\t{span.end_sec:.3f}\t{_one_line(span.name)}\n"
         for span in set_list.spans
@@ -33,13 +26,7 @@ def audacity_labels(set_list):
 
 
 def cue_sheet(set_list):
-    """A cue sheet: a track begins where a work does, and lasts until the next.
-
-    Args:
-        set_list: SetList.
-
-    Returns:
-        str.
+    """A cue sheet of a SetList: a track begins where a work does, and lasts until the next.
 
     Raises:
         MulkinetError: More spans than a cue sheet has tracks.

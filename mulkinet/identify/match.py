@@ -132,14 +132,7 @@ def match(a, b, *, feature="crema", frame_rate=None):
 
 
 def cover_probability(score):
-    """Probability that two recordings are of one work.
-
-    Args:
-        score: float >= 0, of `mulkinet.alignment.align`.
-
-    Returns:
-        float in (0, 1).
-    """
+    """Probability in (0, 1) that two recordings are of one work, by their score of `mulkinet.alignment.align`."""
     return 1 / (1 + math.exp(-(_SLOPE * math.log(max(score, 1e-3)) - _OFFSET)))
 
 

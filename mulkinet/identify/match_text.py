@@ -4,14 +4,7 @@ __all__ = ["clock", "describe"]
 
 
 def describe(found):
-    """What was found, in sentences.
-
-    Args:
-        found: PairMatch.
-
-    Returns:
-        list of str.
-    """
+    """What was found (PairMatch), in sentences (list of str)."""
     chance = f"score {found.score:.1f}, probability of a cover {found.probability:.2f}"
     if found.same_recording:
         return [f"A and B are the same recording ({chance})."]

@@ -65,29 +65,21 @@ class Rule:
 
 
 def log_ratio(calibration, distances):
-    """Log of how many times likelier distances are between covers than between others.
+    """Log of how many times likelier distances (...) are between covers than between others: (...) float64.
 
-    Args:
-        calibration: dict of `calibration.calibrate`, of any version.
-        distances: (...) array.
-
-    Returns:
-        (...) float64.
+    The calibration (dict) may be of any version.
     """
     return _log_ratios(np.array([_curve(calibration)]), np.asarray(distances, float))[0]
 
 
 def posterior(calibration, distances, works, n_tracks):
-    """Probabilities of the answers to one query.
+    """Probabilities (Posterior) of the answers to one query.
 
     Args:
         calibration: dict of `calibration.calibrate`.
         distances: (k,) of the tracks found, the nearest of the index.
         works: (k,) str, their works.
         n_tracks: Mapping of each work of the index to its number of tracks.
-
-    Returns:
-        Posterior.
     """
     distances, known = np.asarray(distances, float), calibration["known"]
     names, of_track = np.unique(np.asarray(works, str), return_inverse=True)
@@ -117,15 +109,12 @@ def posterior(calibration, distances, works, n_tracks):
 
 
 def choose_rule(calibration, n_works, false_alarms=None):
-    """The least probability of a yes.
+    """The least probability of a yes, as a Rule; it is never below 0.5.
 
     Args:
         calibration: dict of `calibration.calibrate`.
         n_works: Works of the index.
         false_alarms: False alarms to keep within, of 100 queries, above 0; None for a threshold of 0.5.
-
-    Returns:
-        Rule; its threshold is never below 0.5.
     """
     known, covers = calibration["known"], _cover_distances(calibration)
     bound = _DECISIVE if false_alarms is None else max(_DECISIVE, 1 - false_alarms / 100)

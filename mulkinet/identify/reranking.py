@@ -24,15 +24,7 @@ _SAMPLE = 64
 
 
 def spread_of(search, embeddings):
-    """Standard deviation of the distances between tracks of an index and their nearest.
-
-    Args:
-        search: Search over its embeddings.
-        embeddings: (N, embedding_len) float32.
-
-    Returns:
-        float > 0.
-    """
+    """Standard deviation (> 0) of the distances between tracks of an index, (N, embedding_len), and their nearest."""
     rows = np.unique(np.linspace(0, len(embeddings) - 1, _SAMPLE).astype(int))
     distances = search.nearest(embeddings[rows], NEAREST + 1)[1][:, 1:]
     spread = float(np.std(distances)) if distances.size else 0.0
@@ -85,14 +77,11 @@ class Reranking:
         return rows[order], distances[order], fused[order]
 
     def all_distances(self, embeddings, search):
-        """Distances between all tracks of a collection, each as a query.
+        """(N, N) float64 distances of tracks to each other, each as a query; infinite to itself.
 
         Args:
             embeddings: (N, embedding_len) of the tracks whose chroma this has.
             search: Search over them.
-
-        Returns:
-            (N, N) float64; infinite between a track and itself.
         """
         found = np.full((len(embeddings), len(embeddings)), np.inf)
         for query, embedding in enumerate(embeddings):

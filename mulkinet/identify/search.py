@@ -42,14 +42,9 @@ def has_faiss(distance):
 
 
 def comparable(embeddings, distance):
-    """Embeddings whose Euclidean distances are in the order of `distance`.
+    """Embeddings whose Euclidean distances are in the order of `distance`, any but "weighted_l1".
 
-    Args:
-        embeddings: (N, embedding_len) float32.
-        distance: "cosine", "euclidean" or "sqeuclidean"; "scaled_cosine" and "transposed_cosine" are as "cosine".
-
-    Returns:
-        (N, embedding_len) float32, `embeddings` itself where possible.
+    (N, embedding_len) -> the same shape, float32, `embeddings` itself where possible.
     """
     embeddings = np.ascontiguousarray(embeddings, dtype=np.float32)
     if distance not in _OF_UNITS or _are_units(embeddings):
@@ -67,14 +62,9 @@ def _are_units(embeddings):
 
 
 def prepare(data, report):
-    """An index with all that its search needs, so that it opens at once.
+    """IndexData with all that its search needs, so that it opens at once: cells where it is large, and a survey.
 
-    Args:
-        data: IndexData; see `with_cells`.
-        report: Called with a line that tells the recall, when it was measured.
-
-    Returns:
-        IndexData, with cells where it is large, and with a survey; `data` itself where it has both.
+    `data` itself where it has both; a line that tells the recall, when it was measured, goes to `report`.
     """
     data, distance = with_cells(data, report), data.config["distance"]
     if data.survey is not None or distance not in _OF_UNITS or not len(data):
@@ -86,15 +76,7 @@ def prepare(data, report):
 
 
 def open_search(data, weights=None):
-    """The Search of an index.
-
-    Args:
-        data: IndexData.
-        weights: As for `Search`.
-
-    Returns:
-        Search.
-    """
+    """The Search of IndexData; `weights` as for `Search`."""
     return Search(
         data.embeddings,
         data.config["distance"],
@@ -106,14 +88,9 @@ def open_search(data, weights=None):
 
 
 def with_cells(data, report):
-    """Divides an index into cells where it is large enough for them, and FAISS is there.
+    """IndexData divided into cells where it is large enough for them, and FAISS is there.
 
-    Args:
-        data: IndexData; its cells, if it has any, are those of its first tracks.
-        report: Called with a line that tells the recall, when it was measured.
-
-    Returns:
-        IndexData.
+    Its cells, if it has any, are those of its first tracks; the recall, when measured, goes to `report`.
     """
     distance = data.config["distance"]
     if len(data) < FROM_TRACKS or not has_faiss(distance):
@@ -178,11 +155,7 @@ class Search:
             self._approximate = CellsSearch(self._base, cells, around)
 
     def nearest(self, queries, k):
-        """The nearest tracks of each query.
-
-        Args:
-            queries: (Q, embedding_len) float32.
-            k: How many, at least 1.
+        """The k >= 1 nearest tracks of queries (Q, embedding_len) float32.
 
         Returns:
             (rows, distances): (Q, min(k, N)) int64 and float64, the nearest first.
@@ -288,14 +261,6 @@ class Scaling:
         return -units @ self._units[part].T - (self.around[part] / 2).astype(np.float32)
 
     def subtracted(self, units, rows):
-        """What distances of queries and tracks of the index are lessened by.
-
-        Args:
-            units: (Q, embedding_len) float32 vectors of length 1.
-            rows: (Q, k) tracks.
-
-        Returns:
-            (Q, k) float64.
-        """
+        """(Q, k) float64 by which distances of queries, (Q, embedding_len) units, and (Q, k) rows are lessened."""
         ours = neighbourhoods(units, self._cohort, self._typical)
         return (ours[:, None] + self.around[rows]) / 2 - 1

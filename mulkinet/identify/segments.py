@@ -49,11 +49,7 @@ def windows(seconds, segment_sec, hop_sec=None):
 
 
 def agreements(parts, works):
-    """Merges neighbouring windows that agree.
-
-    Args:
-        parts: list of Window, in order of time.
-        works: For each the work that is nearest, or None where none is near enough.
+    """Merges neighbouring windows (list of Window, in order of time) that agree on the nearest work, or None.
 
     Returns:
         list of (Window, work, members): the span, its work, and the positions of the windows that

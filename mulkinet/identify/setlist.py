@@ -184,10 +184,7 @@ class SetLists:
         return SetList(name, seconds, spans, warnings)
 
     def similarities(self, frames):
-        """How near each window is to each track's nearest window.
-
-        Args:
-            frames: As for `find`.
+        """How near each window of a recording's chroma is to each track's nearest window.
 
         Returns:
             (rows, (n_windows, n_rows) float32): the tracks that were compared; robust z-scores over the recording of
@@ -210,16 +207,7 @@ class SetLists:
         return rows, (found - middle) / (spread or 1.0)
 
     def alignments(self, frames, rows, similarities):
-        """Alignments of candidates with the stretches that name them.
-
-        Args:
-            frames: As for `find`.
-            rows: As of `similarities`.
-            similarities: As of `similarities`.
-
-        Returns:
-            list of Found.
-        """
+        """Alignments (list of Found) of candidates, by what `similarities` gives, with the stretches that name them."""
         tasks = list(self._stretches(frames, rows, similarities))
         with ThreadPoolExecutor(self._n_workers) as pool:
             aligned = pool.map(functools.partial(self._align, frames), tasks)
@@ -227,18 +215,7 @@ class SetLists:
             return [found for found in bar if found is not None]
 
     def decode(self, n_frames, rows, similarities, found, change_cost=CHANGE_COST):
-        """Spans of the path that the evidence is most for.
-
-        Args:
-            n_frames: Of the recording.
-            rows: As of `similarities`.
-            similarities: As of `similarities`.
-            found: list of Found.
-            change_cost: As for `find`.
-
-        Returns:
-            list of Played.
-        """
+        """Spans (list of Played) of the path that the evidence, similarities and alignments, is most for."""
         if not found:
             return []
         aligned = np.unique([one.row for one in found])
@@ -316,9 +293,9 @@ class SetLists:
         names = (ids[name][one.row] for name in ("work_id", "track_id", "title", "path"))
         return Played(float(start_sec), float(end_sec), *names, *map(float, part), chance)
 
-    def _starts(self, n_frames):
+    def _starts(self, n_frames, hop=None):
         last = max(0, n_frames - self._length)
-        return [*range(0, last, self._hop), last]
+        return [*range(0, last, hop or self._hop), last]
 
     def _embed(self, windows):
         """Embeddings of (n, 12) uint8 chroma, as the index's distance compares them."""
@@ -334,8 +311,7 @@ class SetLists:
 
     def _embed_track(self, row):
         frames = self._data.chroma.track(row)
-        last = max(0, len(frames) - self._length)
-        starts = [*range(0, last, self._length // 2), last]
+        starts = self._starts(len(frames), self._length // 2)
         return self._embed([frames[start : start + self._length] for start in starts])
 
     def _shortlist(self, windows):
@@ -384,14 +360,9 @@ class SetLists:
 
 
 def long_chroma(recording, embedder):
-    """The chroma of a recording of any length, as an index keeps it of its tracks.
+    """The chroma of a Recording of any length, (n_frames, 12) uint8, as an index keeps it of its tracks.
 
-    Args:
-        recording: Recording whose features have the extractor's length, or the store's.
-        embedder: Embedder of the index's model.
-
-    Returns:
-        (n_frames, 12) uint8.
+    Its features have the extractor's length, or the store's.
     """
     if embedder.track_length.spect_len and not recording.is_stored:
         # Such models are shown the first 180 s; here the same frame rate goes on to the end.

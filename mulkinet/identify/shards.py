@@ -19,17 +19,10 @@ _SAME = ("fingerprint", "distance")
 
 
 def parts_of(n_tracks, n_parts):
-    """Where an index is cut.
-
-    Args:
-        n_tracks: Tracks of the index.
-        n_parts: From 1 to `n_tracks`.
-
-    Returns:
-        list of slice, in order; their lengths differ by at most 1.
+    """The slices, of lengths that differ by at most 1, that `n_tracks` tracks are cut into.
 
     Raises:
-        MulkinetError: There are not enough tracks.
+        MulkinetError: There are fewer tracks than parts.
     """
     if not 1 <= n_parts <= n_tracks:
         raise MulkinetError(
@@ -40,15 +33,12 @@ def parts_of(n_tracks, n_parts):
 
 
 def join(paths, parts, report):
-    """Indexes as one.
+    """Indexes as one: IndexData without cells, tracks in the order of the parts.
 
     Args:
         paths: Their files, for messages.
         parts: list of IndexData of the same model.
         report: Called with a line to show.
-
-    Returns:
-        IndexData without cells, tracks in the order of the parts.
 
     Raises:
         MulkinetError: They are not of the same model.

@@ -5,6 +5,7 @@ the index, or from a copy within the collection. What an interrupted run has ext
 (`mulkinet.features.cache`); embedding it takes little time.
 """
 
+import itertools
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -115,14 +116,7 @@ def update(data, collection, embedder, *, n_workers, batch_size, progress):
 
 
 def remove(data, names):
-    """Takes works or tracks out of an index.
-
-    Args:
-        data: IndexData.
-        names: Of each what to remove: a work_id, or `<work_id>/<track_id>`.
-
-    Returns:
-        (IndexData, Changes).
+    """(IndexData, Changes) without works, or tracks (`<work_id>/<track_id>`), that are named.
 
     Raises:
         MulkinetError: The index does not hold one of them, or would be left empty.
@@ -151,13 +145,8 @@ def remove(data, names):
 
 def in_batches(items, size):
     """Lists of `size` items, the last one perhaps shorter."""
-    batch = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
+    items = iter(items)
+    while batch := list(itertools.islice(items, size)):
         yield batch
 
 
@@ -197,7 +186,7 @@ def _merge(data, entries, embeddings):
     outdated[[row_of[entry[:2]] for entry in there if entry[:2] not in unchanged]] = True
     kept = keep(data, ~outdated) if n_replaced else data
     columns = {
-        name: np.concatenate([kept.ids[name], _strings(getattr(entry, name) for entry in appended)])
+        name: np.append(kept.ids[name], np.array([getattr(one, name) for one in appended], object))
         for name in IDS
     }
     rows = np.stack([embeddings[entry.content] for entry in appended]).astype(np.float32)
@@ -223,10 +212,3 @@ def keep(data, mask):
     chroma = data.chroma and data.chroma.keep(mask)
     embeddings = data.embeddings[mask]
     return replace(data, ids=ids, embeddings=embeddings, cells=cells, chroma=chroma, survey=None)
-
-
-def _strings(values):
-    values = list(values)
-    column = np.empty(len(values), dtype=object)
-    column[:] = values
-    return column

@@ -32,15 +32,7 @@ def write_answers_page(path, answers, *, embed_audio=False):
 
 
 def answer_data(answer, told):
-    """An answer for page.js.
-
-    Args:
-        answer: Answer.
-        told: Function of a match's dict to what is told of it.
-
-    Returns:
-        dict of what JSON can hold.
-    """
+    """An Answer as a dict for page.js; `told` says of a match (dict) what is told of it."""
     data = answer.to_dict()
     data["works"] = [told(match) for match in data["works"]]
     for match, aligned in zip(data["works"], answer.alignments):

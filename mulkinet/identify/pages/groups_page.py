@@ -42,14 +42,9 @@ def write_groups_page(path, groups, index, *, embed_audio=False):
 
 
 def group_data(group, told):
-    """A group for page.js.
+    """A Group for page.js: finding, title, tracks, and pairs with the places of both among the tracks.
 
-    Args:
-        group: Group.
-        told: Function of a track's dict to what is told of it.
-
-    Returns:
-        dict: finding, title, tracks, and pairs with the places of both among the tracks.
+    `told` says of a track (dict) what is told of it.
     """
     place = {track.row: i for i, track in enumerate(group.tracks)}
     misfiled = {track.row for track in group.misfiled}

@@ -36,12 +36,7 @@ def write_match_page(path, found, *, embed_audio=False):
 
 
 def write_match_figure(path, found):
-    """Writes the plot with the path as a PNG file.
-
-    Args:
-        path: File to write.
-        found: PairMatch.
-    """
+    """Writes the plot of a PairMatch, with the path, as a PNG file."""
     from matplotlib.figure import Figure
 
     height, width = found.seconds_a, found.seconds_b

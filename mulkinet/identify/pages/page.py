@@ -91,16 +91,7 @@ def extent(alignment):
 
 
 def picture(alignment, seconds_a, seconds_b):
-    """What `comparison` of page.js draws.
-
-    Args:
-        alignment: Alignment.
-        seconds_a: Length of a.
-        seconds_b: Length of b.
-
-    Returns:
-        dict of what JSON can hold.
-    """
+    """What `comparison` of page.js draws of an Alignment and the lengths of both: dict of what JSON can hold."""
     top, bottom, left, right = extent(alignment)
     file = io.BytesIO()
     shades = 1 - _CELL_SHADE * alignment.recurrence
