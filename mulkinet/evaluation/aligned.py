@@ -33,16 +33,7 @@ _PAIRS_TIMED = 4
 
 
 def stored_chroma(store, feature, row):
-    """A track of a store, ready to be aligned; one of fewer frames than that takes is repeated.
-
-    Args:
-        store: FeatureStore.
-        feature: A feature of 12 bins.
-        row: Row of the track.
-
-    Returns:
-        Chroma.
-    """
+    """Chroma of a track (row) of a FeatureStore, of a feature of 12 bins, repeated where aligning takes more frames."""
     frames, _ = coarsen(store.read(feature, row).T, store.settings(feature)["frame_rate"])
     return Chroma.repeated(frames)
 

@@ -8,8 +8,6 @@ mean-chroma  the mean of each track's chroma, compared by cosine in the best of 
 qmax, dmax   the best path through the cross-recurrence plot, pair by pair (see `mulkinet.alignment`)
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from mulkinet.alignment.chroma import coarsen
@@ -22,7 +20,6 @@ __all__ = [
     "BASELINES",
     "EMBEDDED",
     "Baseline",
-    "BaselineResult",
     "check_name",
     "chroma_feature",
     "run_baseline",
@@ -86,54 +83,21 @@ class Baseline:
         return np.stack(found).astype(np.float32)
 
 
-@dataclass(frozen=True)
-class BaselineResult:
-    """What a baseline gives to the evaluator.
-
-    Attributes:
-        embeddings: (N, embedding) float32, or (queries, references) distances.
-        distance: How to compare them.
-        feature: The feature it was made from.
-    """
-
-    embeddings: np.ndarray
-    distance: str
-    feature: str
-
-
 def mean_chroma(chroma):
-    """Mean over time.
-
-    Args:
-        chroma: (n_bins, n_frames).
-
-    Returns:
-        (n_bins,) float64, to be compared by "transposed_cosine".
-    """
+    """Mean over time, to be compared by "transposed_cosine": (n_bins, n_frames) -> (n_bins,) float64."""
     return np.mean(chroma, axis=1, dtype=np.float64)
 
 
 def beats(chroma, frame_rate):
-    """Chroma in frames about as long as a beat, means.
-
-    Args:
-        chroma: (12, n_frames).
-        frame_rate: Its frames per second.
-
-    Returns:
-        (12, n) float32.
-    """
+    """Chroma in frames about as long as a beat, means: (12, n_frames) -> (12, n) float32."""
     return coarsen(chroma, frame_rate, _BEAT_SECONDS, np.mean)[0]
 
 
 def fourier_magnitude(chroma):
     """Median over all patches of the magnitude of their 2-D Fourier transform.
 
-    Args:
-        chroma: (12, at least 75 frames), a frame about as long as a beat.
-
-    Returns:
-        (12 * 38,) float64 of length 1 (or all 0): the half of the transform that the other mirrors.
+    (12, at least 75 frames about as long as a beat) -> (12 * 38,) float64 of length 1 (or all 0): the half of the
+    transform that the other mirrors.
     """
     chroma = _with_contrast(np.asarray(chroma, dtype=np.float64))
     patches = np.lib.stride_tricks.sliding_window_view(chroma, _PATCH_FRAMES, axis=1)
@@ -160,7 +124,8 @@ def run_baseline(name, tracks, *, feature=None, n_workers=-1, progress=False, re
         report: Called with a line to show to the user, such as how long it will take.
 
     Returns:
-        BaselineResult.
+        (embeddings, distance, feature): (N, embedding) float32, or (queries, references) distances; how to compare
+        them; the feature they were made from.
 
     Raises:
         MulkinetError: No such baseline, no feature of 12 bins, or features that are not finite.
@@ -172,10 +137,10 @@ def run_baseline(name, tracks, *, feature=None, n_workers=-1, progress=False, re
         embeddings = alignment_distances(
             tracks, feature, name, n_workers=n_workers, progress=progress, report=report
         )
-        return BaselineResult(embeddings, "precomputed", feature)
+        return embeddings, "precomputed", feature
     baseline = Baseline(name, feature, tracks.store.settings(feature))
     embeddings = embed(baseline, tracks.store, rows=tracks.rows, progress=progress)
-    return BaselineResult(embeddings, baseline.distance, feature)
+    return embeddings, baseline.distance, feature
 
 
 def _with_contrast(chroma):
@@ -186,14 +151,7 @@ def _with_contrast(chroma):
 
 
 def chroma_feature(store, feature=None):
-    """The named feature, or crema, or the first of 12 bins.
-
-    Args:
-        store: FeatureStore.
-        feature: Its name, or None.
-
-    Returns:
-        str.
+    """The name of the given feature of a FeatureStore, or crema, or its first of 12 bins.
 
     Raises:
         MulkinetError: It has not 12 bins, or there is none.

@@ -45,9 +45,6 @@ def compare_runs(a, b, seed=0):
         b: The same for another.
         seed: Of the bootstrap.
 
-    Returns:
-        Comparison.
-
     Raises:
         MulkinetError: They share no query.
     """

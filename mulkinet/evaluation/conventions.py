@@ -129,7 +129,7 @@ class Conventions:
         reach = ranking.keys + self._keys.slack(ranking.keys)
         ranks = ranking.ranks + (reach >= self._keys.key(1.0))
         precisions = metrics.average_precision(ranks, ranking.counts)
-        found = _total(metrics.precision_at(ranks, ranking.counts, 10))
+        found = math.fsum(metrics.precision_at(ranks, ranking.counts, 10))
         return {
             "mAP": np.nan if selection.numbers["excluded_queries"] else metrics.mean(precisions),
             "P@10": found / len(selection.asked),
@@ -143,10 +143,10 @@ def _move(ranking, n_asked):
     first = metrics.first_rank(ranks, counts)
     return {
         "mAP": metrics.mean(metrics.average_precision(ranks, counts)),
-        "MRR": (_total(1 / first) + n_empty) / n_asked,
-        "MR": (_total(first) + n_empty) / n_asked,
-        "Top1": _total(metrics.found_at(ranks, counts, 1)),
-        "Top10": _total(metrics.found_at(ranks, counts, 10)),
+        "MRR": (math.fsum(1 / first) + n_empty) / n_asked,
+        "MR": (math.fsum(first) + n_empty) / n_asked,
+        "Top1": math.fsum(metrics.found_at(ranks, counts, 1)),
+        "Top10": math.fsum(metrics.found_at(ranks, counts, 10)),
     }
 
 
@@ -154,19 +154,19 @@ def _acoss(ranking, n_asked):
     first = metrics.first_rank(ranking.ranks, ranking.counts)
     return {
         "MR": metrics.mean(first),
-        "MRR": _total(1 / first) / n_asked,
+        "MRR": math.fsum(1 / first) / n_asked,
         "MDR": float(np.median(first)),
         "MAP": metrics.mean(metrics.average_precision(ranking.ranks, ranking.counts)),
-        **{f"Top-{k}": _total(first <= k) for k in (1, 10, 100, 1000)},
+        **{f"Top-{k}": math.fsum(first <= k) for k in (1, 10, 100, 1000)},
     }
 
 
 def _cqtnet(ranking, n_asked):
     ranks, counts = ranking.ranks, ranking.counts
     return {
-        "MAP": _total(metrics.average_precision(ranks, counts)) / n_asked,
-        "top10": _total(metrics.precision_at(ranks, counts, 10)) / n_asked,
-        "rank1": _total(metrics.first_rank(ranks, counts)) / n_asked,
+        "MAP": math.fsum(metrics.average_precision(ranks, counts)) / n_asked,
+        "top10": math.fsum(metrics.precision_at(ranks, counts, 10)) / n_asked,
+        "rank1": math.fsum(metrics.first_rank(ranks, counts)) / n_asked,
     }
 
 
@@ -179,10 +179,10 @@ def _coverhunter(ranks, counts, n_asked):
     if found.any():
         precisions = metrics.average_precision(ranks[is_shallow], found[found > 0])
     return {
-        "mean_ap": _total(precisions) / n_asked,
-        "top10": _total(metrics.precision_at(ranks, counts, 10)) / n_asked,
-        "rank1": _total(metrics.first_rank(ranks, counts)) / n_asked,
-        "hit_rate": _total(metrics.hit_at(ranks, counts, 1)) / n_asked,
+        "mean_ap": math.fsum(precisions) / n_asked,
+        "top10": math.fsum(metrics.precision_at(ranks, counts, 10)) / n_asked,
+        "rank1": math.fsum(metrics.first_rank(ranks, counts)) / n_asked,
+        "hit_rate": math.fsum(metrics.hit_at(ranks, counts, 1)) / n_asked,
     }
 
 
@@ -195,7 +195,3 @@ def _runs(selection):
     runs = np.full(selection.references.max() + 1, -1)
     runs[selection.references] = np.cumsum(begins)
     return runs
-
-
-def _total(values):
-    return math.fsum(values)

@@ -38,13 +38,7 @@ _CACHED = 1 << 13
 
 
 def check_embeddings(embeddings):
-    """Checks embeddings and gives them as float64.
-
-    Args:
-        embeddings: (N, embedding) array of numbers.
-
-    Returns:
-        (N, embedding) float64.
+    """Embeddings, (N, embedding) numbers, as float64.
 
     Raises:
         MulkinetError: Not a matrix of finite numbers.

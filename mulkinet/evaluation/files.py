@@ -77,13 +77,7 @@ def file_loader(
 
 
 def read_weights(path):
-    """The weights of "weighted_l1", as `results.write_tables` writes them.
-
-    Args:
-        path: .npz file of `kernel` (embedding,) and `bias` (one number).
-
-    Returns:
-        (kernel, bias): array and float.
+    """The weights of "weighted_l1", (kernel (embedding,), bias), of a .npz file as `results.write_tables` writes it.
 
     Raises:
         MulkinetError: There is no such file, or it holds something else.

@@ -240,9 +240,8 @@ def baseline_loader(name, data_dir=None, *, feature=None, skip_missing=False, **
 
     def loader(test_ls, query_ls):
         tracks = open_tracks(data_dir, test_ls, query_ls, skip_missing=skip_missing, check=check)
-        result = run_baseline(name, tracks, feature=feature, **options)
-        system = {"baseline": name, "feature": result.feature}
-        return _of_tracks(result.embeddings, result.distance, None, tracks, system)
+        embeddings, distance, used = run_baseline(name, tracks, feature=feature, **options)
+        return _of_tracks(embeddings, distance, None, tracks, {"baseline": name, "feature": used})
 
     return loader
 

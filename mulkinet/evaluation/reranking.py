@@ -46,14 +46,7 @@ class Nearest:
     settings: dict
 
     def fused(self, weight):
-        """Candidates whose distances are those of both stages.
-
-        Args:
-            weight: Share of alignment, in [0, 1].
-
-        Returns:
-            inputs.Candidates.
-        """
+        """inputs.Candidates whose distances are those of both stages; `weight` in [0, 1] is the share of alignment."""
         by_embedding = np.take_along_axis(self.distances, self.places, axis=1)
         is_pair = np.isfinite(by_embedding)
         spread, aligned_spread = (
@@ -120,14 +113,9 @@ def find_nearest(candidates, n_nearest, *, feature=None, n_workers=-1, progress=
 
 
 def choose_weight(nearest, score):
-    """The weight that ranks a validation list best.
+    """The weight in [0, 1] by which the Nearest of a validation list score best; of equals that nearest to the default.
 
-    Args:
-        nearest: Nearest of the validation list.
-        score: Function of Candidates, the larger the better.
-
-    Returns:
-        float in [0, 1]; of equally good ones that nearest to the default.
+    `score` is a function of Candidates, the larger the better.
     """
     by_default = sorted(_WEIGHTS, key=lambda weight: abs(weight - DEFAULT_WEIGHT))
     return round(float(max(by_default, key=lambda weight: score(nearest.fused(weight)))), 2)

@@ -29,15 +29,7 @@ COUNTS = ("tracks", "works", "queries", "references")
 
 
 def describe(evaluation, candidates):
-    """An evaluation as plain data.
-
-    Args:
-        evaluation: evaluator.Evaluation.
-        candidates: inputs.Candidates it was made from.
-
-    Returns:
-        dict that JSON can hold.
-    """
+    """An evaluator.Evaluation of inputs.Candidates as plain data: a dict that JSON can hold."""
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -60,24 +52,13 @@ def versions():
 
 
 def write_json(path, description):
-    """Writes what `describe` gives.
-
-    Args:
-        path: The file to make.
-        description: dict.
-    """
+    """Writes what `describe` gives."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
 
 
 def read_json(path):
-    """Reads what `write_json` wrote.
-
-    Args:
-        path: A JSON file of evaluate.py.
-
-    Returns:
-        dict.
+    """Reads the dict that `write_json` wrote.
 
     Raises:
         MulkinetError: It is not there, no such file, incomplete, or from a newer version.

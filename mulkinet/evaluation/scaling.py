@@ -42,14 +42,9 @@ def neighbourhoods(units, cohort, typical=None):
 
 
 def to_nearest(units, cohort):
-    """The mean cosine distance of tracks to the nearest tenth of a cohort.
+    """The mean cosine distance of tracks to the nearest tenth of a cohort; arguments as for `neighbourhoods`.
 
-    Args:
-        units: As for `neighbourhoods`.
-        cohort: As for `neighbourhoods`.
-
-    Returns:
-        (N,) float64; infinite where all of the cohort are the track itself.
+    (N,) float64; infinite where all of the cohort are the track itself.
     """
     parts = range(0, len(units), _ROWS_AT_A_TIME)
     return np.concatenate(
@@ -58,16 +53,7 @@ def to_nearest(units, cohort):
 
 
 def lean(found, n_cohort, typical=None):
-    """The neighbourhoods of tracks, which lean on the mean where the cohort is small.
-
-    Args:
-        found: (N,) of `to_nearest`.
-        n_cohort: Tracks of the cohort, at least 1.
-        typical: As for `neighbourhoods`.
-
-    Returns:
-        (N,) float64.
-    """
+    """The neighbourhoods (N,) of tracks, by their `to_nearest`, which lean on the mean where the cohort is small."""
     is_known = np.isfinite(found)
     if typical is None:
         typical = found[is_known].mean() if is_known.any() else 0.0

@@ -82,14 +82,7 @@ def choose_tau(pairs, false_accept_rate=None):
 
 
 def equal_error(pairs):
-    """EER and its threshold.
-
-    Args:
-        pairs: PairCounts.
-
-    Returns:
-        (rate in [0, 1], distance).
-    """
+    """EER, in [0, 1], and its threshold, a distance, of PairCounts."""
     accepts, rejects = pairs.false_accepts, pairs.false_rejects
     after = int(np.argmax(accepts >= rejects))
     accepts_0, rejects_0 = (accepts[after - 1], rejects[after - 1]) if after else (0.0, 1.0)
@@ -99,14 +92,9 @@ def equal_error(pairs):
 
 
 def score_pairs(pairs, cover_distances):
-    """Scores all pairs by thresholds.
+    """Scores PairCounts by thresholds: dict of EER, EER_threshold, accuracy, accuracy_threshold, pairs, cover_pairs.
 
-    Args:
-        pairs: PairCounts.
-        cover_distances: The distances of all covers.
-
-    Returns:
-        dict: EER, EER_threshold, accuracy, accuracy_threshold, pairs, cover_pairs.
+    The distances of all covers place `accuracy_threshold` at one of them.
     """
     rate, threshold = equal_error(pairs)
     n_covers, n_pairs = int(pairs.covers.sum()), int(pairs.covers.sum() + pairs.others.sum())

@@ -74,10 +74,8 @@ def ranking_precision_recall(ranks, counts, n_levels=101):
     (array([0. , 0.5, 1. ]), array([0.75      , 0.75      , 0.58333333]))
     """
     ranks, counts = np.asarray(ranks), np.asarray(counts)
-    ends = np.cumsum(counts)
-    starts = ends - counts
-    places = np.arange(len(ranks)) - np.repeat(starts, counts) + 1
-    precisions = places / ranks
+    starts = np.cumsum(counts) - counts
+    precisions = (np.arange(len(ranks)) - np.repeat(starts, counts) + 1) / ranks
     # Best from here to the end of the query, by running backwards over all queries at once: a step
     # added per query keeps one query's maxima out of the next.
     step = np.repeat(np.arange(len(counts))[::-1], counts) * 2.0
@@ -129,16 +127,10 @@ def precision_by_size(ranks, counts):
 
 
 def principal_plane(embeddings):
-    """The two principal components.
+    """The two principal components of (N, embedding): points (N, 2), and the share of the variance of each (2,).
 
     Where there are more than 2000 tracks and more than 2000 numbers in each, the components are those
     of 2000 of the tracks.
-
-    Args:
-        embeddings: (N, embedding).
-
-    Returns:
-        (points (N, 2), shares (2,) of the variance that each component holds).
     """
     centred = np.array(embeddings, dtype=np.float64)
     centred -= centred.mean(axis=0)
@@ -165,12 +157,7 @@ def _principal_axes(centred):
 
 
 def nearest(evaluation, query, n=10):
-    """The first candidates of a query, as they were ranked.
-
-    Args:
-        evaluation: evaluator.Evaluation.
-        query: Position in the selection's queries.
-        n: How many at most.
+    """The first n candidates of a query (its position in the selection), as an Evaluation ranked them.
 
     Returns:
         (positions in the references (n,), distances (n,), whether each is a cover (n,)).

@@ -80,13 +80,9 @@ def precision_recall(by_query, pooled):
 
 
 def error_trade_off(accepts, rejects, eer, at_tau=None):
-    """Detection-error trade-off: both errors on the scale of normal deviates.
+    """Detection-error trade-off of (n,) false accept and reject rates, on the scale of normal deviates.
 
-    Args:
-        accepts: (n,) false accept rates.
-        rejects: (n,) false reject rates.
-        eer: Equal error rate.
-        at_tau: (false accept rate, false reject rate) at tau, or None.
+    Marked are the equal error rate and, where there is a tau, its (false accept rate, false reject rate).
     """
     figure, axes = _axes("false accepts (% of non-covers)", "false rejects (% of covers)")
     axes.plot(_deviate(accepts), _deviate(rejects), color=_BLUE)

@@ -9,7 +9,7 @@ import datetime
 import math
 import os
 import urllib.parse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -398,7 +398,7 @@ def _saved(folder, drawing):
             drawing.figure.savefig(temporary, dpi=_PNG_DPI)
     svg = (folder / f"{drawing.name}.svg").read_bytes()
     source = "data:image/svg+xml;base64," + base64.b64encode(svg).decode("ascii")
-    return _Drawing(drawing.name, drawing.title, drawing.caption, drawing.figure, source)
+    return replace(drawing, source=source)
 
 
 def _number(value):
