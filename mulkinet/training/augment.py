@@ -69,22 +69,11 @@ class Augmentation:
         self.steps = tuple(steps)
 
     def source_frames(self, n_frames):
-        """Frames to read of a track so that `n_frames` are left where the steps shorten it most.
-
-        Args:
-            n_frames: int, length of the crop wanted.
-
-        Returns:
-            int.
-        """
+        """Frames to read of a track so that `n_frames` are left where the steps shorten it most."""
         return math.ceil(n_frames / math.prod(step.least_kept for step in self.steps))
 
     def check_bins(self, n_bins):
-        """Raises MulkinetError where a step is not meant for a feature of so many bins.
-
-        Args:
-            n_bins: int.
-        """
+        """Raises MulkinetError where a step is not meant for a feature of so many bins."""
         for step in self.steps:
             step.check_bins(n_bins)
 

@@ -25,11 +25,7 @@ class WeightAverage:
         self._averages = [tf.Variable(v.read_value(), trainable=False) for v in self._variables]
 
     def update(self, step):
-        """Takes in the variables after a step; TensorFlow operations only.
-
-        Args:
-            step: Steps taken so far.
-        """
+        """Takes in the variables after a step, of which `step` were taken so far; TensorFlow operations only."""
         step = tf.cast(step, tf.float32)
         decay = tf.minimum(self._decay, (1 + step) / (10 + step))
         for average, variable in zip(self._averages, self._variables):

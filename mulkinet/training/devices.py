@@ -10,13 +10,7 @@ _BFLOAT16_CAPABILITY = (8, 0)
 
 
 def parse_gpus(text):
-    """Reads a `--gpu` option.
-
-    Args:
-        text: "0", "0,1", ... or "-1" for the CPU.
-
-    Returns:
-        list of int, empty for the CPU.
+    """Reads a `--gpu` option, "0", "0,1", ... or "-1" for the CPU: list of int, empty for the CPU.
 
     Raises:
         MulkinetError: It is something else.
@@ -103,12 +97,9 @@ def wait_for_all(strategy):
 
 
 def use_mixed_precision(report):
-    """Computes in bfloat16, with float32 weights, where every visible GPU has it in hardware.
+    """Computes in bfloat16, with float32 weights, where every visible GPU has it in hardware; reports where not.
 
     float16 is not offered: it needs its losses scaled, and bfloat16 does not.
-
-    Args:
-        report: Called with a line to show to the user where it is not so.
     """
     import tensorflow as tf
 

@@ -144,14 +144,7 @@ LOGS = [CsvLog, TensorBoardLog]
 
 
 def open_logs(folder, settings):
-    """Makes the log folder, and the callbacks of `LOGS` for it.
-
-    Args:
-        folder: pathlib.Path.
-        settings: dict of the options of the run.
-
-    Returns:
-        list of LogCallback.
+    """Makes the log folder (pathlib.Path), and the callbacks of `LOGS` for it and the options of the run.
 
     Raises:
         MulkinetError: The folder cannot be made.

@@ -109,10 +109,7 @@ def complete(recipe, given):
 
 
 def crop_lengths(settings):
-    """The lengths of crops that batches have in turn, the shortest first: tuple of int.
-
-    Args:
-        settings: dict with "n_frames" and "longer_crops".
+    """The lengths of crops (tuple of int) of batches in turn, by "n_frames" and "longer_crops", the shortest first.
 
     Raises:
         MulkinetError: The longer ones are no numbers, or not longer.

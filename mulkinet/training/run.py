@@ -281,8 +281,7 @@ def _run_phase(
     ends_process,
 ):
     from mulkinet.training.optimizers import build_optimizer
-    from mulkinet.training.schedules import schedule_rate
-    from mulkinet.training.trainer import Trainer, Validation
+    from mulkinet.training.trainer import Trainer
 
     objective = _build_objective(network, settings, data, strategy)
     with strategy.scope():
@@ -299,8 +298,7 @@ def _run_phase(
     trainer = Trainer(
         network,
         objective,
-        data.store,
-        Validation(data.store, data.validation_rows),
+        data,
         crops={
             "feature": data.feature,
             "n_frames": crop_lengths(settings),
@@ -308,25 +306,14 @@ def _run_phase(
             "augment": _augmentation(settings["augment"]),
         },
         optimizer=optimizer,
-        schedule=lambda epoch, losses: schedule_rate(
-            settings["schedule"],
-            learning_rate=settings["lr"],
-            epoch=epoch,
-            epochs=settings["max_epoch"],
-            losses=losses,
-        ),
         settings={
             **settings,
             **network.options,
             **data.provenance(),
             "init_from": init_from,
         },
-        lists=data.lists,
         model_dir=folders.models,
         log_dir=folders.logs,
-        clip_norm=settings["clip_norm"],
-        weight_average=settings["weight_average"],
-        max_epochs=settings["max_epoch"],
         patience=patience,
         strategy=strategy,
         report=report,

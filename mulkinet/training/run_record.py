@@ -62,11 +62,7 @@ def write_record(path, *, options, data, best=None):
 def read_record(path):
     """Reads what `write_record` wrote, or a part of it that somebody wrote by hand.
 
-    Args:
-        path: The file.
-
-    Returns:
-        dict; "options" and "data" are dicts, "best" a dict or None.
+    dict, of which "options" and "data" are dicts, "best" a dict or None.
 
     Raises:
         MulkinetError: There is no such file, or it is something else.
@@ -94,15 +90,10 @@ def read_record(path):
 
 
 def option_differences(first, second):
-    """In which options, and on which data, two runs differ.
+    """In which options, and on which data, two runs, as `read_record` gives them, differ.
 
-    Args:
-        first: A record, as `read_record` gives it.
-        second: Another one.
-
-    Returns:
-        list of (name, value of the first, value of the second), in the order of the first; None for an option that
-        one does not have.
+    list of (name, value of the first, value of the second), in the order of the first; None for an option that
+    one does not have.
     """
     sides = [{**record["options"], **record["data"]} for record in (first, second)]
     names = dict.fromkeys(name for side in sides for name in side)
@@ -114,18 +105,9 @@ def _git_commit():
     root = Path(mulkinet.__file__).resolve().parent.parent
     if not (root / ".git").exists():
         return None
-    command = (
-        "git",
-        "-C",
-        str(root),
-        "describe",
-        "--always",
-        "--abbrev=40",
-        "--exclude=*",
-        "--dirty",
-    )
+    command = "git describe --always --abbrev=40 --exclude=* --dirty".split()
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None

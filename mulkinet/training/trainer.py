@@ -33,6 +33,7 @@ from mulkinet.training.interrupts import ending_at_once
 from mulkinet.training.log import open_logs
 from mulkinet.training.optimizers import prepare_optimizer
 from mulkinet.training.pipeline import batches
+from mulkinet.training.schedules import schedule_rate
 
 __all__ = ["VALIDATED", "Trainer", "Validation"]
 
@@ -74,21 +75,15 @@ class Trainer:
     Args:
         network: EmbeddingNetwork, with its `metadata` (feature, ...) set.
         objective: `mulkinet.losses.objective.Objective` of that network.
-        store: FeatureStore of the training tracks.
+        data: TrainingData; its lists are written as list files beside best.h5.
         crops: dict of arguments of `mulkinet.training.pipeline.batches`: feature, n_frames (one or several), pad,
             augment.
-        validation: Validation.
         optimizer: From `mulkinet.training.optimizers.build_optimizer`.
-        schedule: Function of the epoch to its learning rate.
-        settings: dict, JSON-able: the options of the run, kept in the model file; a run is resumed
-            only with the same.
-        lists: dict of name to (work_id, track_id) pairs; written as list files beside best.h5.
+        settings: dict, JSON-able: the options of the run, kept in the model file; a run is resumed only with the
+            same, but for a larger max_epoch. With max_epoch 0 the untrained network is saved as best.h5. The averaged
+            weights, where weight_average is above 0, are what is validated and saved as best.h5.
         model_dir: Folder of best.h5 and last.h5.
         log_dir: Folder of epochs.csv and the TensorBoard events.
-        clip_norm: Largest norm of the gradients of all weights together; None for no limit.
-        weight_average: Share of the averaged weights that stays at a step, in [0, 1). They are what is
-            validated and saved as best.h5; 0 takes the weights themselves.
-        max_epochs: int >= 0; a resumed run may have more than before. With 0 the untrained network is saved as best.h5.
         patience: Epochs without a better validation MAP after which training stops; None for never.
         strategy: tf.distribute.Strategy under which network, objective and optimizer were made.
         report: Called with a line to show to the user.
@@ -98,19 +93,13 @@ class Trainer:
         self,
         network,
         objective,
-        store,
-        validation,
+        data,
         *,
         crops,
         optimizer,
-        schedule,
         settings,
-        lists,
         model_dir,
         log_dir,
-        clip_norm,
-        weight_average,
-        max_epochs,
         patience,
         strategy,
         report,
@@ -119,16 +108,13 @@ class Trainer:
         self._n_saved = 0
         self._network = network
         self._objective = objective
-        self._store = store
-        self._validation = validation
+        self._data = data
+        self._validation = Validation(data.store, data.validation_rows)
         self._crops = crops
         self._optimizer = optimizer
-        self._schedule = schedule
         self._settings = settings
-        self._lists = lists
         self._resumed_path = Path(model_dir) / "last.h5"
-        self._clip_norm = clip_norm
-        self._max_epochs = max_epochs
+        self._max_epochs = settings["max_epoch"]
         self._patience = patience
         self._strategy = strategy
         self._report = report
@@ -141,7 +127,7 @@ class Trainer:
         self._log_dir = Path(log_dir)
         with strategy.scope():
             prepare_optimizer(optimizer, objective.model.trainable_variables)
-            self._average = WeightAverage(network.variables, weight_average)
+            self._average = WeightAverage(network.variables, settings["weight_average"])
         self._train_step = tf.function(self._distributed_step, reduce_retracing=True)
 
     def run(self, resume=False, begun=lambda: None, ends_process=False):
@@ -191,7 +177,13 @@ class Trainer:
     def _run_epoch(self, epoch, logs):
         """Trains, validates, saves and logs one epoch -> the validation tracks' embeddings."""
         began = time.monotonic()
-        lr = self._schedule(epoch, [row["loss"] for row in self.history if "loss" in row])
+        lr = schedule_rate(
+            self._settings["schedule"],
+            learning_rate=self._settings["lr"],
+            epoch=epoch,
+            epochs=self._max_epochs,
+            losses=[row["loss"] for row in self.history if "loss" in row],
+        )
         self._optimizer.learning_rate = lr
         plan = self._objective.plan(epoch, np.size(self._crops["n_frames"]))
         trained, steps = self._train_epoch(epoch, plan)
@@ -226,7 +218,7 @@ class Trainer:
     def _train_epoch(self, epoch, plan):
         """Takes the epoch's steps -> the means of what they give, and (step, what it gives) pairs."""
         progress = tqdm(
-            self._data(plan),
+            self._batches(plan),
             f"epoch {epoch + 1}/{self._max_epochs}",
             total=len(plan.steps),
             unit="batch",
@@ -258,16 +250,16 @@ class Trainer:
                 "lower --lr, or look for broken features in these tracks"
             )
 
-    def _data(self, plan):
+    def _batches(self, plan):
         n_replicas = self._strategy.num_replicas_in_sync
         if n_replicas == 1:
-            return batches(plan, self._store, **self._crops)
+            return batches(plan, self._data.store, **self._crops)
 
         def share(context):
             here = n_replicas // context.num_input_pipelines
             first = context.input_pipeline_id * here
             replicas = (range(first, first + here), n_replicas)
-            return batches(plan, self._store, replicas=replicas, **self._crops)
+            return batches(plan, self._data.store, replicas=replicas, **self._crops)
 
         return self._strategy.distribute_datasets_from_function(share)
 
@@ -290,8 +282,8 @@ class Trainer:
             total = share + penalty
         gradients = tape.gradient(total, variables)
         gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-        if self._clip_norm is not None:
-            gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm)
+        if self._settings["clip_norm"] is not None:
+            gradients, _ = tf.clip_by_global_norm(gradients, self._settings["clip_norm"])
         self._optimizer.apply_gradients(
             zip(gradients, variables), experimental_aggregate_gradients=False
         )
@@ -331,12 +323,13 @@ class Trainer:
 
     def _tracks_of(self, plan, step):
         rows = np.ravel(plan.steps[step][0])
-        shown = [f"{self._store.work_ids[row]}/{self._store.track_ids[row]}" for row in rows[:3]]
+        store = self._data.store
+        shown = [f"{store.work_ids[row]}/{store.track_ids[row]}" for row in rows[:3]]
         return f"tracks {', '.join(shown)}{', ...' if len(rows) > 3 else ''}"
 
     def _save_best(self):
         # The lists with it: those of an earlier run are not to be taken for what this one saw.
-        for name, pairs in self._lists.items():
+        for name, pairs in self._data.lists.items():
             write_list(self._best_path.with_name(name), pairs)
         self._save(self._best_path)
 
