@@ -1,7 +1,6 @@
 """`mulkinet calibrate`: what a distance means, for an index."""
 
 import functools
-import os
 
 import click
 
@@ -36,7 +35,6 @@ def main(path, model_file, data_dir, val_ls, false_accept_rate, known):
 
     The tracks must be of works that the model was not trained on, with several performances of each.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from mulkinet.identify.answer_text import rule_text
     from mulkinet.identify.index import Index
     from mulkinet.identify.posterior import choose_rule

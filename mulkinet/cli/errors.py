@@ -35,6 +35,11 @@ class Command(click.Command):
             )
         )
 
+    def make_context(self, *args, **kwargs):  # noqa: D102
+        # Before TensorFlow is loaded, here or by code outside the package: it prints a page of notes otherwise.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx):  # noqa: D102
         try:
             return super().invoke(ctx)
@@ -73,13 +78,9 @@ def _remember_debug(ctx, _option, value):
 
 
 def check_any_is_there(files):
-    """Checks recordings before seconds of loading; where some are there, a missing one is among the skipped.
+    """Raises MulkinetError where no recording is there, before seconds of loading.
 
-    Args:
-        files: Paths, at least one.
-
-    Raises:
-        MulkinetError: None of them is there.
+    Where some are there, a missing one is among the skipped.
     """
     if not any(map(os.path.lexists, files)):
         more = f" and {len(files) - 1} more" if len(files) > 1 else ""

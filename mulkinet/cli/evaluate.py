@@ -300,8 +300,6 @@ def _loader(model_file, baseline, embeddings, distances, works, data_dir, **opti
 
 
 def _use_gpu(gpu, with_tensorflow):
-    # Before TensorFlow is loaded: it greets the user with a page of notes otherwise.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from mulkinet.evaluation.products import may_have_gpu
     from mulkinet.training.devices import parse_gpus, strategy_of
 

@@ -1,15 +1,12 @@
 """`mulkinet groups`: which recordings of a collection are versions of each other."""
 
-import csv
-import io
 import json
-import os
 
 import click
 
 from mulkinet.cli.errors import Command
 from mulkinet.cli.options import cluster_options
-from mulkinet.cli.printing import echo
+from mulkinet.cli.printing import csv_of, echo
 from mulkinet.cli.table import table, without_empty
 from mulkinet.identify.answer_text import chance
 
@@ -49,7 +46,6 @@ def main(path, tau, rerank, show_all, as_json, as_csv, report, embed_audio, mode
         raise click.UsageError("expected --json or --csv, found both")
     if embed_audio and not report:
         raise click.UsageError("--embed-audio goes with --report")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from mulkinet.identify.groups import AS_FILED, find_groups
     from mulkinet.identify.index import Index
 
@@ -111,12 +107,10 @@ _PAIR = ("distance", "probability", "score", "same_recording", "transposition", 
 
 def _csv(groups):
     """One row per pair."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["group", "finding", "work_a", "track_a", "work_b", "track_b", *_PAIR])
+    rows = [("group", "finding", "work_a", "track_a", "work_b", "track_b", *_PAIR)]
     for number, group in enumerate(groups, start=1):
         for pair in group.pairs:
             ids = pair.a.work_id, pair.a.track_id, pair.b.work_id, pair.b.track_id
             values = [getattr(pair, name) for name in _PAIR]
-            rows.writerow([number, group.finding, *ids, *values])
-    return text.getvalue()
+            rows.append((number, group.finding, *ids, *values))
+    return csv_of(rows)

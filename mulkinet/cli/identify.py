@@ -1,16 +1,13 @@
 """`mulkinet identify`: which song is this?"""
 
-import csv
-import io
 import json
-import os
 from pathlib import Path
 
 import click
 
 from mulkinet.cli.errors import Command, check_any_is_there, report_skipped
 from mulkinet.cli.options import accept_partial_option
-from mulkinet.cli.printing import echo
+from mulkinet.cli.printing import clock, csv_of, echo
 from mulkinet.cli.table import table, without_empty
 from mulkinet.files.text import in_one_line
 from mulkinet.identify.answer_text import chance, rule_text
@@ -114,7 +111,6 @@ def main(queries, list_file, paths, model_file, as_json, as_csv, report, embed_a
         raise click.UsageError("--hop goes with --segments")
     if embed_audio and not report:
         raise click.UsageError("--embed-audio goes with --report")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from mulkinet.identify.index import Index
 
     if report:
@@ -177,10 +173,10 @@ def _warnings(answers):
 
 
 def _text(answer):
-    heading = f"{in_one_line(answer.query)} ({_clock(answer.seconds)}{_heard(answer)})"
+    heading = f"{in_one_line(answer.query)} ({clock(answer.seconds)}{_heard(answer)})"
     if answer.spans or not answer.works:
         rows = [
-            (_work(span.match), f"{_clock(span.start_sec)} - {_clock(span.end_sec)}")
+            (_work(span.match), f"{clock(span.start_sec)} - {clock(span.end_sec)}")
             + _numbers(span.match)
             for span in answer.spans
         ]
@@ -208,7 +204,7 @@ def _text(answer):
 def _heard(answer):
     if answer.heard_sec is None or answer.seconds - answer.heard_sec < 1:
         return ""
-    return f", the first {_clock(answer.heard_sec)} heard"
+    return f", the first {clock(answer.heard_sec)} heard"
 
 
 def _table(names, rows):
@@ -236,45 +232,29 @@ def _distance(match):
     return f"{match.distance:.3f}"
 
 
-def _clock(seconds):
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
-
-
 _MATCH = ("work_id", "track_id", "title", "path", "distance", "probability", "is_cover", "reranked")
 
 
 def _csv(answers):
     """One row per match: kind is work, track, span, others or none; times are those of the query or the span."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["query", "kind", "rank", "start_sec", "end_sec", *_MATCH])
+    rows = [("query", "kind", "rank", "start_sec", "end_sec", *_MATCH)]
     for answer in answers:
-        found = [("work", rank, 0, answer.seconds, match) for rank, match in _ranked(answer.works)]
-        found += [
-            ("track", rank, 0, answer.seconds, match) for rank, match in _ranked(answer.tracks)
-        ]
-        found += [
-            ("span", rank, span.start_sec, span.end_sec, span.match)
-            for rank, span in _ranked(answer.spans)
-        ]
-        for kind, rank, start, end, match in found:
-            times = f"{start:.2f}", f"{end:.2f}"
-            values = [getattr(match, name) for name in _MATCH]
-            rows.writerow([answer.query, kind, rank, *times, *values])
+        whole = (0, answer.seconds)
+        kinds = {
+            "work": [(*whole, match) for match in answer.works],
+            "track": [(*whole, match) for match in answer.tracks],
+            "span": [(span.start_sec, span.end_sec, span.match) for span in answer.spans],
+        }
+        for kind, found in kinds.items():
+            for rank, (start, end, match) in enumerate(found, start=1):
+                values = (getattr(match, name) for name in _MATCH)
+                rows.append((answer.query, kind, rank, f"{start:.2f}", f"{end:.2f}", *values))
         if answer.none is not None:
-            times = "0.00", f"{answer.seconds:.2f}"
             for kind, probability, is_answer in (
                 ("others", answer.others, ""),
                 ("none", answer.none, answer.is_none),
             ):
-                values = {"probability": probability, "is_cover": is_answer}
-                rows.writerow(
-                    [answer.query, kind, "", *times, *(values.get(n, "") for n in _MATCH)]
-                )
-    return text.getvalue()
-
-
-def _ranked(items):
-    return enumerate(items, start=1)
+                told = {"probability": probability, "is_cover": is_answer}
+                values = (told.get(name, "") for name in _MATCH)
+                rows.append((answer.query, kind, "", "0.00", f"{answer.seconds:.2f}", *values))
+    return csv_of(rows)

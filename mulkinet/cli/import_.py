@@ -1,7 +1,5 @@
 """`mulkinet import`: published weights to a model file."""
 
-import os
-
 import click
 
 from mulkinet.cli.errors import Command
@@ -32,7 +30,6 @@ def main(file, output, sum_method, final_activation, no_invariance):
     Nothing in FILE is executed. The model file says which features the network needs, and
     evaluate.py refuses others.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from mulkinet.models.model_file import save_model
     from mulkinet.models.published import import_weights
 

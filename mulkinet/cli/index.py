@@ -137,8 +137,6 @@ def shard(path, shards, output):
 
 
 def _import_index():
-    # Before TensorFlow is loaded: it greets the user with a page of notes otherwise.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from mulkinet.identify.index import Index
 
     return Index

@@ -1,7 +1,6 @@
 """`mulkinet match`: are two recordings of the same work, and where do they match?"""
 
 import json
-import os
 
 import click
 
@@ -38,7 +37,6 @@ def main(ctx, a, b, feature, as_json, report, embed_audio, plot, exit_zero):
     """
     if embed_audio and not report:
         raise click.UsageError("--embed-audio goes with --report")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from mulkinet.identify.match import match
     from mulkinet.identify.match_text import clock, describe
 

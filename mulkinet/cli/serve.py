@@ -1,7 +1,5 @@
 """`mulkinet serve`: an index as a local web application."""
 
-import os
-
 import click
 
 from mulkinet.cli.errors import Command
@@ -31,7 +29,6 @@ def main(path, host, port, show_paths, model_file, **limits):
     /health, as /openapi.json describes. Ctrl-C stops it, after the requests that are under way. There is no log-in:
     with --host, whoever reaches the port can use it and hear the collection.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from mulkinet.errors import import_extra
 
     for module in ("fastapi", "uvicorn", "python_multipart"):

@@ -1,9 +1,6 @@
 """`mulkinet setlist`: what is played when?"""
 
-import csv
-import io
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -13,7 +10,7 @@ from pathlib import Path
 import click
 
 from mulkinet.cli.errors import Command, check_any_is_there, report_skipped
-from mulkinet.cli.printing import echo
+from mulkinet.cli.printing import clock, csv_of, echo
 from mulkinet.cli.table import table
 
 __all__ = ["main"]
@@ -73,7 +70,6 @@ def main(
         raise click.UsageError("--embed-audio goes with --report")
     if _PIPE not in recordings:
         check_any_is_there(recordings)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from mulkinet.identify.index import Index
     from mulkinet.identify.labels import audacity_labels, cue_sheet
 
@@ -122,14 +118,14 @@ def _write(path, text):
 
 
 def _text(found):
-    heading = f"{found.query} ({_clock(found.seconds)})"
+    heading = f"{found.query} ({clock(found.seconds)})"
     if not found.spans:
         return f"{heading}\nno part of it is of a work of the index"
     rows = [
         (
             span.name,
-            f"{_clock(span.start_sec)} - {_clock(span.end_sec)}",
-            f"{span.track_id} {_clock(span.track_start_sec)} - {_clock(span.track_end_sec)}",
+            f"{clock(span.start_sec)} - {clock(span.end_sec)}",
+            f"{span.track_id} {clock(span.track_start_sec)} - {clock(span.track_end_sec)}",
             f"{span.probability:.2f}",
         )
         for span in found.spans
@@ -137,22 +133,12 @@ def _text(found):
     return f"{heading}\n{table([('work', 'from - to', 'part of track', 'probability'), *rows])}"
 
 
-def _clock(seconds):
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
-
-
 def _csv(lists):
     names = ("start_sec", "end_sec", "work_id", "track_id", "title", "path")
     names += ("track_start_sec", "track_end_sec", "probability")
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["query", *names])
+    rows = [("query", *names)]
     for found in lists:
         for span in found.spans:
-            values = [getattr(span, name) for name in names]
-            rows.writerow(
-                [found.query, *(f"{v:.3f}" if isinstance(v, float) else v for v in values)]
-            )
-    return text.getvalue()
+            values = (getattr(span, name) for name in names)
+            rows.append((found.query, *(f"{v:.3f}" if isinstance(v, float) else v for v in values)))
+    return csv_of(rows)

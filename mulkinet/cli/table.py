@@ -8,11 +8,7 @@ __all__ = ["table", "without_empty"]
 def table(rows):
     """Lays out cells in columns: the first column to the left, the others to the right.
 
-    Args:
-        rows: Rows of str, all of one length; the first holds the headings.
-
-    Returns:
-        str without a line end.
+    Rows are of str, all of one length, and the first holds the headings; the text has no line end.
     """
     rows = [[in_one_line(cell) for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*rows)]
@@ -24,13 +20,6 @@ def table(rows):
 
 
 def without_empty(rows):
-    """The same rows without the columns of which every cell below the heading is empty.
-
-    Args:
-        rows: As for `table`.
-
-    Returns:
-        list of tuple of str.
-    """
+    """The same rows (list of tuple of str) without the columns that are empty below the heading."""
     kept = [column for column in zip(*rows) if any(column[1:])]
     return list(zip(*kept))

@@ -24,8 +24,6 @@ class _TrainCommand(Command):
     """The command; its options of networks and losses are those that are registered when it is called."""
 
     def make_context(self, info_name, args, parent=None, **extra):
-        # Before TensorFlow is loaded, here or by code outside the package: it prints a page of notes otherwise.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         context = super().make_context(info_name, list(args), parent, **extra)
         given = context.params
         path = given["config"]

@@ -1,7 +1,6 @@
 """`mulkinet weights`: trained networks by name."""
 
 import functools
-import os
 from pathlib import Path
 
 import click
@@ -56,7 +55,6 @@ def list_(cache_dir):
 @_cache_dir
 def get(name, cache_dir):
     """Fetch the weights NAME, check them and make a model file of them."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from mulkinet.models.weights import fetch
 
     echo(str(fetch(name, cache_dir, report=functools.partial(click.echo, err=True))))
