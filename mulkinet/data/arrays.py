@@ -38,21 +38,12 @@ def frames_as_rows(x, feature, n_bins=12, *, when_square):
 
 
 def has_negative(frames):
-    """Whether a track has values below 0, roundings apart, as magnitudes in dB have.
-
-    Args:
-        frames: (n_frames, n_bins), finite.
-    """
+    """Whether finite frames have values below 0, roundings apart, as magnitudes in dB have."""
     return frames.size > 0 and bool(frames.min() < -_ROUNDING * np.abs(frames).max())
 
 
 def refuse_values(frames, feature):
-    """Raises SkippedInput where a track has NaN, infinite or negative values.
-
-    Args:
-        frames: (n_frames, n_bins).
-        feature: What to call it in the error.
-    """
+    """Raises SkippedInput where frames of a feature have NaN, infinite or negative values."""
     if not np.isfinite(frames).all():
         raise SkippedInput(f"expected finite values, found NaN or infinity in {feature}")
     if has_negative(frames):

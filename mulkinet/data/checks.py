@@ -66,16 +66,7 @@ class ListReport(NamedTuple):
 
 
 def check_feature(store, feature, *, progress=False):
-    """Looks at every value of a feature, one track at a time.
-
-    Args:
-        store: FeatureStore, or NpyFolder.
-        feature: One of its features.
-        progress: Show a progress bar.
-
-    Returns:
-        FeatureReport.
-    """
+    """Looks at every value of a feature of a FeatureStore or NpyFolder, one track at a time: FeatureReport."""
     keys = list(store.rows_by_key)
     unreadable, non_finite, negative, silent = [], [], [], []
     same = collections.defaultdict(list)
@@ -111,40 +102,17 @@ def check_feature(store, feature, *, progress=False):
 
 
 def check_list(store, pairs):
-    """Compares a list with a store.
-
-    Args:
-        store: FeatureStore, or NpyFolder.
-        pairs: (work_id, track_id) pairs.
-
-    Returns:
-        ListReport.
-    """
+    """ListReport of a list, (work_id, track_id) pairs, and a FeatureStore or NpyFolder."""
     missing = [tuple(pair) for pair in pairs if tuple(pair) not in store.rows_by_key]
     return ListReport(len(pairs), sizes_of_works(pairs), missing)
 
 
 def sizes_of_works(pairs):
-    """How many works have how many tracks.
-
-    Args:
-        pairs: (work_id, track_id) pairs.
-
-    Returns:
-        dict of tracks to works, the smallest first.
-    """
+    """How many works have how many tracks, of (work_id, track_id) pairs: {tracks: works}, the smallest first."""
     tracks = collections.Counter(work for work, _ in pairs)
     return dict(sorted(collections.Counter(tracks.values()).items()))
 
 
 def shared_works(first, second):
-    """The works that two lists share: what is learnt of them is no test.
-
-    Args:
-        first: (work_id, track_id) pairs.
-        second: (work_id, track_id) pairs.
-
-    Returns:
-        sorted list of work_id.
-    """
+    """The works (sorted list) that two lists of (work_id, track_id) pairs share: what is learnt of them is no test."""
     return sorted({work for work, _ in first} & {work for work, _ in second})

@@ -19,15 +19,7 @@ _COMPARED = 20_000
 
 
 def refuse_lookalikes(ids, source):
-    """Refuses ids that look alike.
-
-    Args:
-        ids: Iterable of str, repeated or not.
-        source: What to call them in an error.
-
-    Raises:
-        MulkinetError: Two of them look alike.
-    """
+    """Raises MulkinetError where two of some ids, repeated or not, look alike; `source` is what to call them."""
     seen = {}
     for one in dict.fromkeys(ids):
         other = seen.setdefault(_look(one), one)
@@ -79,15 +71,7 @@ def as_ids(values, name):
 
 
 def nearest(wanted, there):
-    """What an id that was not found is nearly.
-
-    Args:
-        wanted: (work_id, track_id).
-        there: Iterable of (work_id, track_id) that there are.
-
-    Returns:
-        (work_id, track_id), or None where nothing is near.
-    """
+    """The (work_id, track_id) of those there are that one that was not found is nearly; None where nothing is near."""
     looks = {}
     for key in there:
         looks.setdefault("\t".join(map(_look, key)).casefold(), key)

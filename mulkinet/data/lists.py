@@ -226,14 +226,7 @@ def drop_missing(store, pairs, others=()):
 
 
 def describe_left_out(store):
-    """One line that says what a store lacks since it was made; empty if that is nothing.
-
-    Args:
-        store: FeatureStore.
-
-    Returns:
-        str.
-    """
+    """One line that says what a FeatureStore lacks since it was made; empty if that is nothing."""
     counted = {
         "n_missing": "{} tracks of its lists were missing",
         "n_dropped": "{} more were the only ones left of their works",

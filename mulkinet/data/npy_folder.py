@@ -44,13 +44,7 @@ _SETTINGS = {"hpcp": _HPCP_SETTINGS, "cqt": _CQT_SETTINGS}
 
 
 def open_data(path):
-    """A feature store, or a folder of `.npy` files as if it were one.
-
-    Args:
-        path: A store's file or a folder.
-
-    Returns:
-        FeatureStore or NpyFolder.
+    """A FeatureStore, or as if it were one a folder of `.npy` files (NpyFolder).
 
     Raises:
         MulkinetError: It is neither.
@@ -83,7 +77,6 @@ class NpyFolder(FeatureStore):
         self.metadata = {}
         self.foreign = []
         self._files = {}
-        self._rows = None
         self._offsets = None
         keys = sorted(self._find(), key=lambda key: tuple(map(natural_key, key)))
         self.work_ids = np.asarray([work for work, _ in keys])
@@ -204,13 +197,7 @@ class NpyFolder(FeatureStore):
 
 
 def open_npy(path):
-    """A `.npy` file as a read-only memory map.
-
-    Args:
-        path: The file.
-
-    Returns:
-        numpy.memmap of two axes, floating point, with at least one value.
+    """A `.npy` file as a read-only numpy.memmap of two axes, floating point, with at least one value.
 
     Raises:
         SkippedInput: It is absent, damaged, holds objects, or is of another kind.
@@ -235,14 +222,7 @@ def open_npy(path):
 
 
 def read_npy(path, feature):
-    """One track's frames.
-
-    Args:
-        path: A `.npy` file.
-        feature: "hpcp" or "cqt".
-
-    Returns:
-        (n_frames, n_bins) float32.
+    """Frames of a track's `.npy` file of "hpcp" or "cqt": (n_frames, n_bins) float32.
 
     Raises:
         SkippedInput: See `open_npy`; or the file is of another feature.

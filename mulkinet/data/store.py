@@ -10,6 +10,7 @@ feature a group with `frames` (total_frames, n_bins), `offsets` (N + 1,) int64 a
 attributes (`n_bins`, `bin0`, `sr`, `hop_length`, `frame_rate`, ...). `store_writer.py` makes them.
 """
 
+import functools
 import mmap
 import re
 from pathlib import Path
@@ -29,28 +30,14 @@ _SPANS_HELD = 64
 
 
 def natural_key(text):
-    """Sorting key in which "track10" comes after "track9".
-
-    Args:
-        text: A work_id, track_id or file name.
-
-    Returns:
-        A tuple to be used as `key=` of `sorted`.
-    """
+    """Sorting key in which "track10" comes after "track9"."""
     parts = re.split(r"(\d+)", text)
     # The text itself last: "01" and "1" are equal as numbers, and the order must be total.
     return tuple((int(p), "") if p.isdecimal() else (-1, p) for p in parts), text
 
 
 def why_no_id(name):
-    """Why a name cannot be an id in a store and a list file.
-
-    Args:
-        name: A work_id or track_id.
-
-    Returns:
-        str, the reason, or None if it can.
-    """
+    """Why a name cannot be an id in a store and a list file; None if it can."""
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:
@@ -98,7 +85,6 @@ class FeatureStore:
     def __init__(self, path):
         self.path = Path(path)
         self._maps = {}
-        self._rows = None
         with open_checked(self.path, KIND) as file:
             self._read_header(file)
             self._groups = {name: self._read_group(file, name) for name in self.features}
@@ -181,13 +167,11 @@ class FeatureStore:
             )
         return rows[0]
 
-    @property
+    @functools.cached_property
     def rows_by_key(self):
         """Dict of (work_id, track_id) to row."""
-        if self._rows is None:
-            keys = zip(self.work_ids.tolist(), self.track_ids.tolist())
-            self._rows = {key: row for row, key in enumerate(keys)}
-        return self._rows
+        keys = zip(self.work_ids.tolist(), self.track_ids.tolist())
+        return {key: row for row, key in enumerate(keys)}
 
     def frames(self, feature):
         """All tracks' frames as a read-only memory map.

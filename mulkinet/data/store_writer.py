@@ -13,23 +13,13 @@ from mulkinet.data.store import KIND, REQUIRED_SETTINGS, natural_key, why_no_id
 from mulkinet.errors import MulkinetError
 from mulkinet.files.hdf5 import atomic_hdf5
 
-__all__ = ["StoreWriter", "check_name"]
+__all__ = ["StoreWriter", "as_stored", "check_name"]
 
 _STRINGS = h5py.string_dtype("utf-8")
 
 
 def check_name(name):
-    """Checks that a data set's name can be that of its files.
-
-    Args:
-        name: The name.
-
-    Returns:
-        The name.
-
-    Raises:
-        MulkinetError: It cannot.
-    """
+    """The name of a data set; raises MulkinetError where it cannot be that of its files."""
     try:
         name.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -196,8 +186,11 @@ def _text(value):
     return str(value).encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
 
 
+def as_stored(value):
+    """A setting as a store keeps it: what HDF5 has no type for is JSON, which h5py alone can still show."""
+    is_plain = isinstance(value, (str, bool, int, float, np.generic))
+    return value if is_plain else json.dumps(value)
+
+
 def _set_attributes(attributes, values):
-    # Whatever HDF5 has no type for is kept as JSON, which h5py alone can still show.
-    for key, value in values.items():
-        is_plain = isinstance(value, (str, bool, int, float, np.generic))
-        attributes[key] = value if is_plain else json.dumps(value)
+    attributes.update({key: as_stored(value) for key, value in values.items()})

@@ -60,23 +60,7 @@ _WHOLE_PART = 0.99
 _FRAMES_AT_A_TIME = 256
 # Containers whose duration is what their header says, and not a guess from size and bit rate.
 _STATED_DURATION = frozenset(
-    [
-        "aiff",
-        "ape",
-        "asf",
-        "au",
-        "caf",
-        "flac",
-        "flv",
-        "matroska,webm",
-        "mpc",
-        "mpc8",
-        "tta",
-        "w64",
-        "wav",
-        "wv",
-    ]
-    + ["mov,mp4,m4a,3gp,3g2,mj2"]
+    "aiff ape asf au caf flac flv matroska,webm mov,mp4,m4a,3gp,3g2,mj2 mpc mpc8 tta w64 wav wv".split()
 )
 # These name other files or addresses, which FFmpeg would open.
 _REFERRING_FORMATS = frozenset(
@@ -195,14 +179,7 @@ class AudioFile:
 
 
 def check_file(path):
-    """Checks that there is something to read.
-
-    Args:
-        path: pathlib.Path of a file.
-
-    Raises:
-        SkippedInput: It is absent, empty, unreadable, or no file, such as a pipe, which may never end.
-    """
+    """Raises SkippedInput where a file is absent, empty, unreadable, or none, such as a pipe, which may never end."""
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
@@ -216,11 +193,7 @@ def check_file(path):
 
 
 def check_samples(y, sr):
-    """Checks that there is something to hear.
-
-    Args:
-        y: (n_samples,) samples in [-1, 1].
-        sr: Their sampling rate in Hz.
+    """Checks that there is something to hear of (n_samples,) samples in [-1, 1] at a rate in Hz.
 
     Returns:
         (start, end) in seconds of what is not leading or trailing silence.
@@ -364,14 +337,9 @@ class _Sound:
 
 
 def read_tags(path):
-    """Reads a file's tags.
+    """Tags of a file (pathlib.Path): dict of str to str, as they are in it, names in lower case.
 
-    Args:
-        path: pathlib.Path of a file.
-
-    Returns:
-        dict of str to str, as they are in the file, names in lower case; empty where it cannot be read, which is
-        told when it is decoded.
+    Empty where it cannot be read, which is told when it is decoded.
     """
     import av
 

@@ -31,25 +31,14 @@ class FeatureExtractor:
         self.is_tuned = is_tuned
 
     def __call__(self, y):
-        """Extracts the feature of a recording.
+        """The feature of a recording, (n_samples,) float32, mono at 44.1 kHz.
 
-        Args:
-            y: (n_samples,) float32, mono at 44.1 kHz.
-
-        Returns:
-            (n_bins, n_frames) float32, `settings["frame_rate"]` frames per second.
+        (n_bins, n_frames) float32, `settings["frame_rate"]` frames per second.
         """
         return self.whole(self.part(y))
 
     def part(self, y):
-        """Extracts the feature of a part of a recording; frames depend on what is near them.
-
-        Args:
-            y: (n_samples,) float32, mono at 44.1 kHz.
-
-        Returns:
-            (n_bins, n_frames) float32.
-        """
+        """The feature of a part of a recording, as `__call__`; frames depend on what is near them."""
         return self._frames(y, estimate_tuning(y) if self.is_tuned else 0.0)
 
     def _frames(self, y, tuning):
@@ -57,12 +46,5 @@ class FeatureExtractor:
         raise NotImplementedError
 
     def whole(self, x):
-        """What depends on all frames of a recording.
-
-        Args:
-            x: (n_bins, n_frames) of `part`.
-
-        Returns:
-            (n_bins, n_frames) float32.
-        """
+        """What depends on all frames of a recording: (n_bins, n_frames) of `part` -> the same, float32."""
         return x

@@ -63,18 +63,9 @@ def features_in_blocks(pieces, features, is_tuned=False):
 
 
 def whole_features(pieces, features, is_tuned=False):
-    """Extracts features of a recording that comes in pieces.
+    """Features of a recording that comes in pieces: dict of feature to (n_bins, n_frames) float32.
 
-    Args:
-        pieces: As for `features_in_blocks`.
-        features: As for `features_in_blocks`.
-        is_tuned: As for `features_in_blocks`.
-
-    Returns:
-        dict of feature to (n_bins, n_frames) float32.
-
-    Raises:
-        SkippedInput, MulkinetError: As `features_in_blocks`.
+    Arguments and errors are those of `features_in_blocks`.
     """
     blocks = list(features_in_blocks(pieces, features, is_tuned))
     return {

@@ -99,21 +99,12 @@ def extract_all(paths, features, n_workers, *, is_tuned=False, accept_partial=Fa
     yield from run_in_processes(task, todo, min(n_workers, len(todo)))
 
 
-def look_up(path, feature, is_tuned=False):
-    """Looks for a feature that was extracted before.
+def look_up(path, feature, is_tuned=False, folder=None):
+    """Extracted of a feature of an audio file, if it was extracted before; None where it was not.
 
-    Args:
-        path: pathlib.Path of the audio file.
-        feature: Name of the feature.
-        is_tuned: As for `extract_all`.
-
-    Returns:
-        Extracted, or None where the audio or the extractor's settings are no longer those.
+    Nor is it where the audio or the extractor's settings are no longer those. `folder` is the user's cache by default.
     """
-    return _look_up(cache_folder(FOLDER), path, feature, is_tuned)
-
-
-def _look_up(folder, path, feature, is_tuned):
+    folder = folder or cache_folder(FOLDER)
     try:
         identity = _identity(path, feature, is_tuned)
         with h5py.File(_file_of(folder, path, feature, is_tuned), "r") as file:
@@ -131,22 +122,13 @@ def _look_up(folder, path, feature, is_tuned):
 
 
 def read_frames(path, feature, is_tuned=False):
-    """Reads a feature that `extract_all` or `look_up` has found.
-
-    Args:
-        path: pathlib.Path of the audio file.
-        feature: Name of the feature.
-        is_tuned: As for `extract_all`.
-
-    Returns:
-        (n_bins, n_frames) float32.
-    """
+    """(n_bins, n_frames) float32 of a feature that `extract_all` or `look_up` has found."""
     with h5py.File(_file_of(cache_folder(FOLDER), path, feature, is_tuned), "r") as file:
         return file["frames"][:].T
 
 
 def _look_up_all(folder, path, features, is_tuned, accept_partial):
-    found = {feature: _look_up(folder, path, feature, is_tuned) for feature in features}
+    found = {feature: look_up(path, feature, is_tuned, folder) for feature in features}
     return {
         feature: kept
         for feature, kept in found.items()

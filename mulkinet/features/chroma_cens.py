@@ -25,11 +25,7 @@ SETTINGS = {
 
 
 class Extractor(FeatureExtractor):
-    """librosa's `chroma_cens` at a hop of 512 samples.
-
-    Attributes:
-        settings: dict of everything the profile depends on.
-    """
+    """librosa's `chroma_cens` at a hop of 512 samples."""
 
     def __init__(self, is_tuned=False):
         super().__init__("librosa", SETTINGS, is_tuned)

@@ -48,14 +48,9 @@ def settings_of(feature):
 
 
 def front_end(magnitudes, kind):
-    """Constant-Q magnitudes to what a network is shown.
+    """Constant-Q magnitudes to what a network is shown; `kind` is a value of `FRONT_ENDS`.
 
-    Args:
-        magnitudes: (84, n) >= 0, 43.07 frames a second.
-        kind: A value of `FRONT_ENDS`.
-
-    Returns:
-        (84, n_frames) float32, 2.153 frames a second.
+    (84, n) >= 0, 43.07 frames a second -> (84, n_frames) float32, 2.153 frames a second.
     """
     if kind == "vinet":
         rounded = magnitudes.astype(np.float16).astype(np.float32)

@@ -38,9 +38,6 @@ class Extractor(FeatureExtractor):
     """crema's `chord_pitch` output, resampled to a hop of 512 samples by the nearest frame.
 
     The network is loaded at the first call.
-
-    Attributes:
-        settings: dict of everything the profile depends on.
     """
 
     def __init__(self, is_tuned=False):

@@ -40,11 +40,7 @@ SETTINGS = {
 
 
 class Extractor(FeatureExtractor):
-    """essentia's HPCP of Blackman-Harris frames of 4096 samples, whitened spectral peaks.
-
-    Attributes:
-        settings: dict of everything the profile depends on.
-    """
+    """essentia's HPCP of Blackman-Harris frames of 4096 samples, whitened spectral peaks."""
 
     def __init__(self, is_tuned=False):
         super().__init__("essentia", SETTINGS, is_tuned)

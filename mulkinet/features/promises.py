@@ -17,15 +17,9 @@ _RESERVED_RATE = 3
 
 
 def seconds_by_xing(path):
-    """Duration that the first frame of an MP3 states.
+    """Duration that the first frame of an MP3 states, of a joined file its first part's; None where it does not say.
 
     FFmpeg's own guesses from the bit rate as soon as something is behind the frames that are counted there.
-
-    Args:
-        path: pathlib.Path of the file; tags before the first frame are passed over.
-
-    Returns:
-        float, of the first part of a joined file; None where the frame does not say.
     """
     with open(path, "rb") as file:
         head = file.read(10)
@@ -48,13 +42,9 @@ def seconds_by_xing(path):
 
 
 def promised_bytes(path):
-    """Size that a file's header states: of WAV, RF64, W64, AVI, AIFF, CAF, WMA.
+    """Bytes of the whole file that the header of a WAV, RF64, W64, AVI, AIFF, CAF or WMA states.
 
-    Args:
-        path: pathlib.Path of the file.
-
-    Returns:
-        int: bytes of the whole file; None where the header does not say, or its writer did not know.
+    None where it does not say, or its writer did not know.
     """
     with open(path, "rb") as file:
         head = file.read(_HEAD_BYTES)
@@ -90,11 +80,7 @@ def _promised_by_caf(head):
 
 
 def has_ogg_end(path):
-    """Whether the last page of an Ogg is marked as the end of its stream.
-
-    Args:
-        path: pathlib.Path of the file.
-    """
+    """Whether the last page of an Ogg is marked as the end of its stream."""
     with open(path, "rb") as file:
         file.seek(max(0, os.path.getsize(path) - _LARGEST_OGG_PAGE))
         tail = file.read()

@@ -15,13 +15,7 @@ _FILTERS = threading.RLock()
 
 
 def made_by(package):
-    """Settings that name the extractor.
-
-    Args:
-        package: Name of the installed package.
-
-    Returns:
-        dict of `extractor` and `extractor_version`.
+    """Settings that name the extractor: dict of `extractor`, an installed package, and `extractor_version`.
 
     Raises:
         MulkinetError: It is not installed.

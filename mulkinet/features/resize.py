@@ -57,15 +57,7 @@ class TrackLength:
             )
 
     def apply(self, x, frame_rate):
-        """Brings one track to its stored length.
-
-        Args:
-            x: (n_bins, n_frames), at least one frame.
-            frame_rate: Frames per second of `x`.
-
-        Returns:
-            (n_bins, n_frames) float32.
-        """
+        """Brings a track, (n_bins, at least one frame) of `frame_rate` per second, to its stored length, float32."""
         if self.frame_rate is not None:
             return area_resize(x, self.n_frames(x.shape[1], frame_rate))
         if self.spect_len is None:
@@ -74,12 +66,7 @@ class TrackLength:
         return _wrap_and_resize(cropped, _n_frames(CROP_SEC, frame_rate), self.spect_len)
 
     def n_frames(self, n_frames, frame_rate=None):
-        """Stored frames of a track that has `n_frames` frames.
-
-        Args:
-            n_frames: int, or array of them.
-            frame_rate: Their frames per second; needed to average.
-        """
+        """Stored frames of a track that has `n_frames` (int, or array of them), of a rate that is needed to average."""
         if self.frame_rate is not None:
             averaged = np.rint(np.asarray(n_frames) * (self.frame_rate / frame_rate))
             return np.maximum(averaged, 1).astype(np.int64)
@@ -88,14 +75,9 @@ class TrackLength:
         return n_frames * 0 + self.spect_len
 
     def settings(self, settings):
-        """Settings of the stored frames.
+        """Settings of the stored frames, from those (dict with frame_rate) of the extraction.
 
-        Args:
-            settings: dict of the extraction, with frame_rate.
-
-        Returns:
-            dict: the same with `frame_rate` as stored, and `spect_len` and `crop_sec`, or
-            `downsample`, or `averaged`.
+        `frame_rate` is as stored, and there are `spect_len` and `crop_sec`, or `downsample`, or `averaged`.
         """
         if self.frame_rate is not None:
             return {**settings, "frame_rate": self.frame_rate, "averaged": True}
@@ -107,15 +89,9 @@ class TrackLength:
 
 
 def trim(x, sound_sec, frame_rate):
-    """A track without leading and trailing silence.
+    """View of a track, (n_bins, n_frames), without leading and trailing silence, of at least one frame.
 
-    Args:
-        x: (n_bins, n_frames), at least one frame.
-        sound_sec: (start, end) in seconds, as `mulkinet.features.audio.Audio` has it.
-        frame_rate: Frames per second of `x`.
-
-    Returns:
-        (n_bins, at least one) view of `x`.
+    `sound_sec` is (start, end) in seconds, as `mulkinet.features.audio.Audio` has it.
     """
     first, end = (round(second * frame_rate) for second in sound_sec)
     first = min(first, x.shape[1] - 1)
@@ -123,43 +99,18 @@ def trim(x, sound_sec, frame_rate):
 
 
 def first_seconds(x, seconds, frame_rate):
-    """The first frames of a track.
-
-    Args:
-        x: (n_bins, n_frames).
-        seconds: How much to keep, above 0.
-        frame_rate: Frames per second of `x`.
-
-    Returns:
-        (n_bins, at most round(seconds * frame_rate)) view of `x`.
-    """
+    """View of the first seconds, above 0, of a track: (n_bins, at most round(seconds * frame_rate))."""
     return x[:, : _n_frames(seconds, frame_rate)]
 
 
 def wrap(x, n_frames):
-    """Repeats a track from its beginning until it has `n_frames` frames.
-
-    Args:
-        x: (n_bins, at least 1 frame); a longer one is cut.
-        n_frames: Frames wanted, at least 1.
-
-    Returns:
-        (n_bins, n_frames).
-    """
+    """Repeats a track of at least 1 frame until it has `n_frames` (at least 1), or cuts it: (n_bins, n_frames)."""
     times, rest = divmod(n_frames, x.shape[1])
     return np.concatenate([x] * times + [x[:, :rest]], axis=1)
 
 
 def downsample(x, factor):
-    """Every `factor`-th frame, the first included.
-
-    Args:
-        x: (n_bins, n_frames).
-        factor: At least 1.
-
-    Returns:
-        (n_bins, ceil(n_frames / factor)) view of `x`.
-    """
+    """View of every `factor`-th frame, the first included: (n_bins, ceil(n_frames / factor))."""
     return x[:, ::factor]
 
 

@@ -18,14 +18,7 @@ _PIECE = 10 * SR
 
 
 def estimate_tuning(y):
-    """Estimates the tuning.
-
-    Args:
-        y: (n_samples,) float32, mono at 44.1 kHz.
-
-    Returns:
-        float from -0.5 to 0.5: semitones above 440 Hz; 0 where there is no pitch.
-    """
+    """Semitones above 440 Hz, from -0.5 to 0.5, of (n_samples,) float32, mono at 44.1 kHz; 0 without a pitch."""
     import librosa
 
     total = 0j

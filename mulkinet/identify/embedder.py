@@ -5,7 +5,6 @@ Conventions: features are (n_bins, n_frames) float32; "raw" ones are the extract
 """
 
 import functools
-import json
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Optional
 
 import numpy as np
 
+from mulkinet.data.store_writer import as_stored
 from mulkinet.embedding import (
     check_compatible,
     embed_arrays,
@@ -216,10 +216,8 @@ class _AsExtracted:
 
 def stored_settings(feature, track_length):
     """Settings (dict) of a feature extracted from audio, as a store gives them: JSON of what HDF5 has no type for."""
-    return {
-        name: value if isinstance(value, (str, bool, int, float)) else json.dumps(value)
-        for name, value in track_length.settings(extractor(feature).settings).items()
-    }
+    settings = track_length.settings(extractor(feature).settings)
+    return {name: as_stored(value) for name, value in settings.items()}
 
 
 def read_recordings(paths, embedder, n_workers=1, *, framed=True, accept_partial=False):

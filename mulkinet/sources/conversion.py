@@ -21,7 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mulkinet.data.store import FeatureStore, why_no_id
-from mulkinet.data.store_writer import StoreWriter
+from mulkinet.data.store_writer import StoreWriter, as_stored
 from mulkinet.errors import MulkinetError, SkippedInput
 from mulkinet.files.atomic import remove_leftovers
 from mulkinet.files.locks import locked
@@ -184,7 +184,7 @@ def _kept(path, settings, made_of, skipped):
         f"{key} {made.get(key)} of {feature}"
         for feature, made in ((f, store.settings(f)) for f in settings if f in store.features)
         for key, value in settings[feature].items()
-        if made.get(key) != _as_stored(value)
+        if made.get(key) != as_stored(value)
     ]
     differing += [f"one with {f} too" for f in store.features if f not in settings]
     found = {key: store.attributes.get(key) for key in made_of}
@@ -201,10 +201,6 @@ def _kept(path, settings, made_of, skipped):
     known = [tuple(pair) for pair in json.loads(store.attributes["skipped"])]
     skipped = list(dict.fromkeys([*skipped, *known]))
     return Conversion(path, len(set(store.work_ids)), len(store), skipped, was_there=True)
-
-
-def _as_stored(value):
-    return value if isinstance(value, (str, bool, int, float)) else json.dumps(value)
 
 
 @contextlib.contextmanager

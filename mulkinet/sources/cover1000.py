@@ -30,13 +30,7 @@ _METADATA = {"title": "title", "artist": "performer", "year": "release-date"}
 
 
 def find_pairs(data_dir):
-    """The sets in a folder.
-
-    Args:
-        data_dir: Folder of `.pyjama` and `.hdf5` files.
-
-    Returns:
-        list of (name, path of the .hdf5, path of the .pyjama).
+    """The sets in a folder: list of (name, path of the .hdf5, path of the .pyjama).
 
     Raises:
         MulkinetError: There is none, or a `.pyjama` has no `.hdf5`.
@@ -60,14 +54,7 @@ def find_pairs(data_dir):
 
 
 def check_pair(hdf5_path, pyjama_path):
-    """What a pair of files holds, without its features.
-
-    Args:
-        hdf5_path: The features.
-        pyjama_path: The annotations.
-
-    Returns:
-        ([{field: value}] of the annotations, set of the performance ids with features).
+    """([{field: value}] of the annotations, set of the performance ids with features) of a pair of files.
 
     Raises:
         MulkinetError: One of them is not in the format.

@@ -57,26 +57,13 @@ _METADATA = {
 
 
 def extraction_settings(feature):
-    """Settings of a feature as Da-TACOS has it, before it is resized.
-
-    Args:
-        feature: One of `FEATURES`.
-
-    Returns:
-        dict.
-    """
+    """Settings (dict) of one of `FEATURES` as Da-TACOS has it, before it is resized."""
     extractor, module = _MADE_BY[feature]
     return {"extractor": extractor, "extractor_version": "that of Da-TACOS", **module.SETTINGS}
 
 
 def find_subsets(data_dir):
-    """The subsets whose folders are there.
-
-    Args:
-        data_dir: The folder that holds the folders of the data set.
-
-    Returns:
-        list of names from `SUBSETS`.
+    """The subsets (names from `SUBSETS`) whose folders are in a folder.
 
     Raises:
         MulkinetError: There is none.
@@ -102,11 +89,6 @@ def has_single_files(data_dir, subset):
 def check_subset(data_dir, subset, features):
     """Raises what `convert_subset` would raise before it reads a track.
 
-    Args:
-        data_dir: The folder that holds the folders of the data set.
-        subset: One of `SUBSETS`.
-        features: Names from `FEATURES`.
-
     Raises:
         MulkinetError: Both layouts or neither is there, or the metadata is something else.
     """
@@ -115,12 +97,7 @@ def check_subset(data_dir, subset, features):
 
 
 def describe_shortfall(subset, n_tracks):
-    """One line that says how many tracks of a subset are not in its store; empty if none.
-
-    Args:
-        subset: One of `SUBSETS`.
-        n_tracks: Tracks in the store.
-    """
+    """One line that says how many tracks of a subset are not among the `n_tracks` in its store; empty if none."""
     if n_tracks >= _SIZES[subset]:
         return ""
     return f"{_SIZES[subset] - n_tracks} of the {_SIZES[subset]} tracks of {subset} are missing"
@@ -186,14 +163,7 @@ def convert_subset(data_dir, subset, path, *, features, track_length, force=Fals
 
 
 def read_track(track, track_length):
-    """Reads one track.
-
-    Args:
-        track: ((work_id, track_id), pairs (feature, path)).
-        track_length: mulkinet.features.resize.TrackLength.
-
-    Returns:
-        dict of feature to (n_frames, 12) float32.
+    """Reads a track, ((work_id, track_id), pairs (feature, path)): dict of feature to (n_frames, 12) float32.
 
     Raises:
         SkippedInput: A file is not of this track, damaged, or lacks the feature.

@@ -60,14 +60,9 @@ class Archive(NamedTuple):
 
 
 def da_tacos_archives(subsets, features):
-    """The archives of Da-TACOS that hold what is asked for, and the metadata.
+    """The archives (list of Archive) of Da-TACOS that hold what is asked for, and the metadata.
 
-    Args:
-        subsets: Names from `mulkinet.sources.da_tacos.SUBSETS`.
-        features: Names from `mulkinet.sources.da_tacos.FEATURES`.
-
-    Returns:
-        list of Archive.
+    `subsets` and `features` are names from `mulkinet.sources.da_tacos.SUBSETS` and `FEATURES`.
     """
     archives = [_archive("da-tacos_metadata", _RECORD, _MD5["metadata"])]
     for subset in subsets:
@@ -80,13 +75,9 @@ def da_tacos_archives(subsets, features):
 
 
 def check_room(archives, data_dir):
-    """Asks how large the archives are that are not there, and checks that all of them fit.
+    """Asks how large the archives are that are not in a folder, and checks that all of them fit.
 
     A server that does not answer is left to `fetch`.
-
-    Args:
-        archives: list of Archive.
-        data_dir: The folder to download and unpack into.
 
     Raises:
         MulkinetError: The disk has no room for them and for what is unpacked of them.

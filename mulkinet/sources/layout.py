@@ -185,9 +185,6 @@ def find_tracks(audio_dir, *, leave_out=()):
 def find_flat_tracks(audio_dir):
     """Lists the audio files of a folder of which every file is a work of its own.
 
-    Args:
-        audio_dir: The folder.
-
     Returns:
         (tracks, skipped) as `find_tracks`: the work_id is the track_id. (None, None) when no audio
         file lies directly in the folder, or other audio deeper.
@@ -205,25 +202,14 @@ def find_flat_tracks(audio_dir):
 
 
 def find_audio(folder):
-    """Lists the audio files of a folder and of all below it; hidden folders are passed over.
-
-    Args:
-        folder: The folder.
-
-    Returns:
-        list of pathlib.Path in natural order.
-    """
+    """Lists (pathlib.Path, in natural order) the audio of a folder and of all below it that are not hidden."""
     return sorted(_audio_below(Path(folder)), key=lambda path: natural_key(str(path)))
 
 
 def describe_passed_over(folder):
-    """Counts the files of a folder, and of all below it, whose endings are not those of audio.
+    """Counts the files in and below a folder, hidden ones apart, whose endings are not those of audio.
 
-    Args:
-        folder: The folder; hidden files do not count.
-
-    Returns:
-        str: such as "6 files passed over: 4 .pdf, 2 .txt"; "" where there are none.
+    Such as "6 files passed over: 4 .pdf, 2 .txt"; "" where there are none.
     """
     others = [path for path in _files_below(Path(folder)) if not is_audio(path)]
     endings = collections.Counter(path.suffix.lower() or "without ending" for path in others)

@@ -41,11 +41,7 @@ class PartFile:
         file.truncate()
 
     def append(self, digest, arrays):
-        """Keeps one track.
-
-        Args:
-            digest: str that tells what it was made from.
-            arrays: (n_frames, n_bins) of each feature.
+        """Keeps one track: what it was made from, a digest, and (n_frames, n_bins) of each feature.
 
         Raises:
             OSError: The disk is full.

@@ -35,16 +35,10 @@ _log = logging.getLogger("mulkinet")
 
 
 def count_workers(n_workers):
-    """Number of processes.
-
-    Args:
-        n_workers: 1 or more; or negative, joblib's way: -1 is one per core, -2 leaves a core free.
-
-    Returns:
-        int, at least 1.
+    """Number of processes, at least 1; -1 is one per core, -2 leaves a core free, as joblib's.
 
     Raises:
-        MulkinetError: It is 0.
+        MulkinetError: 0 was asked for.
     """
     import joblib
 

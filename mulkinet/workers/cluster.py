@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from mulkinet.errors import MulkinetError, import_extra
 from mulkinet.workers import environment
+from mulkinet.workers.processes import limit_tensorflow, silence
 
 __all__ = ["Cluster", "connected"]
 
@@ -153,15 +154,7 @@ class Cluster:
             )
 
     def check_path(self, path, purpose):
-        """Refuses to start where a worker does not see a file or folder.
-
-        Args:
-            path: It, as this machine names it.
-            purpose: What it is, for the message.
-
-        Raises:
-            MulkinetError: One does not.
-        """
+        """Raises MulkinetError where a worker does not see a file or folder; `purpose` says what it is."""
         seen = self._client.run(os.path.exists, os.path.abspath(path))
         blind = [address for address, is_seen in seen.items() if not is_seen]
         if blind:
@@ -171,18 +164,9 @@ class Cluster:
             )
 
     def run(self, function, items, crashed):
-        """Calls `function(item)` for every item on the cluster; see `mulkinet.workers.run_in_processes`.
+        """As `mulkinet.workers.run_in_processes`, on the cluster; all workers have to see items that are paths.
 
-        Args:
-            function: A function that can be sent to another machine.
-            items: Hashable items; paths have to be seen by all workers.
-            crashed: What stands for the result of an item that takes its worker along.
-
-        Yields:
-            (item, result) as they end.
-
-        Raises:
-            MulkinetError: Raised by the function; or the scheduler is gone.
+        `crashed` stands for the result of an item that takes its worker along.
         """
         items = list(items)
         if items and isinstance(items[0], Path) and items[0].exists():
@@ -298,15 +282,9 @@ def _call(function, expected, is_quiet, item):
 @functools.lru_cache(None)
 def _prepare(is_quiet):
     """Once in every worker, before TensorFlow is loaded there."""
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
-    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
-    # Several workers cannot share a GPU, of which TensorFlow takes all the memory.
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    limit_tensorflow(1)
     if is_quiet:  # the terminal is the caller's; elsewhere workers have logs of their own
-        sink = os.open(os.devnull, os.O_WRONLY)
-        for descriptor in (1, 2):
-            os.dup2(sink, descriptor)
-        os.close(sink)
+        silence()
 
 
 def _describe():

@@ -19,11 +19,7 @@ _FILES = {"mulkinet": ("*.py", "*.h5"), "crema": ("models/**/*.h5", "models/**/*
 
 @functools.lru_cache(None)
 def describe():
-    """Names and versions, of this process.
-
-    Returns:
-        dict of str to str; a package that is not installed is not in it.
-    """
+    """Names and versions, of this process: dict of str to str, without packages that are not installed."""
     found = {"Python": platform.python_version()}
     for package in _PACKAGES:
         try:
@@ -37,15 +33,7 @@ def describe():
 
 
 def differences(found, expected):
-    """What differs, in words; "" where nothing does.
-
-    Args:
-        found: `describe()` of another process.
-        expected: That of this one.
-
-    Returns:
-        str, such as "essentia 2.1b5 (here 2.1b6)".
-    """
+    """What differs between two processes' `describe()`, in words, "essentia 2.1b5 (here 2.1b6)"; "" for nothing."""
     return ", ".join(
         f"{name} {found.get(name, 'missing')} (here {expected.get(name, 'missing')})"
         for name in sorted({*found, *expected})

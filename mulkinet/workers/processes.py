@@ -9,25 +9,15 @@ import time
 import warnings
 from concurrent.futures.process import BrokenProcessPool
 
-__all__ = ["prepare_worker", "run"]
+__all__ = ["limit_tensorflow", "prepare_worker", "run", "silence"]
 
 _PR_SET_PDEATHSIG = 1
 
 
 def run(function, items, n_workers, crashed):
-    """Calls `function(item)` for every item; see `mulkinet.workers.run_in_processes`.
+    """As `mulkinet.workers.run_in_processes`, on this machine; `crashed` stands for the result of a dead process.
 
-    A process that dies takes only its own item along: those it shared the pool with run again. What
-    workers print is thrown away. They end as soon as this process does, however it ends.
-
-    Args:
-        function: A function that can be sent to another process.
-        items: Hashable items.
-        n_workers: Number of processes, at least 1; with 1 they run in this process.
-        crashed: What stands for the result of an item whose process died.
-
-    Yields:
-        (item, result) as they end.
+    What workers print is thrown away. They end as soon as this process does, however it ends.
     """
     if n_workers == 1:  # no joblib: what `prepare_worker` sets is not for this process
         for item in items:
@@ -92,11 +82,20 @@ def prepare_worker(parent, threads):
         threads: Threads for TensorFlow.
     """
     _end_with(parent)
+    limit_tensorflow(threads)
+    silence()
+
+
+def limit_tensorflow(threads):
+    """Before TensorFlow is loaded: so many threads, and no GPU."""
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(threads))
     # Several workers cannot share a GPU, of which TensorFlow takes all the memory.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    # C libraries write past `sys.stderr`; here nobody else's output is lost with theirs.
+
+
+def silence():
+    """Throws away what this process prints, C libraries too, which write past `sys.stderr`."""
     sink = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):
         os.dup2(sink, descriptor)
