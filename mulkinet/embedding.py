@@ -77,15 +77,9 @@ def embed(model, store, *, rows=None, feature=None, batch_size=32, pad="wrap", p
 
 
 def embed_arrays(model, arrays, *, batch_size=32):
-    """Embeds features that are in memory, in batches of equal length.
+    """(n, embedding_len) float32 of n arrays in memory, (n_bins, frames) as `prepare_track` gives them.
 
-    Args:
-        model: EmbeddingNetwork.
-        arrays: (n_bins, frames) arrays, each as `prepare_track` gives it.
-        batch_size: As for `embed`.
-
-    Returns:
-        (len(arrays), embedding_len) float32.
+    Those of equal length are embedded `batch_size` at a time.
     """
     embeddings = np.empty((len(arrays), model.embedding_len), np.float32)
     kernels = model.transformed_kernels()

@@ -26,14 +26,7 @@ class SkippedInput(MulkinetError):
 
 
 def import_extra(module, extra):
-    """Imports what only an extra of this package brings.
-
-    Args:
-        module: Name of the module.
-        extra: Name of the extra, as in setup.cfg.
-
-    Returns:
-        The module.
+    """The module, which only an extra of this package (of setup.cfg) brings.
 
     Raises:
         MulkinetError: It is not installed.

@@ -100,15 +100,7 @@ def _tempos(y):
 
 
 def at_tempo(y, tempo):
-    """Plays y at 1 / tempo of its speed, so that it runs at that of x; linearly interpolated.
-
-    Args:
-        y: Chroma.
-        tempo: Speed of y divided by that of x.
-
-    Returns:
-        Chroma of at least 12 frames.
-    """
+    """Chroma of y, interpolated linearly, at 1 / tempo of its speed: that of x. It has at least 12 frames."""
     times = np.arange(max(STACKED + 3, int(len(y) * tempo))) / tempo
     places = np.arange(len(y))
     return Chroma(np.stack([np.interp(times, places, row) for row in y.columns]).astype(np.float32))

@@ -42,14 +42,7 @@ def _compiled(function):
 
 @_compiled
 def stack_norms(columns):
-    """Squared lengths of the stacks.
-
-    Args:
-        columns: (12, n_frames) float32.
-
-    Returns:
-        (n_frames - 9,) float32.
-    """
+    """Squared lengths of the stacks: (12, n_frames) float32 -> (n_frames - 9,) float32."""
     n_frames = columns.shape[1]
     sums = np.zeros(n_frames)
     for b in range(_BINS):
@@ -86,18 +79,10 @@ def _frame_products(frame, columns, products):
 
 @_compiled
 def stack_distances(frames, columns, x_norms, y_norms):
-    """Euclidean distances of all stacks of x to all of y.
+    """Euclidean distances of all stacks of x to all of y: (n_x - 9, n_y - 9) float32.
 
-    Sums of 9 products along the diagonals are made of three sums of 3, each of which serves three times.
-
-    Args:
-        frames: (n_x, 12) float32, the frames of x.
-        columns: (12, n_y) float32, the frames of y, in the key of x.
-        x_norms: `stack_norms` of x.
-        y_norms: `stack_norms` of y.
-
-    Returns:
-        (n_x - 9, n_y - 9) float32.
+    Sums of 9 products along the diagonals are made of three sums of 3, each of which serves three times. It takes the
+    frames of x, (n_x, 12), the columns of y in the key of x, (12, n_y), both float32, and the `stack_norms` of both.
     """
     n_x, n_y = len(x_norms), len(y_norms)
     distances = np.empty((n_x, n_y), dtype=np.float32)
@@ -201,11 +186,7 @@ def _thresholds(distances, by_column):
 def recurrence_of(distances):
     """Where a stack of x is among the nearest of a stack of y, and the other way round.
 
-    Args:
-        distances: (n_x, n_y) float32, at least 0.
-
-    Returns:
-        (n_x, n_y) uint8 of 0 and 1.
+    (n_x, n_y) float32 distances -> (n_x, n_y) uint8 of 0 and 1.
     """
     of_rows = _thresholds(distances, False)
     of_columns = _thresholds(distances, True)
@@ -246,11 +227,7 @@ def _dmax_row(cells, above, above2, last, before, first, row):
 def qmax_scores(recurrence):
     """Scores of the best trace that ends in each cell; in halves, so that they are whole numbers.
 
-    Args:
-        recurrence: (n_x, n_y) uint8 of 0 and 1.
-
-    Returns:
-        (n_x, n_y) int32: 2 x Q.
+    (n_x, n_y) uint8 of 0 and 1 -> (n_x, n_y) int32: 2 x Q.
     """
     scores = np.zeros(recurrence.shape, dtype=np.int32)
     for i in range(2, len(scores)):
@@ -260,14 +237,7 @@ def qmax_scores(recurrence):
 
 @_compiled
 def dmax_scores(recurrence):
-    """As `qmax_scores`, of Dmax.
-
-    Args:
-        recurrence: (n_x, n_y) uint8 of 0 and 1.
-
-    Returns:
-        (n_x, n_y) int32: 2 x D.
-    """
+    """As `qmax_scores`, of Dmax."""
     cells = recurrence
     scores = np.zeros(cells.shape, dtype=np.int32)
     for i in range(3, len(scores)):
@@ -278,14 +248,7 @@ def dmax_scores(recurrence):
 
 @_compiled
 def best_qmax(recurrence):
-    """The largest of `qmax_scores`, which are not kept.
-
-    Args:
-        recurrence: (n_x, n_y) uint8 of 0 and 1.
-
-    Returns:
-        int: 2 x Qmax.
-    """
+    """The largest of `qmax_scores`, which are not kept."""
     rows = np.zeros((3, recurrence.shape[1]), dtype=np.int32)
     best = np.int32(0)
     for i in range(2, len(recurrence)):
@@ -298,14 +261,7 @@ def best_qmax(recurrence):
 
 @_compiled
 def best_dmax(recurrence):
-    """The largest of `dmax_scores`, which are not kept.
-
-    Args:
-        recurrence: (n_x, n_y) uint8 of 0 and 1.
-
-    Returns:
-        int: 2 x Dmax.
-    """
+    """The largest of `dmax_scores`, which are not kept."""
     cells = recurrence
     rows = np.zeros((4, cells.shape[1]), dtype=np.int32)
     best = np.int32(0)

@@ -14,10 +14,7 @@ _GAP = 9
 
 
 def best_path(recurrence):
-    """The path of Qmax.
-
-    Args:
-        recurrence: (n_x, n_y) uint8 or bool.
+    """The path of Qmax through (n_x, n_y) cells, uint8 or bool.
 
     Returns:
         ((n, 2) int array of (row, column) in ascending order, from the first cell that recurs to the last; Qmax). The

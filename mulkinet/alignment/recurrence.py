@@ -39,16 +39,7 @@ def cross_recurrence(x, y):
 
 
 def recurrence_in_key(x, y, transposition):
-    """As `cross_recurrence`, of y transposed up by so many semitones.
-
-    Args:
-        x: Chroma.
-        y: Chroma.
-        transposition: int, semitones.
-
-    Returns:
-        (n_x - 9, n_y - 9) uint8 of 0 and 1.
-    """
+    """As `cross_recurrence`, uint8, of two Chromas, y transposed up by so many semitones."""
     from mulkinet.alignment import kernels
 
     y = y.transposed(transposition)

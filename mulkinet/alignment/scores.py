@@ -67,16 +67,7 @@ def dmax(x, y):
 
 
 def score_pair(x, y, measure):
-    """Qmax or Dmax.
-
-    Args:
-        x: Chroma.
-        y: Chroma.
-        measure: One of `MEASURES`.
-
-    Returns:
-        float.
-    """
+    """Qmax or Dmax, by the measure, of two Chromas."""
     from mulkinet.alignment import kernels
 
     best = {"qmax": kernels.best_qmax, "dmax": kernels.best_dmax}[measure]
@@ -86,12 +77,7 @@ def score_pair(x, y, measure):
 def score_distance(scores, n_frames):
     """The "asymmetric" distance, as essentia's: sqrt(stacks of the reference) / score.
 
-    Args:
-        scores: Array of Qmax or Dmax.
-        n_frames: Array of the references' frames.
-
-    Returns:
-        float64 array > 0.
+    Arrays of scores and of the references' frames -> float64 array > 0.
     """
     scores = np.asarray(scores, dtype=np.float64)
     stacks = np.asarray(n_frames) - STACKED

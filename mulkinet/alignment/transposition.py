@@ -38,13 +38,5 @@ def optimal_transposition(x, y):
 
 
 def ranked_transpositions(x, y):
-    """All 12 transpositions of y, the best first.
-
-    Args:
-        x: Chroma.
-        y: Chroma.
-
-    Returns:
-        (12,) int.
-    """
+    """All 12 transpositions of y, the best first, of two Chromas: (12,) int."""
     return np.argsort(-(y.profile[_TRANSPOSED] * x.profile).sum(axis=1), kind="stable")

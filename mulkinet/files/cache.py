@@ -18,11 +18,7 @@ def cache_folder(kind):
 
 
 def is_writable(path):
-    """Whether a folder can be written to, or made.
-
-    Args:
-        path: pathlib.Path.
-    """
+    """Whether a folder (pathlib.Path) can be written to, or made."""
     path = path.absolute()
     existing = next((place for place in (path, *path.parents) if place.exists()), None)
     return existing is not None and existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)

@@ -35,13 +35,7 @@ _DAMAGE = (
 
 @contextlib.contextmanager
 def open_hdf5(path):
-    """Opens an HDF5 file for reading.
-
-    Args:
-        path: The file.
-
-    Yields:
-        h5py.File.
+    """Opens an HDF5 file for reading, as a context manager of h5py.File.
 
     Raises:
         SkippedInput: It is absent, truncated, damaged or no HDF5 file, which may also be found out
@@ -60,15 +54,7 @@ def open_hdf5(path):
 
 
 def read_text(file, name):
-    """A root attribute of text.
-
-    Args:
-        file: h5py.File.
-        name: Name of the attribute.
-
-    Returns:
-        str, or None where there is no such attribute.
-    """
+    """A root attribute of text; None where there is none of that name."""
     value = file.attrs.get(name)
     if value is None:
         return None
@@ -76,27 +62,13 @@ def read_text(file, name):
 
 
 def names_in(group):
-    """Names of what a group holds.
-
-    Args:
-        group: h5py.Group or File.
-
-    Yields:
-        str; what is not UTF-8 in it is replaced, so that it names nothing.
-    """
+    """Names (str) of what a group holds; what is not UTF-8 in one is replaced, so that it names nothing."""
     for name in group.id:
         yield name.decode("utf-8", "replace")
 
 
 def find_dataset(group, name):
-    """A data set of whatever kind, if it is in the file itself.
-
-    Args:
-        group: h5py.Group or File.
-        name: Name of a data set in it; groups on the way to it are divided by "/".
-
-    Returns:
-        h5py.Dataset.
+    """A data set of whatever kind, if it is in the file itself; groups on the way to it are divided by "/".
 
     Raises:
         SkippedInput: There is none, or it lies outside of the file.
@@ -118,16 +90,9 @@ def _is_inside(creation):
 
 
 def read_array(file, name, n_bins):
-    """All values of a data set of numbers.
+    """All values of a data set of numbers, named as for `find_dataset`, an axis of which has `n_bins`.
 
-    Args:
-        file: h5py.File.
-        name: Name of a data set in it; groups on the way to it are divided by "/".
-        n_bins: Length of one of its axes.
-
-    Returns:
-        numpy.ndarray of the data set's shape, which has two axes and at most 24 hours, and of its
-        type, floating point or integer.
+    numpy.ndarray of its shape, two axes and at most 24 hours, and of its type, floating point or integer.
 
     Raises:
         SkippedInput: There is none, it lies outside of the file, or it is no array of that kind.

@@ -39,14 +39,7 @@ class FileKind(NamedTuple):
 
 @contextlib.contextmanager
 def open_checked(path, kind):
-    """Opens a file of ours for reading.
-
-    Args:
-        path: The file.
-        kind: FileKind.
-
-    Yields:
-        h5py.File, whose header is right.
+    """Opens a file of a FileKind for reading, as a context manager of h5py.File, whose header is right.
 
     Raises:
         MulkinetError: It is absent, in use, no HDF5 file, of another kind or a newer version, or damaged, which

@@ -55,15 +55,10 @@ class Triplets(NamedTuple):
 
 
 def masks(works, tracks=None):
-    """Which row is a positive, which a negative of which.
+    """Which row is a positive, which a negative of which: both (batch, batch) bool with anchors as rows.
 
-    Args:
-        works: (batch,) integers, equal for performances of one work.
-        tracks: (batch,) integers, equal within a work for one and the same track; None when every
-            row counts as its own.
-
-    Returns:
-        tuple: positives and negatives, both (batch, batch) bool with anchors as rows.
+    `works` are (batch,) integers, equal for performances of one work; `tracks` (batch,) integers, equal within a work
+    for one and the same track, or None when every row counts as its own.
     """
     # int64, because TensorFlow compares int32 on the host even where a GPU is at hand.
     works = tf.cast(works, tf.int64)

@@ -59,20 +59,9 @@ def nt_xent_loss(embeddings, works, *, temperature=0.1, decoupled=False, tracks=
 def nt_xent_loss_and_statistics(
     embeddings, works, *, temperature=0.1, decoupled=False, tracks=None
 ):
-    """The same loss, with what should be logged at every step.
+    """`nt_xent_loss`, and a dict of float32 scalars to be logged at every step; the module says what they mean.
 
-    Args:
-        embeddings: As for `nt_xent_loss`, like every other argument.
-        works: (batch,) integers.
-        temperature: > 0.
-        decoupled: bool.
-        tracks: (batch,) integers or None.
-
-    Returns:
-        tuple: the scalar loss, and a dict of float32 scalars; the module says what they mean.
-
-    Raises:
-        MulkinetError: As `nt_xent_loss`.
+    Args and errors are those of `nt_xent_loss`.
     """
     _check_temperature(temperature)
     positives, negatives = masks(works, tracks)

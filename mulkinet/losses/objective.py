@@ -103,11 +103,9 @@ class Objective:
         raise NotImplementedError
 
     def plan(self, epoch, n_lengths=1):
-        """The Plan of an epoch; also re-seeds what the model draws while training.
+        """The Plan of an epoch >= 0; also re-seeds what the model draws while training.
 
-        Args:
-            epoch: int >= 0.
-            n_lengths: Lengths of crops, of each of which the epoch has a plan of its own, a step in turn.
+        Of several lengths of crops each has a plan of its own, a step in turn.
         """
         drawing = [part for part in self.model.submodules if isinstance(part, SeededDropout)]
         drawing.sort(key=lambda layer: layer.name)

@@ -50,14 +50,9 @@ class Plan:
 
 
 def in_turn(plans, seed):
-    """One plan of several, a step of each in turn (CQTNet's crops of three lengths).
+    """One plan of several of any numbers of steps, a step of each in turn (CQTNet's crops of three lengths).
 
-    Args:
-        plans: list of Plan, of any numbers of steps.
-        seed: (seed, epoch) of the whole.
-
-    Returns:
-        Plan, whose `turns` say which of the plans a step is of.
+    `seed` is (seed, epoch) of the whole; `turns` of the Plan say which of the plans a step is of.
     """
     dealt = itertools.zip_longest(*(plan.steps for plan in plans))
     steps = [(turn, step) for round_ in dealt for turn, step in enumerate(round_) if step]
@@ -66,28 +61,16 @@ def in_turn(plans, seed):
 
 
 def random_stream(name, *numbers):
-    """A generator of its own for everything that is drawn.
+    """A np.random.Generator of its own for everything that is drawn: by its name, and numbers in [0, 2**32).
 
-    NumPy takes (1, 2) and (1, 2, 0) for the same seed; with its name in front no stream of one kind is another's.
-
-    Args:
-        name: str, what is drawn.
-        *numbers: Integers in [0, 2**32), as many for every stream of a name.
-
-    Returns:
-        np.random.Generator.
+    NumPy takes (1, 2) and (1, 2, 0) for the same seed; with its name in front no stream of one kind is another's, and a
+    name has as many numbers for every stream.
     """
     return np.random.default_rng((zlib.crc32(name.encode()), *numbers))
 
 
 def labels_of(work_ids):
-    """Numbers the works of a list.
-
-    Args:
-        work_ids: (N,) str.
-
-    Returns:
-        (classes, labels): the distinct work_ids, (C,) sorted, and each track's class, (N,) int32.
+    """(classes, labels) of (N,) work_ids: the distinct ones, (C,) sorted, and each track's class, (N,) int32.
 
     Raises:
         MulkinetError: There are fewer than two works.
@@ -112,9 +95,6 @@ def class_plan(rows, labels, *, batch_size, seed, epoch):
         batch_size: int >= 1, the most tracks in a batch.
         seed: int >= 0.
         epoch: int >= 0.
-
-    Returns:
-        Plan.
     """
     order = random_stream("order of tracks", seed, epoch).permutation(len(rows))
     steps = [(rows[part], labels[part]) for part in _evenly(order, batch_size)]
@@ -131,19 +111,16 @@ def clique_plan(rows, labels, *, batch_size, tracks_per_work, seed, epoch, rule=
     which of them once more is drawn. Works of one track are left out. Every batch has two works or
     more, since one alone has no negatives: of an odd number of cliques, two to a batch, three come
     together, and a work that comes too often for the others to share its batches comes less often.
+    The targets hold each track's row too, so that one that was drawn twice is not taken for its own cover.
 
     Args:
-        rows: (N,) int64 rows of the training tracks.
-        labels: (N,) int32 their works.
+        rows: As for `class_plan`, like `labels`, `seed` and `epoch`.
+        labels: (N,) int32.
         batch_size: int, the most tracks in a batch (but see above), at least 2 * tracks_per_work.
         tracks_per_work: int >= 2, K.
         seed: int >= 0.
         epoch: int >= 0.
         rule: One of `CLIQUE_RULES`.
-
-    Returns:
-        Plan; the targets hold each track's row too, so that a track that was drawn twice is not
-        taken for its own cover.
 
     Raises:
         MulkinetError: The batch has no room for two works, or fewer than two works have covers.
@@ -182,17 +159,8 @@ def pair_plan(rows, labels, *, batch_size, seed, epoch):
     """Pairs of performances of a work, each beside a pair of two works (the Siamese release).
 
     Every ordered pair of performances of a work comes once in four epochs, a quarter in each; with
-    it comes a pair of its first track and one drawn from another work.
-
-    Args:
-        rows: (N,) int64 rows of the training tracks.
-        labels: (N,) int32 their works.
-        batch_size: int >= 2, the most pairs in a batch.
-        seed: int >= 0.
-        epoch: int >= 0.
-
-    Returns:
-        Plan.
+    it comes a pair of its first track and one drawn from another work. Arguments are those of `class_plan`, with
+    `batch_size` >= 2, the most pairs in a batch.
 
     Raises:
         MulkinetError: No work has two performances, or there is only one work.

@@ -88,24 +88,10 @@ def triplet_loss_and_statistics(
     tracks=None,
     seed=None,
 ):
-    """The same loss, with what should be logged at every step.
+    """`triplet_loss`, and a dict of float32 scalars to be logged at every step; the module says what they mean.
 
-    Args:
-        embeddings: As for `triplet_loss`, like every other argument.
-        works: (batch,) integers.
-        margin: >= 0.
-        mining: The name of a mining.
-        distance: The name of a distance.
-        tracks: (batch,) integers or None.
-        seed: One or two integers, or None.
-
-    Returns:
-        tuple: the scalar loss, and a dict of float32 scalars: active_triplets,
-            mean_positive_distance, mean_negative_distance, violating_anchors; the module says what
-            they mean.
-
-    Raises:
-        MulkinetError: As `triplet_loss`.
+    They are active_triplets, mean_positive_distance, mean_negative_distance and violating_anchors. Arguments and errors
+    are those of `triplet_loss`.
     """
     embeddings, works, tracks = _checked(embeddings, works, tracks, margin)
     distances = pairwise_distances(embeddings, distance)

@@ -58,15 +58,10 @@ def mean_and_maximum(x, axis, n_rows):
 
 
 def _rows_at(x, place, axis):
-    """What a map has in every row at certain places.
+    """What a map (batch, rows, n_frames, channels) has in every row at certain places.
 
-    Args:
-        x: (batch, rows, n_frames, channels).
-        place: (batch, channels) frames with axis 2, or (batch, n_frames) channels with axis 3.
-        axis: 2 or 3.
-
-    Returns:
-        (batch, rows, channels) or (batch, rows, n_frames).
+    (batch, channels) frames with axis 2 -> (batch, rows, channels), or (batch, n_frames) channels with axis 3 ->
+    (batch, rows, n_frames).
     """
     n_tracks, n_rows, n_frames, channels = tf.unstack(tf.shape(x, out_type=tf.int64))
     begin_of_row = tf.reshape(

@@ -191,17 +191,10 @@ class PooledPReLU(tf.keras.layers.PReLU):
 def _normalization(mean, variance, n_rows, epsilon):
     """Normalisation of a map by its own batch moments, in half the time of the gradient that TensorFlow derives.
 
-    The gradient is the usual one, with what a value counts in the moments in the place of one over their number. Its
-    operations are plain: the fused kernel for it has no deterministic form on a GPU.
-
-    Args:
-        mean: (channels,), of x with `row_weights(n_rows)`.
-        variance: (channels,), likewise.
-        n_rows: As for `row_weights`.
-        epsilon: Added to the variance.
-
-    Returns:
-        A function of x (batch, 12, n_frames, channels), gamma (channels,) and beta (channels,), all float32.
+    A function of x (batch, 12, n_frames, channels), gamma and beta (channels,), all float32, by the mean and variance
+    (channels,) of x with `row_weights(n_rows)`. The gradient is the usual one, with what a value counts in the moments
+    in the place of one over their number. Its operations are plain: the fused kernel for it has no deterministic form
+    on a GPU.
     """
 
     @tf.custom_gradient

@@ -112,13 +112,7 @@ def load_model(path):
 
 
 def load_state(path):
-    """Reads what `save_model` was given as `state`.
-
-    Args:
-        path: A file that `save_model` wrote.
-
-    Returns:
-        dict of name to list of arrays; empty when none was kept.
+    """Reads what `save_model` was given as `state`: dict of name to list of arrays, empty when none was kept.
 
     Raises:
         MulkinetError: No such file, not a model file, damaged, or of a newer version.

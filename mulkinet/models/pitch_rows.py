@@ -14,13 +14,9 @@ N_PITCH_CLASSES = 12
 
 
 def row_weights(n_rows):
-    """How much each distinct row counts in a mean over `n_rows` rows that repeat the first ones after the 12th.
+    """How much each distinct row counts in a mean over `n_rows` (12 to 24) that repeat the first ones after the 12th.
 
-    Args:
-        n_rows: 12 to 24.
-
-    Returns:
-        (12,) float32 that sums to 1; for 15 rows three of 2/15, then nine of 1/15.
+    (12,) float32 that sums to 1; for 15 rows three of 2/15, then nine of 1/15.
     """
     repeated = np.arange(N_PITCH_CLASSES) < n_rows - N_PITCH_CLASSES
     return ((1 + repeated) / n_rows).astype("float32")
@@ -34,15 +30,10 @@ def mean_over_rows(x, n_rows):
 
 
 def found_in_rows(x, values, axis=1):
-    """Values that stand in some row of a map, a maximum say; their gradient goes there.
+    """`values` that stand in some row of a map, a maximum say; their gradient goes there.
 
-    Args:
-        x: (batch, rows, ...), or with the rows along another axis.
-        values: As x, with one row.
-        axis: Of the rows.
-
-    Returns:
-        `values`. Rows that hold the same value share its gradient.
+    x is (batch, rows, ...), or has its rows along another axis; values are as x, with one row. Rows that hold the same
+    value share its gradient.
     """
 
     @tf.custom_gradient

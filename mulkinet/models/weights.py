@@ -130,23 +130,13 @@ def shipped_names():
 
 
 def is_named(model_file):
-    """Whether this names a known model; a file of that name in the current folder goes before.
-
-    Args:
-        model_file: What the user gave.
-    """
+    """Whether this names a known model; a file of that name in the current folder goes before."""
     known = {*shipped_names(), *PUBLISHED}
     return os.fspath(model_file) in known and not Path(model_file).is_file()
 
 
 def find_model(model_file):
-    """The file of a model, fetched if need be.
-
-    Args:
-        model_file: A path, or the name of a model of the package or of published weights.
-
-    Returns:
-        pathlib.Path.
+    """The file (pathlib.Path) of a model that is given by its path or a known name, fetched if need be.
 
     Raises:
         MulkinetError: It is a bare name of which there is neither a file nor a model, or it cannot be fetched.
@@ -165,23 +155,16 @@ def find_model(model_file):
 
 
 def fetched(name, folder=None):
-    """Where the model file of published weights is, or will be: pathlib.Path.
+    """Where the model file of published weights, a key of `PUBLISHED`, is or will be: pathlib.Path.
 
-    Args:
-        name: A key of `PUBLISHED`.
-        folder: The cache; `$MULKINET_CACHE/weights` by default.
+    By default in the cache, `$MULKINET_CACHE/weights`.
     """
     blob = PUBLISHED[name].blob or "given"
     return Path(folder or cache_folder("weights")) / f"{name}-{blob[:8]}.h5"
 
 
 def how_to_bring(name, folder=None):
-    """The command that makes the model file of weights that cannot be fetched: str.
-
-    Args:
-        name: A key of `PUBLISHED`.
-        folder: The cache.
-    """
+    """The command that makes the model file of weights that cannot be fetched."""
     return f"mulkinet import FILE -o {fetched(name, folder)}"
 
 

@@ -36,15 +36,9 @@ class Catalogue:
         self._texts = [_plain(" ".join(map(str, fields))) for fields in names]
 
     def works(self, text, offset, limit):
-        """Works of which a track is named by all words of a text.
+        """Works of which a track is named by all words of a text, or parts of words; case and accents do not count.
 
-        Args:
-            text: Words, or parts of words; case and accents do not count.
-            offset: Works to leave out.
-            limit: Works to give.
-
-        Returns:
-            (number of works, list of dict: work_id, tracks).
+        (number of works, list of dict: work_id, tracks) of at most `limit`, `offset` left out.
         """
         words = _plain(text).split()
         rows = [row for row, name in enumerate(self._texts) if all(word in name for word in words)]

@@ -31,13 +31,7 @@ class Decoder:
         self._process = self._pipe = None
 
     def decode(self, path):
-        """Samples of a file.
-
-        Args:
-            path: pathlib.Path.
-
-        Returns:
-            (n_samples,) float32 at 44.1 kHz.
+        """Samples of a file (pathlib.Path): (n_samples,) float32 at 44.1 kHz.
 
         Raises:
             SkippedInput: It is no whole sound, too long, or took too much time or memory.

@@ -54,13 +54,7 @@ class Work:
         self.n_pending -= 1
 
     async def decode(self, path):
-        """Samples of an uploaded file.
-
-        Args:
-            path: pathlib.Path.
-
-        Returns:
-            (n_samples,) float32 at 44.1 kHz.
+        """Samples of an uploaded file (pathlib.Path): (n_samples,) float32 at 44.1 kHz.
 
         Raises:
             HTTPException: 415, where it is no sound that can be used.

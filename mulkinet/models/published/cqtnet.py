@@ -23,13 +23,9 @@ CLASSIFIER = ("fc1.weight", "fc1.bias")
 
 
 def import_cqtnet(tensors):
-    """Builds the network of a state_dict.
+    """EmbeddingNetwork of a state_dict, whose `metadata` says what features it needs.
 
-    Args:
-        tensors: {key: array, or what `open_state_dict` gave}.
-
-    Returns:
-        EmbeddingNetwork: with these weights, and `metadata` that says what features it needs.
+    `tensors` is {key: array, or what `open_state_dict` gave}.
 
     Raises:
         MulkinetError: A key is missing, left over or mis-shaped.

@@ -44,14 +44,7 @@ SIAMESE_NAMES = {
 
 
 def import_keras(file, path):
-    """Builds the network that a whole-model HDF5 file holds.
-
-    Args:
-        file: h5py.File, open for reading.
-        path: Its name, for messages.
-
-    Returns:
-        EmbeddingNetwork: with the file's weights, and `metadata` that says what features it needs.
+    """EmbeddingNetwork of an open whole-model HDF5 file, whose `metadata` says what features it needs.
 
     Raises:
         MulkinetError: It is another network, or a weight is missing, left over or mis-shaped.

@@ -29,15 +29,12 @@ RE_MOVE_SIZE = 256
 
 
 def import_move(tensors, **options):
-    """Builds the network of a state_dict.
+    """EmbeddingNetwork of a state_dict, whose `metadata` says what features it needs.
 
     Args:
         tensors: {key: array, or what `open_state_dict` gave}.
         **options: Options of `move` that shapes do not tell: `sum_method` where it is not the paper's,
             `final_activation` where the linear layer has a bias, `invariance`.
-
-    Returns:
-        EmbeddingNetwork: with these weights, and `metadata` that says what features it needs.
 
     Raises:
         MulkinetError: A key is missing, left over or mis-shaped, or an option is missing or contradicts the file.
