@@ -26,7 +26,7 @@ class SkippedInput(MulkinetError):
 
 
 def import_extra(module, extra):
-    """The module, which only an extra of this package (of setup.cfg) brings.
+    """Imports a module that only an extra of this package brings, named as in setup.cfg.
 
     Raises:
         MulkinetError: It is not installed.

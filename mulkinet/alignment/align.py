@@ -87,16 +87,13 @@ def align(x, y, *, frame_rate):
         if not track.profile.any():
             raise MulkinetError(f"{name}: expected music, found silence")
     keys = ranked_transpositions(x, y)[:_KEYS]
-    tried = [_Attempt(x, y, key, tempo, frame_rate) for tempo in _tempos(y) for key in keys]
+    # y sped up has fewer frames; some have to be left.
+    tempos = [tempo for tempo in _TEMPOS if len(y) * tempo >= STACKED + 3]
+    tried = [_Attempt(x, y, key, tempo, frame_rate) for tempo in tempos for key in keys]
     best = max(tried, key=lambda attempt: attempt.score)
     for _ in range(_REFINEMENTS):
         best = _Attempt(x, y, best.key, best.tempo / best.slope(), frame_rate)
     return best.alignment(x)
-
-
-def _tempos(y):
-    # y sped up has fewer frames; some have to be left.
-    return [tempo for tempo in _TEMPOS if len(y) * tempo >= STACKED + 3]
 
 
 def at_tempo(y, tempo):

@@ -71,7 +71,7 @@ def as_ids(values, name):
 
 
 def nearest(wanted, there):
-    """The (work_id, track_id) of those there are that one that was not found is nearly; None where nothing is near."""
+    """The (work_id, track_id) `there` that is nearly the `wanted` one, which is not; None where nothing is near."""
     looks = {}
     for key in there:
         looks.setdefault("\t".join(map(_look, key)).casefold(), key)

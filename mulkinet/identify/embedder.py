@@ -8,6 +8,7 @@ import functools
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Optional
 
 import numpy as np
@@ -130,7 +131,11 @@ class Embedder:
             )
         made = extractor(self.feature).settings
         found = stored_settings(self.feature, self.track_length)
-        check_compatible(self.model, _AsExtracted(self.feature, found))
+        # What is asked of a store, answered for audio.
+        audio = SimpleNamespace(
+            path="this audio", features=(self.feature,), settings=lambda _feature: found
+        )
+        check_compatible(self.model, audio)
         return made["frame_rate"]
 
     @property
@@ -198,20 +203,6 @@ class Embedder:
         if recording.sound_sec is not None:
             x = trim(x, recording.sound_sec, self.frame_rate)
         return prepare_track(self.model, x)
-
-
-class _AsExtracted:
-    """What `check_compatible` asks of a store, answered for audio."""
-
-    path = "this audio"
-
-    def __init__(self, feature, settings):
-        self.features = (feature,)
-        self._settings = settings
-
-    def settings(self, _feature):
-        """Settings of the stored frames."""
-        return self._settings
 
 
 def stored_settings(feature, track_length):

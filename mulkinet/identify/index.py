@@ -266,7 +266,9 @@ class Index:
                 raise MulkinetError(f"expected {name} between 0 and 1, found {value:g}")
         with locked(self.path, self._report):
             self._reread()
-            embeddings, works, tracks = self._calibration_tracks(data_dir, val_ls)
+            store = None if data_dir is None else FeatureStore(data_dir)
+            rows = calibration.listed_rows(self if store is None else store, val_ls)
+            embeddings, works, tracks = self._listed(store, rows)
             calibration.warn_of_trained_works(self.model, works, self._report)
             distance = {
                 "distance": self.data.config["distance"],
@@ -281,16 +283,20 @@ class Index:
             )
             found = fit(embeddings, **distance)
             if self.data.chroma is not None:
-                chroma = self._calibration_chroma(data_dir, val_ls, works, tracks)
+                chroma = (
+                    [self.data.chroma.track(row) for row in rows]
+                    if store is None
+                    else chromas_in_store(store, works, tracks, self.embedder)
+                )
                 weight = weight_of(self.data.calibration)
-                reranking = Reranking(chroma, self._spread, weight=weight)
+                reranking = Reranking(KeptChroma.of_tracks(chroma), self._spread, weight=weight)
                 fused = reranking.all_distances(embeddings, Search(embeddings, **distance))
                 found["reranked"] = fit(fused, distance="precomputed", weights=None)
                 found["reranked"].update(spread=self._spread, weight=weight)
             named = {
                 "data_dir": str(data_dir or self.path),
                 "val_ls": str(val_ls or "all tracks"),
-                "synthetic": data_dir is not None and FeatureStore(data_dir).is_synthetic,
+                "synthetic": store is not None and store.is_synthetic,
             }
             self._write(replace(self.data, calibration={**found, "source": named}))
         return self.data.calibration
@@ -650,22 +656,12 @@ class Index:
             self.__dict__.pop(name, None)
         write_index(self.path, self.data)
 
-    def _calibration_chroma(self, data_dir, val_ls, works, tracks):
-        if data_dir is not None:
-            store = FeatureStore(data_dir)
-            return KeptChroma.of_tracks(chromas_in_store(store, works, tracks, self.embedder))
-        rows = calibration.listed_rows(self, val_ls)
-        return KeptChroma.of_tracks([self.data.chroma.track(row) for row in rows])
-
-    def _calibration_tracks(self, data_dir, val_ls):
-        """(embeddings, work_ids, track_ids) of the tracks to calibrate on."""
-        if data_dir is None:
-            rows = calibration.listed_rows(self, val_ls)
-            works, tracks = (self.data.ids[name][rows].astype(str) for name in IDS[:2])
-            return self.data.embeddings[rows], works, tracks
-        store = FeatureStore(data_dir)
-        rows = calibration.listed_rows(store, val_ls)
-        return embed(self.model, store, rows=rows), store.work_ids[rows], store.track_ids[rows]
+    def _listed(self, store, rows):
+        """(embeddings, work_ids, track_ids) of rows of a FeatureStore, or of the index itself where it is None."""
+        if store is not None:
+            return embed(self.model, store, rows=rows), store.work_ids[rows], store.track_ids[rows]
+        works, tracks = (self.data.ids[name][rows].astype(str) for name in IDS[:2])
+        return self.data.embeddings[rows], works, tracks
 
 
 def _part_of(recording, start_sec, duration_sec):

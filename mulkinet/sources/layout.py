@@ -87,17 +87,11 @@ def find_library(path, layout=None):
 
 def _find_tree(folder):
     _entries(folder)
-    tracks, skipped, first_of = [], [], {}
-    for path in find_audio(folder):
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        if reason := why_no_id(name):
-            skipped.append((path, reason))
-        elif name in first_of:
-            other = first_of[name].name
-            skipped.append((path, f"expected one track of a name, found {other} before; rename it"))
-        else:
-            first_of[name] = path
-            tracks.append(Track(name, path.stem, path))
+    tracks, skipped = [], []
+    names = (
+        (path.relative_to(folder).with_suffix("").as_posix(), path) for path in find_audio(folder)
+    )
+    _add((Track(name, path.stem, path) for name, path in names), why_no_id, tracks, skipped)
     if not tracks and not skipped:
         raise MulkinetError(f"expected audio in {folder} or below, found none")
     return tracks, skipped
@@ -172,7 +166,7 @@ def find_tracks(audio_dir, *, leave_out=()):
         files = [p for p in entries if is_audio(p)]
         if not files:
             skipped.append((folder, "expected audio files in the work folder, found none"))
-        _add_work(folder, files, tracks, skipped)
+        _add(_tracks_of(folder, files), _why_no_file, tracks, skipped)
     _refuse_nesting(audio_dir, deeper, "deeper down", _ADVICE_DEEP)
     if not folders:
         raise MulkinetError(
@@ -197,7 +191,7 @@ def find_flat_tracks(audio_dir):
     if not files or any(_audio_below(path) for path in top if path.is_dir()):
         return None, None
     tracks, skipped = [], []
-    _add_work(Path(audio_dir), files, tracks, skipped)
+    _add(_tracks_of(Path(audio_dir), files), _why_no_file, tracks, skipped)
     return [track._replace(work_id=track.track_id) for track in tracks], skipped
 
 
@@ -263,19 +257,22 @@ def _refuse_nesting(audio_dir, files, where, advice):
         )
 
 
-def _add_work(folder, files, tracks, skipped):
-    """Appends the tracks of one work folder to `tracks`, what is no track to `skipped`."""
+def _tracks_of(folder, files):
+    return (Track(folder.name, path.stem, path) for path in files)
+
+
+def _add(candidates, why_not, tracks, skipped):
+    """Appends Tracks to `tracks`; those whose ids `why_not` finds a reason against, or are taken, to `skipped`."""
     first_of = {}
-    for path in files:
-        reason = _why_no_file(folder.name) or _why_no_file(path.stem)
+    for track in candidates:
+        reason = why_not(track.work_id) or why_not(track.track_id)
+        first = first_of.setdefault(track[:2], track)
+        if not reason and first is not track:
+            reason = f"expected one track of a name, found {first.path.name} before; rename it"
         if reason:
-            skipped.append((path, reason))
-        elif path.stem in first_of:
-            other = first_of[path.stem].name
-            skipped.append((path, f"expected one track of a name, found {other} before; rename it"))
+            skipped.append((track.path, reason))
         else:
-            first_of[path.stem] = path
-            tracks.append(Track(folder.name, path.stem, path))
+            tracks.append(track)
 
 
 def _why_no_file(name):

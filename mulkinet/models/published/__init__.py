@@ -53,7 +53,8 @@ def import_weights(path, **options):
     try:
         if h5py.is_hdf5(path):
             return _import_hdf5(path, options)
-        start = _start_of(path)
+        with open(path, "rb") as file:
+            start = file.read(512)
         if zipfile.is_zipfile(path) or start.startswith(LEGACY_START):
             return _import_torch(path, options)
     except OSError as error:
@@ -110,8 +111,3 @@ def _import_hdf5(path, options):
             f"expected a whole Keras model, found {path}, which is truncated or damaged "
             f"({reason_of(error)}); download it again"
         ) from error
-
-
-def _start_of(path):
-    with open(path, "rb") as file:
-        return file.read(512)

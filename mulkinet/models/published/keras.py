@@ -59,7 +59,7 @@ def import_keras(file, path):
     try:
         if {"Embedding/kernel", "Temporal_0_Conv/kernel"} <= set(weights):
             return _import_mulkinet(weights, _input_frames(file))
-        if _counts(weights) == SIAMESE_LAYERS:
+        if {kind: len(names) for kind, names in _numbered(weights).items()} == SIAMESE_LAYERS:
             return _import_siamese(weights)
     except MulkinetError as error:
         raise MulkinetError(f"{path} does not fit: {error}") from error
@@ -158,10 +158,6 @@ def _numbered(weights):
         kind = re.sub(r"_\d+$", "", layer)
         found.setdefault(kind, []).append(layer)
     return found
-
-
-def _counts(weights):
-    return {kind: len(layers) for kind, layers in _numbered(weights).items()}
 
 
 def _import_siamese(weights):
