@@ -18,6 +18,12 @@ from mulkinet.models.layers import KeyInvariantConv2D, SeededDropout
 
 __all__ = ["EmbeddingNetwork", "check_choice", "check_flag", "check_positive"]
 
+# Values that go into and come out of the largest convolution at once in inference, about; Fourier forms hold several
+# times as many. With more on a CPU, maps leave the processor's cache between two layers, and those of 32 MB are memory
+# that glibc asks the system for anew each time, which clears it page by page. A GPU was not measured.
+VALUES_AT_ONCE = 3_000_000
+VALUES_AT_ONCE_ON_GPU = 24_000_000
+
 
 class EmbeddingNetwork(tf.keras.Model):
     """A network that maps pitch features to embeddings; base of all networks of `mulkinet.models`.
@@ -34,8 +40,6 @@ class EmbeddingNetwork(tf.keras.Model):
         n_bins: Rows of its input.
         n_frames: Frames of its input; None where any length goes.
         min_frames: The shortest input it can take.
-        values_at_once: Values that go into and come out of the largest convolution at once in inference, about. Fourier
-            forms hold several times as many; more would cost memory and save little time on a CPU.
         metadata: What belongs to the trained model and not to the network: feature, feature_settings, n_frames, pad,
             classes, training. Plain and JSON-able; empty on a new network.
     """
@@ -48,7 +52,6 @@ class EmbeddingNetwork(tf.keras.Model):
     n_bins = None
     n_frames = None
     min_frames = 1
-    values_at_once = 24_000_000
     metadata = None
     classifier_dropout = 0.0
     classifier_bias = False
@@ -125,11 +128,12 @@ class EmbeddingNetwork(tf.keras.Model):
         """
         self.check_input(x.shape)
         kernels = self.transformed_kernels() if kernels is None else kernels
+        on_gpu = tf.config.get_visible_devices("GPU")
         n_values = len(x) * x.shape[2] * self._largest_maps()
-        n_parts = min(len(x), -(-n_values // self.values_at_once))
+        n_parts = -(-n_values // (VALUES_AT_ONCE_ON_GPU if on_gpu else VALUES_AT_ONCE))
         parts = [
             self._embed_batch(tf.constant(part, tf.float32), *kernels)
-            for part in np.array_split(x, n_parts)
+            for part in np.array_split(x, min(len(x), n_parts))
         ]
         return np.concatenate(parts)
 

@@ -131,8 +131,6 @@ class CQTNet(EmbeddingNetwork):
         },
     }
     distance = "cosine"
-    # A track of three minutes at a time: maps of more leave the processor's own memory between two layers.
-    values_at_once = 3_000_000
     padded_frames = PADDED_FRAMES
     classifier_bias = True
 

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from mulkinet import MulkinetError, build_model, import_weights
+from mulkinet.models import base
 
 # (whole classifier of 1000 works, embedding network), of the authors' code.
 PARAMETERS = {
@@ -142,6 +143,20 @@ def test_any_length_without_temporal_attention(rng):
         assert model.embed_batch(rng.random((1, 12, n_frames), np.float32)).shape == (1, 16)
     with pytest.raises(MulkinetError, match="at least 135 frames, found 134"):
         model.embed_batch(np.zeros((1, 12, 134), np.float32))
+
+
+def test_parts_of_a_batch_give_what_the_whole_gives(rng, monkeypatch):
+    model = build_model("mulkinet", **SMALL)
+    x = rng.random((5, 12, 150), np.float32)
+    kernels = model.transformed_kernels()
+    embed, sizes = model._embed_batch, []
+    monkeypatch.setattr(
+        model, "_embed_batch", lambda part, *rest: sizes.append(len(part)) or embed(part, *rest)
+    )
+    # Two tracks at once: the largest convolutions have 2 channels in and 8 out.
+    monkeypatch.setattr(base, "VALUES_AT_ONCE", 2 * 12 * 150 * 10)
+    np.testing.assert_allclose(model.embed_batch(x, kernels), model(x, training=False), atol=1e-6)
+    assert sizes == [2, 2, 1]
 
 
 WRONG = [
