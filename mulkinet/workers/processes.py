@@ -33,7 +33,7 @@ def run(function, items, n_workers, crashed):
         "initializer": prepare_worker,
         "initargs": (os.getpid(), threads),
     }
-    call = functools.partial(joblib.delayed(_call), function)
+    call = functools.partial(joblib.delayed(_call), function, os.getcwd())
     waiting = list(items)
     while waiting:
         started, ended = [], set()
@@ -68,7 +68,10 @@ def _run_alone(call, settings, crashed):
     return result
 
 
-def _call(function, item):
+def _call(function, folder, item):
+    os.chdir(
+        folder
+    )  # joblib's processes outlive a run, and this program may have gone elsewhere since
     return item, function(item)
 
 

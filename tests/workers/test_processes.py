@@ -42,6 +42,16 @@ def test_a_process_that_dies_takes_only_its_own_item_along():
     assert results == {item: item**2 for item in range(12) if item != 5}
 
 
+def test_relative_paths_are_where_this_program_is_by_now(tmp_path, monkeypatch):
+    """Processes are kept from one run to the next."""
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        assert dict(run_in_processes(os.path.abspath, ["x"], 2)) == {
+            "x": str(tmp_path / name / "x")
+        }
+
+
 def test_an_error_ends_the_run():
     with pytest.raises(MulkinetError, match="no room for"):
         list(run_in_processes(refuse, range(4), 2))
