@@ -56,7 +56,7 @@ format: install ## format the code, and repair what ruff can repair
 	$(PYTHON) -m ruff format .
 
 # These take files or the name of a table, or are imported by the others.
-BENCHMARKS := $(filter-out $(addprefix benchmarks/,covers_model.py experiments.py machine.py performer.py rendered_charts.py serve.py),$(wildcard benchmarks/*.py))
+BENCHMARKS := $(filter-out $(addprefix benchmarks/,covers_model.py experiments.py lead_sheets.py machine.py performer.py rendered_charts.py serve.py),$(wildcard benchmarks/*.py))
 
 bench: install ## every measurement in benchmarks/ that needs no files
 	set -e; for script in $(BENCHMARKS); do $(PYTHON) $$script; done

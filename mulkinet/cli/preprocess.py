@@ -1,4 +1,4 @@
-"""`preprocess.py`: one sub-command for each kind of data set. Public names: `main`."""
+"""`preprocess.py`: one sub-command for each kind of data set."""
 
 from pathlib import Path
 
@@ -260,7 +260,7 @@ def convert_siamese_testset(hdf_path, output, force):
 
 
 @main.command("charts")
-@click.argument("paths", nargs=-1, required=True, type=click.Path())
+@click.argument("paths", nargs=-1, type=click.Path())
 @click.option(
     "-o",
     "--output",
@@ -281,25 +281,38 @@ def convert_siamese_testset(hdf_path, output, force):
     default="crema",
     help="What charts are performed as in a store.",
 )
+@click.option(
+    "--compose",
+    "n_composed",
+    type=click.IntRange(0),
+    default=0,
+    help="Add this many songs of our own composer, which are free of any licence.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, help="Random seed of what is composed.")
 @workers_option
 @cluster_options()
 @force_option
-def collect(paths, output, performances, feature, n_workers, force):
-    """Collect lead sheets: chords and melodies to train on.
+def collect(paths, output, performances, feature, n_composed, seed, n_workers, force):
+    """Collect or compose lead sheets: chords and melodies to train on.
 
     PATHS are files or folders of MusicXML, .mxl, ABC, MIDI, chord charts in text (.txt) and files of charts. Sheets of
     one title are versions of a work where their chords align. train.py takes the file of charts, and performs it anew
-    at every step; a store holds performances that stay the same. An interrupted run resumes.
+    at every step; a store holds performances that stay the same. An interrupted run resumes. Composed songs are drawn
+    from the harmony and melody of real ones.
     """
     from mulkinet.sources.charts.chart import write_charts
     from mulkinet.sources.charts.chart_store import is_chart_file, write_performances
     from mulkinet.sources.charts.collect import collect_charts
+    from mulkinet.sources.composer.song import chart_of, compose
 
     if not is_chart_file(output) and Path(output).suffix != ".h5":
         raise click.UsageError(f"expected -o to end in .jsonl, .jsonl.gz or .h5, found {output}")
     if Path(output).exists() and not force:
         raise MulkinetError(f"expected no file at {output}, found one; overwrite it with --force")
-    charts, skipped = collect_charts(paths, n_workers=n_workers)
+    if not paths and not n_composed:
+        raise click.UsageError("expected PATHS of lead sheets, or --compose N, found neither")
+    charts, skipped = collect_charts(paths, n_workers=n_workers) if paths else ([], [])
+    charts += [chart_of(compose(seed, n), f"composed-{seed}-{n:05d}") for n in range(n_composed)]
     if not charts:
         reason = f", the first {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
         raise MulkinetError(

@@ -49,6 +49,18 @@ def test_charts_become_a_store_of_performances(tmp_path):
     assert np.abs(one - other).max() > 0.1
 
 
+def test_songs_are_composed_beside_sheets_or_alone(tmp_path):
+    path, output = write_songs(tmp_path / "songs.jsonl", 1), tmp_path / "more.jsonl"
+    done = invoke(main, "charts", path, "--compose", 2, "--seed", 7, "-o", output)
+    assert (done.exit_code, done.stdout) == (0, f"3 charts of 3 works: {output}\n")
+    charts, _ = read_charts(output)
+    assert [chart.work for chart in charts] == ["w0", "composed-7-00000", "composed-7-00001"]
+    invoke(main, "charts", "--compose", 3, "--seed", 7, "-o", tmp_path / "alone.jsonl")
+    assert read_charts(tmp_path / "alone.jsonl")[0][:2] == charts[1:]
+    done = invoke(main, "charts", "-o", tmp_path / "none.jsonl")
+    assert (done.exit_code, "--compose N, found neither" in done.stderr) == (2, True)
+
+
 def test_what_cannot_be_collected(tmp_path):
     done = invoke(main, "charts", tmp_path, "-o", tmp_path / "a.csv")
     assert done.exit_code == 2

@@ -1,8 +1,6 @@
 """What a band makes of a chart: its tempo, the order of the song's parts, and the chords that it plays.
 
 These are the changes between covers that every feature hears, whichever a performer plays.
-
-Public names: `Chords`, `beats_played`, `cells_played`, `chords_played`, `draw_tempo`, `slow_noise`.
 """
 
 from typing import NamedTuple

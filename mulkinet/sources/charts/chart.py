@@ -8,8 +8,6 @@
 its root 0 (C) - 11, or the bass where the root is not known; a note is [onset, duration, MIDI number]. Chords do not
 overlap; a note of the melody that outlasts the next one's onset ends there. Lines of one `work` are versions of it.
 The file may be gzipped.
-
-Public names: `Chart`, `read_charts`, `write_charts`.
 """
 
 import dataclasses

@@ -3,8 +3,6 @@
 `read` gives the former, as a feature store does; `perform` those that training hears, none of them twice, each of which
 follows from its seed. What stays the same is 180 s long. Charts are performed as crema's pitch classes, as
 harmonic pitch-class profiles, or as a constant-Q spectrum.
-
-Public names: `ChartStore`, `FEATURES`, `is_chart_file`, `write_performances`.
 """
 
 import collections

@@ -8,8 +8,6 @@
 
 The chords of a bar share it evenly; "." or "/" holds the one before, "%" is the bar before, "|: ... :|" is played
 twice, ":|x3" three times. Other lines, such as words and the names of parts, are passed over.
-
-Public names: `read_chord_text`.
 """
 
 import re

@@ -2,8 +2,6 @@
 
 What was read of a sheet is kept in `cache_folder("sheets")`, as JSON named by a hash of its name and content: an
 interrupted run resumes, and one over a folder that has grown reads what is new.
-
-Public names: `collect_charts`.
 """
 
 import contextlib

@@ -1,7 +1,4 @@
-"""Chord symbols as people write them, by music21: "Bb^7", "C-7", "F#m7b5/E", "N.C.".
-
-Public names: `chord_of`, `is_no_chord`.
-"""
+"""Chord symbols as people write them, by music21: "Bb^7", "C-7", "F#m7b5/E", "N.C."."""
 
 import functools
 import re

@@ -3,8 +3,6 @@
 A stretch of beats is given the chord whose notes its pitch classes, weighted by duration, point to most closely (the
 largest cosine), the lowest note being a hint of the root. Method: template matching, Fujishima, "Realtime chord
 recognition of musical sound" (ICMC 1999).
-
-Public names: `chords_of_notes`.
 """
 
 import numpy as np

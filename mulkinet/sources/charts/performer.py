@@ -7,8 +7,6 @@ The numbers are logits of crema's output, set so that the statistics of `benchma
 recordings.
 
 Conventions: a performance is (12, n_frames) float32 in [0, 1], bin 0 is C, and follows from the generator alone.
-
-Public names: `perform`.
 """
 
 import numpy as np

@@ -6,8 +6,6 @@ noise, notes out of tune) is added: leakage to the semitones beside, and chance.
 `benchmarks/performer.py` come near to those of recordings.
 
 Conventions: a performance is (12, n_frames) float32 in [0, 1], bin 0 is A, and follows from the generator alone.
-
-Public names: `perform_profile`.
 """
 
 import numpy as np

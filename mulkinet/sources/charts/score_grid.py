@@ -1,7 +1,4 @@
-"""A chart on a grid of quarter beats, as the performer plays it: which chord and which note of the melody in each cell.
-
-Public names: `CELLS_PER_BEAT`, `Grid`, `grid_of`, `looped`, `medley`.
-"""
+"""A chart on a grid of quarter beats, as the performer plays it: the chord and the note of the melody in each cell."""
 
 import dataclasses
 import functools

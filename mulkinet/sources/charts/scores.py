@@ -3,8 +3,6 @@
 music21 (extra `scores`) reads all but the last, always from bytes that were looked at first: its `parse` of a path
 keeps pickles in a shared folder and reads them back. Repeats are played out. Where a score has no chord symbols, its
 chords are those of the notes beside the melody (`harmony.py`). XML with entities of its own is refused.
-
-Public names: `ENDINGS`, `read_sheet`.
 """
 
 import io

@@ -8,8 +8,6 @@ contrast are about those of recordings.
 
 Conventions: a performance is (84, n_frames) float32 >= 0, magnitudes as `mulkinet.features.cqt` gives them, bin 0 is
 C1, and follows from the generator alone.
-
-Public names: `SUBFRAMES`, `perform_spectrum`, `played_spectrum`.
 """
 
 import numpy as np

@@ -9,8 +9,6 @@ and however often they are interrupted, the files are the same.
     <output>/demo_audio/generator.json          what they were made with; no other set is mixed in
     <output>/demo.h5                            the store, with demo_features/ and demo_annotations.csv
     <list_dir>/DEMO-TRAIN, DEMO-VAL, DEMO-TEST  lists; no work is in two
-
-Public names: `DEFAULT_SIZE`, `Demo`, `DemoSize`, `ensure_demo`, `make_demo`.
 """
 
 import functools
@@ -34,7 +32,7 @@ from mulkinet.workers import CRASHED, count_workers, run_in_processes
 __all__ = ["DEFAULT_SIZE", "Demo", "DemoSize", "ensure_demo", "make_demo"]
 
 # Raised when the same numbers begin to give other music.
-_GENERATOR_VERSION = 2
+_GENERATOR_VERSION = 3
 
 _NAME = "demo"
 _RECORD = "generator.json"

@@ -5,10 +5,8 @@ tempo (0.7 - 1.4 of the composer's) and its drift, the order of sections, an int
 patterns, the tuning (30 cents either way), the room and its noise, and the notes themselves, since every player
 ornaments, joins, leaves out and replaces some and exchanges some chords for related ones.
 
-Conventions: beats inside a section as in `demo_composer`; a `Part` is in seconds and MIDI note numbers (69 is
-440 Hz). A performance follows from (seed, work number, performance number) alone.
-
-Public names: `LENGTH_SEC`, `Part`, `Performance`, `Timbre`, `perform`.
+Conventions: beats inside a section, and pitches around C, as the composer has them; a `Part` is in seconds and MIDI
+note numbers (69 is 440 Hz). A performance follows from (seed, work number, performance number) alone.
 """
 
 import itertools
@@ -16,14 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mulkinet.sources.demo.composer import (
-    BARS,
-    BEATS_PER_BAR,
-    Chord,
-    chord_semitones,
-    compose,
-    degree_semitones,
-)
+from mulkinet.sources.composer.song import BEATS_PER_BAR, SECTION_BARS, compose
 
 __all__ = ["LENGTH_SEC", "Part", "Performance", "Timbre", "perform"]
 
@@ -39,6 +30,9 @@ _DRIFT = 0.04  # largest departure of the tempo from its mean, as a share
 _LEFT_OUT, _JOINED, _NEIGHBOURING, _ORNAMENTED = 0.03, 0.03, 0.03, 0.06
 _SUBSTITUTED, _RECOLOURED = 0.02, 0.04
 _NO_MELODY = 0.02
+_MAJOR, _MINOR, _SUSPENDED = (0, 4, 7), (0, 3, 7), (0, 5, 7)
+# The chords a third away, of which two notes are the same, by the third that there was: (semitones to the root, triad).
+_RELATED = {4: ((4, _MINOR), (9, _MINOR)), 3: ((3, _MAJOR), (8, _MAJOR))}
 
 # The key may move from one section to the next, by so many semitones.
 _MODULATING = 0.2
@@ -156,12 +150,12 @@ def perform(seed, work, performance, *, length_sec=LENGTH_SEC):
 
     chords, melody, end = _lay_out(rng, composed, structure, to_seconds, duration_sec)
     parts = [
-        _chord_part(rng, composed.scale, key, chords, to_seconds),
-        _bass_part(rng, composed.scale, key, chords, to_seconds),
+        _chord_part(rng, key, chords, to_seconds),
+        _bass_part(rng, key, chords, to_seconds),
     ]
     # A recording shorter than its intro has no melody.
     if rng.random() >= _NO_MELODY and melody:
-        parts.append(_melody_part(rng, composed.scale, key, melody, to_seconds))
+        parts.append(_melody_part(rng, key, melody, to_seconds))
     return Performance(
         key=key,
         tempo_factor=tempo_factor,
@@ -197,7 +191,9 @@ def _time_map(rng, bpm, duration_sec):
     """A function from beats to seconds: a short silence, then a tempo that drifts around `bpm`."""
     start = float(rng.uniform(0.05, 1.0))
     # Beyond the recording's end by more than a section at the slowest.
-    beats = np.arange(int(duration_sec * bpm / 60 * (1 + 2 * _DRIFT)) + 4 * BARS * BEATS_PER_BAR)
+    beats = np.arange(
+        int(duration_sec * bpm / 60 * (1 + 2 * _DRIFT)) + 4 * SECTION_BARS * BEATS_PER_BAR
+    )
     periods, phases = rng.uniform(16, 90, size=2), rng.uniform(0, 2 * np.pi, size=2)
     drift = np.mean(
         [np.sin(2 * np.pi * beats / n + phase) for n, phase in zip(periods, phases)], axis=0
@@ -211,11 +207,14 @@ def _lay_out(rng, composed, structure, to_seconds, duration_sec):
     """Strings the sections together, from an intro on, until the recording is full.
 
     Returns:
-        tuple: chords as (onset, end, Chord, shift), melody notes as (onset, duration, degree, shift), last beat;
-        times in beats, shift the semitones by which the music has modulated.
+        tuple: chords as (onset, end, (root, intervals), shift), melody notes as (onset, duration, pitch, shift), last
+        beat; times in beats, shift the semitones by which the music has modulated.
     """
     reading = {
-        letter: (_read_chords(rng, section.chords), _read_melody(rng, section.melody))
+        letter: (
+            _read_chords(rng, section.chords),
+            _read_melody(rng, section.melody, composed.scale),
+        )
         for letter, section in sorted(composed.sections.items())
     }
     chords, melody = [], []
@@ -229,8 +228,8 @@ def _lay_out(rng, composed, structure, to_seconds, duration_sec):
             return chords, melody, beat
         section_chords, section_melody = reading[letter]
         chords += [(beat + on, beat + end, chord, shift) for on, end, chord in section_chords]
-        melody += [(beat + on, duration, degree, shift) for on, duration, degree in section_melody]
-        beat += BARS * BEATS_PER_BAR
+        melody += [(beat + on, duration, pitch, shift) for on, duration, pitch in section_melody]
+        beat += SECTION_BARS * BEATS_PER_BAR
         if rng.random() < _MODULATING:
             shift += int(rng.choice(_MODULATIONS))
 
@@ -239,43 +238,51 @@ def _read_chords(rng, chords):
     """A player's chords: some exchanged for a related one, or coloured otherwise.
 
     Returns:
-        list: (onset, end, Chord) in beats of the section.
+        list: (onset, end, (root, intervals)) in beats of the section.
     """
     played = []
-    for chord in chords:
-        degree, kind = chord.degree, chord.kind
-        if rng.random() < _SUBSTITUTED:
-            # A third away: two of three notes stay.
-            degree, kind = (degree + int(rng.choice([-2, 2]))) % 7, "triad"
+    for onset, duration, root, intervals in chords:
+        third = intervals[1]
+        if rng.random() < _SUBSTITUTED and third in _RELATED:
+            away, intervals = _RELATED[third][rng.integers(2)]
+            root = (root + away) % 12
         if rng.random() < _RECOLOURED:
-            kind = str(rng.choice(["triad", "seventh", "sus"]))
-        played.append(Chord(chord.onset, degree, kind))
-    ends = [chord.onset for chord in played[1:]] + [float(BARS * BEATS_PER_BAR)]
-    return [(chord.onset, end, chord) for chord, end in zip(played, ends)]
+            third = intervals[1]
+            triad = _MAJOR if third == 4 else _MINOR
+            seventh = (*triad, 11 if third == 4 and rng.random() < 0.5 else 10)
+            intervals = (triad, seventh, _SUSPENDED)[rng.integers(3)]
+        played.append((onset, onset + duration, (root, intervals)))
+    return played
 
 
-def _read_melody(rng, melody):
+def _read_melody(rng, melody, scale):
     """A player's melody: notes left out, joined, moved to a neighbour, or with a grace note before them.
 
     Returns:
-        list: (onset, duration, degree) in beats of the section.
+        list: (onset, duration, pitch) in beats of the section.
     """
     notes = []
-    for onset, duration, degree in zip(melody.onset, melody.duration, melody.degree):
+    for onset, duration, pitch in melody:
         if rng.random() < _LEFT_OUT:
             continue
         if notes and rng.random() < _JOINED:
-            previous_onset, _, previous_degree = notes[-1]
-            notes[-1] = (previous_onset, onset + duration - previous_onset, previous_degree)
+            previous_onset, _, previous_pitch = notes[-1]
+            notes[-1] = (previous_onset, onset + duration - previous_onset, previous_pitch)
             continue
         if rng.random() < _NEIGHBOURING:
-            degree = degree + int(rng.choice([-1, 1]))
+            pitch = _neighbour(rng, pitch, scale)
         if rng.random() < _ORNAMENTED:
             grace = min(0.25, duration / 4)
-            notes.append((onset, grace, degree + int(rng.choice([-1, 1]))))
+            notes.append((onset, grace, _neighbour(rng, pitch, scale)))
             onset, duration = onset + grace, duration - grace
-        notes.append((onset, duration, degree))
+        notes.append((onset, duration, pitch))
     return notes
+
+
+def _neighbour(rng, pitch, scale):
+    """The next pitch of the scale, above or below."""
+    step = int(rng.choice([-1, 1]))
+    return next(p for p in itertools.count(pitch + step, step) if p % 12 in scale)
 
 
 def _timbre(rng, *, sustained):
@@ -293,40 +300,40 @@ def _timbre(rng, *, sustained):
     )
 
 
-def _chord_part(rng, scale, key, chords, to_seconds):
+def _chord_part(rng, key, chords, to_seconds):
     pattern = _CHORD_PATTERNS[rng.integers(len(_CHORD_PATTERNS))]
     lowest = int(rng.integers(50, 60))
     timbre = _timbre(rng, sustained=rng.random() < 0.5)
 
     def voices(chord, shift):
         """The chord's notes within the octave above `lowest`, ascending."""
-        return np.sort((60 + key + shift + chord_semitones(scale, chord) - lowest) % 12) + lowest
+        root, intervals = chord
+        return np.sort((key + shift + root + np.array(intervals) - lowest) % 12) + lowest
 
     notes = _accompany(chords, pattern, voices)
     return _part(rng, notes, timbre, rng.uniform(0.3, 0.6), to_seconds)
 
 
-def _bass_part(rng, scale, key, chords, to_seconds):
+def _bass_part(rng, key, chords, to_seconds):
     pattern = _BASS_PATTERNS[rng.integers(len(_BASS_PATTERNS))]
     lowest = int(rng.integers(34, 42))
     timbre = _timbre(rng, sustained=rng.random() < 0.3)
 
     def voices(chord, shift):
         """Root, third and fifth, the root within the octave above `lowest`."""
-        pitch = 60 + key + shift + chord_semitones(scale, chord)[:3]
-        return pitch - pitch[0] + (pitch[0] - lowest) % 12 + lowest
+        root, intervals = chord
+        return np.array(intervals[:3]) + (key + shift + root - lowest) % 12 + lowest
 
     return _part(
         rng, _accompany(chords, pattern, voices), timbre, rng.uniform(0.3, 0.8), to_seconds
     )
 
 
-def _melody_part(rng, scale, key, melody, to_seconds):
+def _melody_part(rng, key, melody, to_seconds):
     octave = 12 * int(rng.integers(0, 2))
     timbre = _timbre(rng, sustained=rng.random() < 0.6)
     notes = [
-        (onset, duration, 60 + octave + key + shift + int(degree_semitones(scale, degree)))
-        for onset, duration, degree, shift in melody
+        (onset, duration, octave + key + shift + pitch) for onset, duration, pitch, shift in melody
     ]
     return _part(rng, notes, timbre, rng.uniform(0.5, 1.2), to_seconds)
 

@@ -5,8 +5,6 @@ that has it, which is what makes a minute of music take a fraction of a second. 
 are left out, so nothing aliases.
 
 Conventions: sound is mono float32 in [-1, 1] at `SR` Hz.
-
-Public names: `SR`, `render`.
 """
 
 import numpy as np
