@@ -11,6 +11,8 @@ from mulkinet.cli.table import table
 __all__ = ["main"]
 
 _SHOWN = 5
+# Headings: of the lengths of tracks, and of the tracks that something is wrong with.
+_LENGTHS, _FAULTS = ("least", "median", "most"), ("NaN", "negative", "silent", "same")
 
 
 @click.command("check", cls=Command)
@@ -80,21 +82,7 @@ def _check_features(store):
     """Prints the table of features -> [(what, found)] of what is wrong."""
     from mulkinet.data.checks import check_feature
 
-    rows = [
-        (
-            "feature",
-            "bins",
-            "bin 0",
-            "frames/s",
-            "least",
-            "median",
-            "most",
-            "NaN",
-            "negative",
-            "silent",
-            "same",
-        )
-    ]
+    rows = [("feature", "bins", "bin 0", "frames/s", *_LENGTHS, *_FAULTS)]
     wrong = []
     for feature in store.features:
         report = check_feature(store, feature, progress=True)

@@ -253,7 +253,9 @@ class FeatureStore:
             raise ValueError(f"{self.work_ids.shape} work_ids for {self.track_ids.shape} track_ids")
         fields = file["metadata"] if "metadata" in file else {}
         self.metadata = {field: fields[field].asstr()[:].astype(str) for field in fields}
-        self.features = tuple(name for name in file if "frames" in _members(file[name]))
+        self.features = tuple(
+            name for name in file if isinstance(file[name], h5py.Group) and "frames" in file[name]
+        )
 
     def _read_group(self, file, feature):
         frames, offsets = file[feature]["frames"], file[feature]["offsets"][:]
@@ -281,10 +283,6 @@ class FeatureStore:
             "shape": frames.shape,
             "dtype": frames.dtype,
         }
-
-
-def _members(item):
-    return item if isinstance(item, h5py.Group) else ()
 
 
 def _plain(attributes):

@@ -5,6 +5,7 @@ work is outvoted by them. Between windows of different works the border is put m
 a window is of what fills most of it.
 """
 
+import itertools
 from typing import NamedTuple
 
 from mulkinet.errors import MulkinetError
@@ -56,12 +57,8 @@ def agreements(parts, works):
         agree on it. Spans of None are left out.
     """
     works = _outvoted(works)
-    groups = []
-    for position, work in enumerate(works):
-        if groups and works[groups[-1][0]] == work:
-            groups[-1].append(position)
-        else:
-            groups.append([position])
+    by_work = itertools.groupby(range(len(works)), lambda position: works[position])
+    groups = [list(group) for _, group in by_work]
     spans = []
     for before, group, after in zip([None, *groups], groups, [*groups[1:], None]):
         start = parts[0].start_sec if before is None else _border(parts, before[-1], group[0])

@@ -107,9 +107,7 @@ class ClewsObjective(CliqueObjective):
     """CLEWS on the parts of each crop as the segments of a track.
 
     Args:
-        network: As for `Objective`, like `rows` and `work_ids`.
-        rows: (N,) int64.
-        work_ids: (N,) str.
+        network, rows, work_ids: As for `Objective`.
         gamma: How fast the repulsion of two works falls with their distance.
         epsilon: Mean repulsion below which there is little to gain.
         n_pairs: Best pairs of segments in the distance of two performances.

@@ -126,9 +126,7 @@ class NTXentObjective(CliqueObjective):
     """Some performances each of several works, every other work a negative.
 
     Args:
-        network: As for `Objective`, like `rows` and `work_ids`.
-        rows: (N,) int64.
-        work_ids: (N,) str.
+        network, rows, work_ids: As for `Objective`.
         temperature: What cosines are divided by. A smaller one looks at the nearest negatives alone.
         decoupled: Leave covers out of the sum over the batch.
         tracks_per_work: Tracks of each work in a batch.

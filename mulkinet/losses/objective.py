@@ -134,9 +134,7 @@ class CliqueObjective(Objective):
     """Base of losses that compare all tracks of a batch: several works with some tracks each.
 
     Args:
-        network: As for `Objective`, like `rows` and `work_ids`.
-        rows: (N,) int64.
-        work_ids: (N,) str.
+        network, rows, work_ids: As for `Objective`.
         tracks_per_work: int >= 2.
         clique_rule: How often a work comes in an epoch: one of `mulkinet.losses.plans.CLIQUE_RULES`.
         **run: As for `Objective`.

@@ -167,9 +167,7 @@ class TripletObjective(CliqueObjective):
     """Triplets, mined on the device over the whole batch (MOVE; the residual network).
 
     Args:
-        network: As for `Objective`, like `rows` and `work_ids`.
-        rows: (N,) int64.
-        work_ids: (N,) str.
+        network, rows, work_ids: As for `Objective`.
         margin: How much nearer than another work's track a cover has to be. In the unit of the network's distance.
         mining: How triplets are chosen: random, semihard, hard, batch_all, easy_hard, random_hard, hard_random,
             easy_random, move_random or move_semihard.

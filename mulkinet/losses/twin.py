@@ -148,9 +148,7 @@ class ContrastiveObjective(_PairObjective):
     """Pairs by their distance: covers together, others at least a margin apart.
 
     Args:
-        network: As for `Objective`, like `rows` and `work_ids`.
-        rows: (N,) int64.
-        work_ids: (N,) str.
+        network, rows, work_ids: As for `Objective`.
         margin: Distance beyond which a pair of two works costs nothing. In the unit of the network's distance.
         **run: As for `Objective`.
     """
