@@ -21,6 +21,7 @@ class AveragedStore(FeatureStore):
     def __init__(self, store, frame_rate):
         self._store = store
         self._track_length = TrackLength(frame_rate=frame_rate)
+        self._rows = None
         for name in ("path", "name", "attributes", "metadata", "work_ids", "track_ids", "features"):
             setattr(self, name, getattr(store, name))
 

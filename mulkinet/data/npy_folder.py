@@ -77,6 +77,7 @@ class NpyFolder(FeatureStore):
         self.metadata = {}
         self.foreign = []
         self._files = {}
+        self._rows = None
         self._offsets = None
         keys = sorted(self._find(), key=lambda key: tuple(map(natural_key, key)))
         self.work_ids = np.asarray([work for work, _ in keys])

@@ -10,7 +10,6 @@ feature a group with `frames` (total_frames, n_bins), `offsets` (N + 1,) int64 a
 attributes (`n_bins`, `bin0`, `sr`, `hop_length`, `frame_rate`, ...). `store_writer.py` makes them.
 """
 
-import functools
 import mmap
 import re
 from pathlib import Path
@@ -85,6 +84,7 @@ class FeatureStore:
     def __init__(self, path):
         self.path = Path(path)
         self._maps = {}
+        self._rows = None
         with open_checked(self.path, KIND) as file:
             self._read_header(file)
             self._groups = {name: self._read_group(file, name) for name in self.features}
@@ -167,11 +167,13 @@ class FeatureStore:
             )
         return rows[0]
 
-    @functools.cached_property
+    @property
     def rows_by_key(self):
         """Dict of (work_id, track_id) to row."""
-        keys = zip(self.work_ids.tolist(), self.track_ids.tolist())
-        return {key: row for row, key in enumerate(keys)}
+        if self._rows is None:
+            keys = zip(self.work_ids.tolist(), self.track_ids.tolist())
+            self._rows = {key: row for row, key in enumerate(keys)}
+        return self._rows
 
     def frames(self, feature):
         """All tracks' frames as a read-only memory map.
