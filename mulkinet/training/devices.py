@@ -1,12 +1,50 @@
-"""Which devices a run uses: `--gpu 0`, `--gpu 0,1` (mirrored), `--gpu -1` (the CPU), TF_CONFIG."""
+"""Which devices a run uses: `--gpu 0`, `--gpu 0,1` (mirrored), `--gpu -1` (the CPU), TF_CONFIG; and its memory."""
 
+import contextlib
+import ctypes
 import os
+import sys
 
 from mulkinet.errors import MulkinetError
 
-__all__ = ["is_chief", "parse_gpus", "strategy_of", "use_mixed_precision", "wait_for_all"]
+__all__ = [
+    "is_chief",
+    "memory_kept",
+    "parse_gpus",
+    "strategy_of",
+    "use_mixed_precision",
+    "wait_for_all",
+]
 
 _BFLOAT16_CAPABILITY = (8, 0)
+# Of glibc's mallopt, malloc.h.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -3, -4, -8
+_NEVER, _LARGEST_MMAP_THRESHOLD, _USUAL_MMAP_MAX = -1, 32 << 20, 65536
+
+
+@contextlib.contextmanager
+def memory_kept():
+    """Meanwhile what is freed stays with the process, for the next step to use; afterwards it is handed back.
+
+    glibc asks the system for every map of more than 32 MB, and hands it back when it is freed. The system clears its
+    pages one at a time: half of the time of a training step on a CPU. One arena, because another thread's cannot hold
+    such maps. To be called before TensorFlow is imported, since threads keep the arena they have. Without glibc nothing
+    is changed.
+    """
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if not hasattr(libc, "mallopt"):
+        yield
+        return
+    for parameter, value in ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, _NEVER), (_ARENA_MAX, 1)):
+        libc.mallopt(parameter, value)
+    try:
+        yield
+    finally:
+        # To where glibc's own thresholds go in a process that uses large blocks.
+        libc.mallopt(_MMAP_MAX, _USUAL_MMAP_MAX)
+        libc.mallopt(_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
+        libc.mallopt(_TRIM_THRESHOLD, 2 * _LARGEST_MMAP_THRESHOLD)
+        libc.malloc_trim(0)
 
 
 def parse_gpus(text):

@@ -9,6 +9,7 @@ import numpy as np
 
 from mulkinet.errors import MulkinetError
 from mulkinet.files.locks import locked
+from mulkinet.training.devices import memory_kept
 from mulkinet.training.recipes import crop_lengths, loss_options, pretraining
 from mulkinet.training.run_record import RECORD, write_record
 
@@ -18,6 +19,7 @@ __all__ = ["train"]
 _FEW_QUERIES = 30
 
 
+@memory_kept()
 def train(
     settings,
     open_data,

@@ -1,5 +1,7 @@
 """Which devices and which process: errors, the chief of a cluster, mixed precision without a GPU."""
 
+import ctypes
+import sys
 import types
 
 import pytest
@@ -8,6 +10,7 @@ import tensorflow as tf
 from mulkinet import MulkinetError
 from mulkinet.training.devices import (
     is_chief,
+    memory_kept,
     parse_gpus,
     strategy_of,
     use_mixed_precision,
@@ -77,3 +80,33 @@ def test_mixed_precision_without_a_gpu_says_why_not():
     use_mixed_precision(lines.append)
     assert lines == ["no GPU with bfloat16 (compute capability 8.0) found: using float32"]
     assert tf.keras.mixed_precision.global_policy().name == "float32"
+
+
+class _Malloc(ctypes.Structure):
+    """glibc's struct mallinfo."""
+
+    _fields_ = [
+        (name, ctypes.c_int)
+        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+    ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's")
+def test_memory_is_kept_while_training_and_handed_back_afterwards():
+    """Whether a block of 100 MB is the system's alone (mapped by itself), or part of what the process keeps."""
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "mallinfo"):
+        pytest.skip("no glibc")
+    libc.mallinfo.restype = _Malloc
+    libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+
+    def mapped_alone():
+        before = libc.mallinfo().hblks
+        block = libc.malloc(ctypes.c_size_t(100 << 20))
+        found = libc.mallinfo()
+        libc.free(block)
+        return found.hblks - before
+
+    with memory_kept():
+        assert mapped_alone() == 0
+    assert mapped_alone() == 1
