@@ -53,6 +53,7 @@ def _in_a_process(*arguments):
     ours, theirs = context.Pipe()
     process = context.Process(target=_measure, args=(theirs, *arguments))
     process.start()
+    theirs.close()  # so that the end of a process that was killed is seen
     found = json.loads(ours.recv())
     process.join()
     return found

@@ -297,8 +297,8 @@ def collect(paths, output, performances, feature, n_composed, seed, n_workers, f
 
     PATHS are files or folders of MusicXML, .mxl, ABC, MIDI, chord charts in text (.txt) and files of charts. Sheets of
     one title are versions of a work where their chords align. train.py takes the file of charts, and performs it anew
-    at every step; a store holds performances that stay the same. An interrupted run resumes. Composed songs are drawn
-    from the harmony and melody of real ones.
+    at every step; a store holds performances that stay the same. An interrupted run resumes, but composes anew. What is
+    composed is drawn from the harmony and melody of real songs.
     """
     from mulkinet.sources.charts.chart import write_charts
     from mulkinet.sources.charts.chart_store import is_chart_file, write_performances
@@ -312,7 +312,9 @@ def collect(paths, output, performances, feature, n_composed, seed, n_workers, f
     if not paths and not n_composed:
         raise click.UsageError("expected PATHS of lead sheets, or --compose N, found neither")
     charts, skipped = collect_charts(paths, n_workers=n_workers) if paths else ([], [])
-    charts += [chart_of(compose(seed, n), f"composed-{seed}-{n:05d}") for n in range(n_composed)]
+    there = {chart.work for chart in charts}  # composed before
+    names = {f"composed-{seed}-{number:05d}": number for number in range(n_composed)}
+    charts += [chart_of(compose(seed, n), work) for work, n in names.items() if work not in there]
     if not charts:
         reason = f", the first {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
         raise MulkinetError(

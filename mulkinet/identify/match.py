@@ -24,7 +24,7 @@ _SR = 44100
 _BINS = 12
 # A copy runs at the speed of the original, and shares most bits with it; 0.5 is chance.
 _SAME_TEMPO, _SAME_BITS = 0.02, 0.4
-# Logistic curve over log(score), fitted to rendered pairs of the demo's composer, half of them covers
+# Logistic curve over log(score), fitted to rendered pairs of the demo's first composer, half of them covers
 # (benchmarks/match.py). Of 81 real recordings it accepted 0.69 of the covers and 0.10 of the others.
 _SLOPE, _OFFSET = 6.58, 10.24
 # Features of 12 pitch classes, as extracted from audio.

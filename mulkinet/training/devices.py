@@ -28,8 +28,8 @@ def memory_kept():
 
     glibc asks the system for every map of more than 32 MB, and hands it back when it is freed. The system clears its
     pages one at a time: half of the time of a training step on a CPU. One arena, because another thread's cannot hold
-    such maps. To be called before TensorFlow is imported, since threads keep the arena they have. Without glibc nothing
-    is changed.
+    such maps; it stays one afterwards. Threads keep the arena they have: most is gained before TensorFlow has computed
+    anything. Without glibc nothing is changed.
     """
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     if not hasattr(libc, "mallopt"):

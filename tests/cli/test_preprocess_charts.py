@@ -57,6 +57,8 @@ def test_songs_are_composed_beside_sheets_or_alone(tmp_path):
     assert [chart.work for chart in charts] == ["w0", "composed-7-00000", "composed-7-00001"]
     invoke(main, "charts", "--compose", 3, "--seed", 7, "-o", tmp_path / "alone.jsonl")
     assert read_charts(tmp_path / "alone.jsonl")[0][:2] == charts[1:]
+    invoke(main, "charts", output, "--compose", 3, "--seed", 7, "-o", tmp_path / "again.jsonl")
+    assert len(read_charts(tmp_path / "again.jsonl")[0]) == 4  # none twice
     done = invoke(main, "charts", "-o", tmp_path / "none.jsonl")
     assert (done.exit_code, "--compose N, found neither" in done.stderr) == (2, True)
 

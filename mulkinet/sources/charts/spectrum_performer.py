@@ -133,7 +133,7 @@ def _voice(pitch, key, rng):
         return np.zeros((len(pitch), _N_PITCHES), np.float32)
     middle = np.median(pitch[sounding]) + key
     octaves = [12 * o for o in range(-5, 6) if _VOICE[0] <= middle + 12 * o <= _VOICE[1]]
-    sung = np.clip(pitch + key + int(rng.choice(octaves)), 0, _N_PITCHES - 1)
+    sung = np.clip(pitch + key + int(rng.choice(octaves)), _LOWEST, _N_PITCHES - 1)
     roll = np.zeros((len(pitch), _N_PITCHES), np.float32)
     roll[sounding, sung[sounding]] = 1
     if rng.random() < 0.4:

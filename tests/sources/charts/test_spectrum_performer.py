@@ -35,6 +35,15 @@ def test_a_performance_follows_from_its_generator(n_frames):
     assert (one != other).any()
 
 
+def test_a_melody_of_any_range_is_sung():
+    """From below the lowest bin, C1, to the highest MIDI number."""
+    melody = tuple((float(beat), 1.0, pitch) for beat, pitch in enumerate([60, 60, 0, 127] * 4))
+    grid = grid_of(Chart("w", ((0.0, 16.0, 0, (0, 4, 7)),), melody, 16.0))
+    for seed in range(10):
+        x = perform_spectrum(grid, np.random.default_rng(seed), 60, RATE, 100.0)
+        assert np.isfinite(x).all()
+
+
 def test_a_note_has_partials():
     roll = np.zeros((1, 128), np.float32)
     roll[0, 36] = 2
