@@ -69,9 +69,8 @@ def _run_alone(call, settings, crashed):
 
 
 def _call(function, folder, item):
-    os.chdir(
-        folder
-    )  # joblib's processes outlive a run, and this program may have gone elsewhere since
+    # joblib's processes outlive a run, and this program may have gone elsewhere since.
+    os.chdir(folder)
     return item, function(item)
 
 

@@ -32,7 +32,7 @@ _SECTION_CELLS = SECTION_BARS * _BAR_CELLS
 _LETTERS = "ABC"
 _FORMS = ("AABABCB", "ABABCAB", "ABCABCA", "AABCABC", "ABACABA", "BABACBA")
 _BPM = (96.0, 138.0)
-_SHARED_HARMONY = 0.25  # of sections, with one before
+_SHARED_HARMONY = 0.25  # of sections, with the first
 _PAIRS = 0.8  # weight of what follows two chords, beside what follows one
 _RANGE = (60, 74)  # where the middle of a melody lies
 _CHORD_TONE, _SCALE = 0.8, 0.5  # exponents of the product
@@ -84,13 +84,11 @@ def compose(seed, number):
     idiom = idioms[rng.choice(len(idioms), p=songs / songs.sum())]
     middle = float(rng.uniform(*_RANGE))
     masks = [int(_draw(rng, idiom.changes)) for _ in range(2)]
-    sections, harmonies = {}, []
+    sections, first = {}, None
     for letter in _LETTERS:
-        if harmonies and rng.random() < _SHARED_HARMONY:
-            slots = harmonies[0]
-        else:
-            slots = _harmony(rng, idiom, masks)
-        harmonies.append(slots)
+        is_shared = first is not None and rng.random() < _SHARED_HARMONY
+        slots = first if is_shared else _harmony(rng, idiom, masks)
+        first = first or slots
         sections[letter] = Section(_chords(slots), _melody(rng, idiom, slots, middle))
     scale = np.sort(np.argsort(-np.array(idiom.scale), kind="stable")[:7])
     return Song(
